@@ -46,7 +46,7 @@ struct net_request {
 	struct slice	 frame;		/* without the length; the bytes are the request's own and may be changed in place */
 	struct arena	 arena;		/* capped by the size of the frame */
 	int64_t		 received_ns;	/* monotonic: the frame's last byte was there */
-	void		*state;		/* the handler's */
+	void		*data;		/* the handler's */
 
 	/* net/conn's own */
 	TAILQ_ENTRY(net_request) link;
