@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * log/log_dirs.h - the log directories of a broker (log.dirs) and the logs in them.
+ *
+ * Life: log_dirs_new (directories made, locked, their meta.properties read) -> log_dirs_set_identity (ids checked and stored) ->
+ * log_dirs_load (every log opened, recovered where needed) -> the running broker -> log_dirs_shutdown -> log_dirs_free.
+ *
+ * Threads    new, set_identity, load, create, delete, shutdown and the periodic functions block on disks: main thread before the loops
+ *            start, or a worker.  find is any thread.  Scheduling (how often which periodic function runs) is the caller's.
+ * Failure    A directory that cannot be used at start is offline at once (with a diagnostic); all of them: an error.  Later a failed
+ *            write, sync, rename or read of metadata takes its directory offline: events->dir_offline once per directory, then
+ *            events->all_offline when it was the last (the process should end, as Kafka's does).  Never back online without a restart.
+ * State      meta.properties, .lock, .kafka_cleanshutdown, recovery-point-offset-checkpoint, log-start-offset-checkpoint,
+ *            replication-offset-checkpoint, cleaner-offset-checkpoint in each directory; see src/log/README.
+ */
+#ifndef LOG_LOG_DIRS_H
+#define LOG_LOG_DIRS_H
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/fs.h"
+#include "base/metrics.h"
+#include "base/random.h"
+#include "event/workers.h"
+#include "log/log.h"
+
+struct log_dirs;
+
+/* Upward news.  Called without locks, on the thread that met it; ctx is the caller's.  Any may be NULL. */
+struct log_events {
+	void *ctx;
+	/* The end offset of a log has moved after a write (not per set: coalesced by the drainer).  Leader: time to move the high watermark. */
+	void (*end_offset_moved)(void *ctx, struct log *);
+	/* A directory went offline: its logs answer KAFKA_STORAGE_ERROR from now on. */
+	void (*dir_offline)(void *ctx, const char *dir, const char *why);
+	void (*all_offline)(void *ctx);
+	/* A log is about to be cut: connections with queued ranges at or above `offset` must be closed before this returns. */
+	void (*about_to_truncate)(void *ctx, struct log *, int64_t offset);
+};
+
+struct log_dirs_options {
+	struct fs	  *fs;
+	struct clock	  *clock;
+	struct diag	  *diag;		/* may be NULL */
+	struct metrics	  *metrics;		/* may be NULL */
+	struct random	  *random;
+	struct workers	  *workers;		/* flush on roll, hand-over of long drains; NULL: done at once on the calling thread */
+	const char *const *dirs;		/* absolute paths */
+	uint32_t	   ndirs;
+	uint32_t	   recovery_threads_per_dir;	/* num.recovery.threads.per.data.dir; 0: load on the calling thread */
+	struct log_options defaults;
+	/* Options of a topic's logs at load time (topic overrides); NULL: the defaults.  May be called from several threads. */
+	void (*topic_options)(void *ctx, const char *topic, struct log_options *inout);
+	void		  *topic_options_ctx;
+	struct log_events  events;
+};
+
+/* ERR_LOCKED with the holder's pid in words when another process holds a directory; ERR_CONFLICT when the directories disagree about
+ * broker.id or cluster.id; ERR_UNSUPPORTED for a KRaft (version 1) meta.properties. */
+enum err log_dirs_new(const struct log_dirs_options *, struct log_dirs **, struct errbuf *) MUST_CHECK;
+int32_t	 log_dirs_broker_id(const struct log_dirs *);		/* stored; -1: none */
+const char *log_dirs_cluster_id(const struct log_dirs *);	/* stored; NULL: none */
+/* ERR_CONFLICT when a directory belongs to another broker or cluster (words say which file and both ids).  Writes what is missing. */
+enum err log_dirs_set_identity(struct log_dirs *, int32_t broker_id, const char *cluster_id, struct errbuf *) MUST_CHECK;
+/* Opens every log; progress through diag.  ERR_CONFLICT: a log stands in two directories; ERR_INVALID: a directory that is no log. */
+enum err log_dirs_load(struct log_dirs *, struct errbuf *) MUST_CHECK;
+/* Clean end: no append may be under way.  Closes every log (flush, trim, snapshot), writes checkpoints and the clean marker. */
+void	 log_dirs_shutdown(struct log_dirs *);
+void	 log_dirs_free(struct log_dirs **);	/* without shutdown before: as after a crash */
+
+/* Referenced; NULL: no such log here. */
+struct log *log_dirs_find(struct log_dirs *, const char *topic, int32_t partition) MUST_CHECK;
+/* Referenced; the existing one or a new one in the live directory with the fewest logs.  topic_id may be UUID_ZERO (unknown);
+ * ERR_CONFLICT when another id is stored.  ERR_OFFLINE: stands in, or could only stand in, an offline directory. */
+enum err log_dirs_create(struct log_dirs *, const char *topic, int32_t partition, struct uuid topic_id, const struct log_options *,
+    struct log **, struct errbuf *) MUST_CHECK;
+/* The log closes, completes its queue with NOT_LEADER_OR_FOLLOWER, leaves the table and the checkpoints; its directory is renamed to
+ * <topic>-<partition>.<uuid>-delete and removed by log_dirs_delete_due after file.delete.delay.ms.  ERR_NOTFOUND. */
+enum err log_dirs_delete(struct log_dirs *, const char *topic, int32_t partition, struct errbuf *) MUST_CHECK;
+/* Every log, in no order; fn must not keep the pointer without log_ref.  false stops. */
+void	 log_dirs_each(struct log_dirs *, bool (*fn)(void *ctx, struct log *), void *ctx);
+uint32_t log_dirs_count(struct log_dirs *);			/* logs */
+/* The high watermark that the last checkpoint file held for this partition (read at load); 0: none. */
+int64_t	 log_dirs_stored_high_watermark(struct log_dirs *, const char *topic, int32_t partition);
+bool	 log_dirs_was_clean(struct log_dirs *);			/* every live directory had its clean marker at load */
+
+/* ---- one row per directory, for DescribeLogDirs and metrics ---- */
+struct log_dir_info {
+	const char *path;
+	bool	    online;
+	uint32_t    logs;
+	uint64_t    total, usable;	/* bytes of the file system; 0 when unknown */
+};
+uint32_t log_dirs_info(struct log_dirs *, struct log_dir_info *, uint32_t n);	/* fills up to n rows; returns the number of directories */
+
+/* ---- periodic, on a worker; every error takes the directory offline and is not reported otherwise ---- */
+void	 log_dirs_checkpoint_recovery_points(struct log_dirs *);	/* log.flush.offset.checkpoint.interval.ms */
+void	 log_dirs_checkpoint_start_offsets(struct log_dirs *);		/* log.flush.start.offset.checkpoint.interval.ms */
+void	 log_dirs_checkpoint_high_watermarks(struct log_dirs *);	/* replica.high.watermark.checkpoint.interval.ms; only logs with a role */
+void	 log_dirs_retain(struct log_dirs *);				/* log.retention.check.interval.ms */
+void	 log_dirs_flush_due(struct log_dirs *);				/* log.flush.scheduler.interval.ms: logs past flush.ms */
+void	 log_dirs_delete_due(struct log_dirs *);			/* every second or so: files and directories whose delay has passed */
+void	 log_dirs_expire_producers(struct log_dirs *);			/* producer.id.expiration.check.interval.ms */
+
+#endif
