@@ -9,8 +9,9 @@
 #ifndef BASE_DIAG_H
 #define BASE_DIAG_H
 
-#include <stdbool.h>
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "base/cdefs.h"
 #include "base/clock.h"
@@ -32,6 +33,7 @@ void	 diag_free(struct diag **);
 enum err diag_reopen(struct diag *, struct errbuf *);	/* after SIGHUP: the path is opened again; on failure the old one stays */
 bool	 diag_enabled(const struct diag *, enum diag_level);
 void	 diag_set_level(struct diag *, enum diag_level);
+uint64_t diag_dropped(const struct diag *);		/* lines that could not be written */
 
 /* A capture for tests: every line goes to fn instead. */
 struct diag *diag_capture(void (*fn)(void *ctx, enum diag_level, const char *area, const char *text), void *ctx);

@@ -69,7 +69,7 @@ struct reader {
 static inline struct reader
 reader_of(struct slice s)
 {
-	return ((struct reader){ s.p, s.p + s.len, false });
+	return ((struct reader){ s.p, s.len == 0 ? s.p : s.p + s.len, false });
 }
 
 static inline size_t
@@ -88,7 +88,8 @@ rd_take(struct reader *r, size_t n)	/* n bytes, or NULL and bad */
 		r->p = r->end;
 		return (NULL);
 	}
-	r->p += n;
+	if (n > 0)	/* a null slice may be read to its end, too */
+		r->p += n;
 	return (p);
 }
 

@@ -40,7 +40,7 @@ bool  str_eq_nocase(struct slice, const char *);	/* ASCII */
 int32_t java_string_hash(struct slice utf8);		/* String.hashCode over UTF-16 units */
 int32_t java_abs(int32_t);				/* Utils.abs: Integer.MIN_VALUE gives 0 */
 uint32_t kafka_murmur2(struct slice);			/* Utils.murmur2, the default partitioner's hash */
-unsigned str_distance(const char *a, const char *b, unsigned max);	/* Damerau-Levenshtein, capped; for "did you mean" */
+unsigned str_distance(const char *a, const char *b, unsigned max);	/* Damerau-Levenshtein, max + 1 for all that is further; for "did you mean" */
 
 /* A topic name that Kafka accepts (Topic.validate): NULL, or why not, in words. */
 const char *topic_name_invalid(struct slice);

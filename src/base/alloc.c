@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * base/alloc.c - see alloc.h.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/must.h"
+
+static void *
+or_die(void *p)
+{
+	if (UNLIKELY(p == NULL))
+		unreachable("out of memory");
+	return (p);
+}
+
+void *
+xmalloc(size_t size)
+{
+	return (or_die(malloc(size == 0 ? 1 : size)));
+}
+
+void *
+xcalloc(size_t n, size_t size)
+{
+	return (or_die(n == 0 || size == 0 ? calloc(1, 1) : calloc(n, size)));
+}
+
+void *
+xreallocarray(void *p, size_t n, size_t size)
+{
+	return (or_die(n == 0 || size == 0 ? realloc(p, 1) : reallocarray(p, n, size)));
+}
+
+char *
+xstrdup(const char *s)
+{
+	return (or_die(strdup(s)));
+}
+
+char *
+xstrndup(const char *s, size_t n)
+{
+	return (or_die(strndup(s, n)));
+}
+
+char *
+xasprintf(const char *fmt, ...)
+{
+	va_list ap;
+	char *s;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&s, fmt, ap);
+	va_end(ap);
+	return (or_die(n < 0 ? NULL : s));
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * base/reclaim.c - see reclaim.h: production, on liburcu's quiescent-state flavour.  Its registry and its reclaimer thread belong to the
+ * process, as the library has it.
+ */
+#include <stdlib.h>
+#include <urcu-qsbr.h>
+
+#include "base/alloc.h"
+#include "base/must.h"
+#include "base/reclaim.h"
+
+struct deferred {
+	struct rcu_head head;
+	void (*fn)(void *);
+	void *p;
+};
+
+void
+reclaim_thread_register(void)
+{
+	urcu_qsbr_register_thread();
+}
+
+void
+reclaim_thread_unregister(void)
+{
+	urcu_qsbr_unregister_thread();
+}
+
+void
+reclaim_quiescent(void)
+{
+	urcu_qsbr_quiescent_state();
+}
+
+void
+reclaim_offline(void)
+{
+	urcu_qsbr_thread_offline();
+}
+
+void
+reclaim_online(void)
+{
+	urcu_qsbr_thread_online();
+}
+
+static void
+run_deferred(struct rcu_head *head)
+{
+	struct deferred *d = CONTAINER_OF(head, struct deferred, head);
+	void (*fn)(void *) = d->fn;
+	void *p = d->p;
+
+	free(d);
+	fn(p);
+}
+
+void
+reclaim_defer(void (*fn)(void *), void *p)
+{
+	struct deferred *d = xmalloc(sizeof(*d));
+
+	must(fn != NULL);
+	d->fn = fn;
+	d->p = p;
+	urcu_qsbr_call_rcu(&d->head, run_deferred);
+}
+
+void
+reclaim_barrier(void)
+{
+	urcu_qsbr_barrier();
+}
