@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * replica/offsets.h - ListOffsets: an offset by timestamp or by name, of partitions this broker leads.
+ *
+ * Threads    The loop named in the request; look-ups by time run on a worker.  `done` on the loop, never from inside the call.
+ */
+#ifndef REPLICA_OFFSETS_H
+#define REPLICA_OFFSETS_H
+
+#include "event/workers.h"
+#include "log/read.h"
+#include "replica/partition.h"
+
+struct replica_offset_item {
+	/* ---- asked ---- */
+	struct slice	topic;
+	int32_t		partition;
+	int32_t		current_leader_epoch;	/* -1: not given */
+	int64_t		timestamp_ms;		/* >= 0, or LOG_TIME_* */
+	enum kerr	preset;			/* != NONE: answered as it is */
+	/* ---- answered ---- */
+	enum kerr	error;
+	int64_t		found_timestamp_ms;	/* -1 */
+	int64_t		offset;			/* -1: no such record */
+	int32_t		leader_epoch;		/* -1 */
+	/* ---- private ---- */
+	struct partition *p;
+};
+
+struct replica_offsets {
+	struct loop    *loop;
+	int32_t		replica_id;		/* -1: a consumer, bounded by high watermark or last stable offset; -2: debug, end offset */
+	bool		read_committed;
+	struct replica_offset_item *items;
+	uint32_t	nitems;
+	void (*done)(struct replica_offsets *);
+	struct job	job;			/* private */
+};
+
+void replica_list_offsets(struct replica_manager *, struct replica_offsets *);
+
+#endif
