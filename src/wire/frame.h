@@ -36,7 +36,8 @@ enum err wire_response_frame(const struct wire_api *, int version, int32_t corre
 enum err wire_request_frame(const struct wire_api *, int version, int32_t correlation_id, struct slice client_id, void *request,
     struct arena *, struct chain *out, struct errbuf *) MUST_CHECK;
 
-/* The client's side: the correlation id of a response (its first 4 bytes in every version), then the whole of it. */
+/* The client's side: the correlation id of a response (its first 4 bytes in every version), then the whole of it.  An ApiVersions
+ * response that cannot be read in `version` is tried in v0: that is how a broker answers a version it does not know. */
 enum err wire_response_correlation(struct slice frame, int32_t *) MUST_CHECK;
 enum err wire_response_decode(const struct wire_api *, int version, struct slice frame, struct arena *, void **bodyp,
     struct errbuf *) MUST_CHECK;

@@ -16,7 +16,7 @@
 #include "base/slice.h"
 #include "base/uuid.h"
 
-/* How one value looks on the wire, and in C.  The scalars come first: WIRE_F64 is the last type of fixed width besides UUID.
+/* How one value looks on the wire, and in C.  Types of fixed width come first, up to WIRE_UUID.
  *
  *	BOOL bool	I8 I16 U16 I32 I64	int8_t ... int64_t	F64 double	UUID struct uuid
  *	STR, BYTES	struct slice into the receive buffer; p == NULL is Kafka's null
@@ -54,7 +54,7 @@ struct wire_field {
 	int16_t			  nullable_from;/* first version where null is allowed, or WIRE_NEVER */
 	uint16_t		  offset;	/* in the C structure */
 	uint8_t			  type;		/* enum wire_type */
-	uint8_t			  elem;		/* enum wire_type of the elements of an ARRAY */
+	uint8_t			  elem;		/* enum wire_type of the elements of an ARRAY, else of the field */
 	int8_t			  tag;		/* WIRE_NOTAG, or the tag it has in every version that carries it */
 	uint8_t			  flags;	/* enum wire_flags */
 };
@@ -63,8 +63,7 @@ struct wire_struct {
 	const char		*name;		/* "fetch_request_partition" */
 	const struct wire_field	*fields;
 	uint16_t		 n;
-	uint16_t		 n_tagged;
-	uint16_t		 min;		/* no version needs fewer bytes for it */
+	uint16_t		 n_tagged;	/* how many of them have a tag */
 	uint32_t		 size;		/* sizeof the C structure */
 };
 

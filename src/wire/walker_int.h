@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * wire/walker_int.h - what the parts of the walker share.
+ */
+#ifndef WIRE_WALKER_INT_H
+#define WIRE_WALKER_INT_H
+
+#include "base/must.h"
+#include "wire/walker.h"
+
+static inline bool
+field_present(const struct wire_field *f, int version)
+{
+	return (version >= f->since && version <= f->until);
+}
+
+static inline bool
+field_nullable(const struct wire_field *f, int version)
+{
+	return (version >= f->nullable_from);
+}
+
+static inline bool
+message_flexible(const struct wire_message *m, int version)
+{
+	return (version >= m->flexible_from);
+}
+
+/* 16- or 32-bit lengths, or the compact ones of flexible versions? */
+static inline bool
+field_compact(const struct wire_field *f, bool flexible)
+{
+	return (flexible && (f->flags & WIRE_CLASSIC) == 0);
+}
+
+static inline bool
+type_fixed(unsigned t)
+{
+	return (t <= WIRE_UUID);
+}
+
+/* Of one element of an array, in C. */
+static inline size_t
+elem_size(const struct wire_field *f)
+{
+	return (f->elem == WIRE_STRUCT ? f->child->size : wire_type_size(f->elem));
+}
+
+/* One field to its default, whatever stood there. */
+void wire_field_default(const struct wire_field *, void *p);
+bool wire_field_is_default(const struct wire_field *, const void *p);
+
+/* The fewest bytes that a value can take on the wire in this version. */
+size_t wire_struct_min(const struct wire_struct *, int version, bool flexible);
+size_t wire_elem_min(const struct wire_field *, int version, bool flexible);
+
+/* Several messages behind each other in one buffer: a header and its body.  With a frame, 4 bytes of length stand in front. */
+struct wire_part {
+	const struct wire_message *message;
+	int			   version;
+	void			  *msg;
+};
+enum err wire_encode_parts(const struct wire_part *, size_t n, bool frame, struct arena *, struct chain *out, struct errbuf *) MUST_CHECK;
+
+#endif
