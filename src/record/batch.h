@@ -181,7 +181,8 @@ struct legacy_message {
 	struct slice key, value;	/* a wrapper's value is its compressed inner set */
 };
 
-/* One whole message at the start of the slice; checks that its parts fill its size exactly, not its checksum. */
+/* One whole message at the start of the slice; checks that its parts fit into its size (Kafka tolerates bytes behind them), not its checksum.
+ * ERR_UNSUPPORTED: a batch of magic 2 stands there. */
 enum err legacy_message_decode(struct slice, struct legacy_message *) MUST_CHECK;
 
 #endif

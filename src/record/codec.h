@@ -51,7 +51,9 @@ struct codec_reader {
 	struct slice	  in;		/* compressed bytes not consumed yet */
 	uint64_t	  out;		/* bytes handed out so far */
 	size_t		  block_max;	/* lz4: of this frame */
+	enum codec	  codec;
 	uint8_t		  state, flags;
+	bool		  ended;
 	int8_t		  magic;	/* of the batch: 0 has lz4's historic header checksum, which nobody verifies */
 };
 
@@ -76,6 +78,7 @@ struct codec_writer {
 	uint8_t		 *pending;	/* an incomplete block */
 	size_t		  pending_len;
 	int		  level;
+	enum codec	  codec;
 	int8_t		  magic;
 };
 

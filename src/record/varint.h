@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * record/varint.h - the zigzag numbers of records, decoded from one piece of memory.
+ *
+ * As Kafka's ByteUtils does: at most 5 (10) bytes, the bits of the last one that do not fit are dropped.  base/slice.h's readers are
+ * stricter about that last byte, which is right for message fields and wrong for records somebody already stored.
+ * A NULL position is sticky: it comes back from every later call.
+ */
+#ifndef RECORD_VARINT_H
+#define RECORD_VARINT_H
+
+#include <stdint.h>
+
+#include "base/cdefs.h"
+
+static inline int32_t
+unzigzag32(uint32_t x)
+{
+	return ((int32_t)((x >> 1) ^ (0u - (x & 1))));
+}
+
+static inline int64_t
+unzigzag64(uint64_t x)
+{
+	return ((int64_t)((x >> 1) ^ (0u - (uint64_t)(x & 1))));
+}
+
+const uint8_t *varlong_slow(const uint8_t *p, const uint8_t *end, int bytes_max, uint64_t *raw);
+
+static inline const uint8_t *
+varint_get(const uint8_t *p, const uint8_t *end, int32_t *v)
+{
+	uint64_t raw;
+
+	if (LIKELY(p != NULL && p < end && *p < 0x80)) {
+		*v = unzigzag32(*p);
+		return (p + 1);
+	}
+	if (LIKELY(p != NULL && end - p >= 2 && p[1] < 0x80)) {
+		*v = unzigzag32((uint32_t)(p[0] & 0x7f) | (uint32_t)p[1] << 7);
+		return (p + 2);
+	}
+	p = varlong_slow(p, end, 5, &raw);
+	*v = p == NULL ? 0 : unzigzag32((uint32_t)raw);
+	return (p);
+}
+
+static inline const uint8_t *
+varlong_get(const uint8_t *p, const uint8_t *end, int64_t *v)
+{
+	uint64_t raw;
+
+	if (LIKELY(p != NULL && p < end && *p < 0x80)) {
+		*v = unzigzag64(*p);
+		return (p + 1);
+	}
+	p = varlong_slow(p, end, 10, &raw);
+	*v = p == NULL ? 0 : unzigzag64(raw);
+	return (p);
+}
+
+#endif
