@@ -164,3 +164,9 @@ condition_broadcast(struct condition *c)
 {
 	must_zero(pthread_cond_broadcast(&c->cond));
 }
+
+void
+condition_signal(struct condition *c)
+{
+	must_zero(pthread_cond_signal(&c->cond));
+}

@@ -39,5 +39,6 @@ void condition_fini(struct condition *);
 void condition_wait(struct condition *, struct lock *);
 bool condition_wait_ms(struct condition *, struct lock *, int64_t ms);	/* false: timed out */
 void condition_broadcast(struct condition *);
+void condition_signal(struct condition *);	/* wakes one */
 
 #endif

@@ -16,16 +16,28 @@ struct deferred {
 	void *p;
 };
 
+static _Thread_local bool registered;
+
 void
 reclaim_thread_register(void)
 {
+	must(!registered);
 	urcu_qsbr_register_thread();
+	registered = true;
 }
 
 void
 reclaim_thread_unregister(void)
 {
+	must(registered);
 	urcu_qsbr_unregister_thread();
+	registered = false;
+}
+
+bool
+reclaim_thread_registered(void)
+{
+	return (registered);
 }
 
 void

@@ -12,8 +12,11 @@
 #ifndef BASE_RECLAIM_H
 #define BASE_RECLAIM_H
 
+#include <stdbool.h>
+
 void reclaim_thread_register(void);
 void reclaim_thread_unregister(void);
+bool reclaim_thread_registered(void);	/* the calling thread */
 void reclaim_quiescent(void);	/* this thread holds no pointer it read */
 void reclaim_offline(void);	/* the same, until reclaim_online */
 void reclaim_online(void);

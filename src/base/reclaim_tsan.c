@@ -109,6 +109,12 @@ reclaim_thread_unregister(void)
 	lock_release(&lock);
 }
 
+bool
+reclaim_thread_registered(void)
+{
+	return (self.registered);
+}
+
 void
 reclaim_quiescent(void)
 {
