@@ -55,6 +55,7 @@ struct net_request {
 	enum net_request_state state;
 	enum net_answer	 answer;
 	bool		 allow_next;
+	bool		 told;		/* `abandoned` was called */
 	struct out_message out;
 	struct chain_item prefix_item;
 	uint8_t		 prefix[4];

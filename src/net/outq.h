@@ -50,11 +50,11 @@ struct outq {
 	struct outq_options	opt;
 	TAILQ_HEAD(, out_message) messages;
 	uint64_t		bytes;		/* unsent bytes of all messages */
-	uint64_t		item_done;	/* bytes of the first item of the first message that have left */
 	struct outq_prefetch   *prefetch;
 	struct file	       *warm_file;	/* window known to be in the page cache (identity only) */
 	uint64_t		warm_pos, warm_end;
 	bool			failed;
+	bool			file_ended;	/* ... because a range was longer than its file */
 };
 
 void	 outq_init(struct outq *, const struct outq_options *);

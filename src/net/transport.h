@@ -3,12 +3,13 @@
  * net/transport.h - how bytes move on one connected socket: a table of functions, so that TLS fits under the same connection code.
  *
  * Ownership  A transport owns its descriptor; close() closes it and frees the transport.
- * Threads    The loop of its connection.  No call blocks, except send_file on a file without a descriptor (simulation).
+ * Threads    The loop of its connection.  No call blocks, except send_file on a file without a descriptor (simulation).  The process ignores SIGPIPE.
  * Failure    NET_IO_ERROR is final; *errp (an errno value, 0 = the file ended early) says why.
  */
 #ifndef NET_TRANSPORT_H
 #define NET_TRANSPORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>

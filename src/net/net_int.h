@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * net/net_int.h - what the files of net/ share: the net, its per-loop part, the listener.
+ */
+#ifndef NET_NET_INT_H
+#define NET_NET_INT_H
+
+#include <stdatomic.h>
+
+#include "base/must.h"
+#include "net/addr.h"
+#include "net/listener.h"
+#include "net/quota.h"
+#include "net/rxbuf.h"
+
+enum conn_state { CONN_HANDSHAKE, CONN_READY, CONN_DRAINING, CONN_DEAD };
+
+TAILQ_HEAD(conn_list, net_conn);
+TAILQ_HEAD(request_list, net_request);
+
+/* One loop's part.  Only its loop touches it, except `parked` and what loop_post takes. */
+struct net_loop {
+	struct net	*net;
+	struct loop	*loop;
+	unsigned	 index;
+	struct conn_list conns;		/* longest idle first */
+	unsigned	 nconns;
+	struct timer	 idle_timer;
+	struct timer	 grace_timer;	/* shutdown */
+	struct conn_list parked_conns;	/* wait for request memory (queued.max.request.bytes) */
+	_Atomic bool	 parked;	/* that list is not empty: whoever frees memory posts unpark */
+	_Atomic bool	 unpark_posted;
+	struct task	 unpark_task;
+	struct task	 start_task, shutdown_task;
+	bool		 stopping;	/* shut down: new connections are closed at once */
+	bool		 held;		/* counted in net->alive */
+	uint8_t		*scratch;	/* small ranges on their way out */
+};
+
+struct net {
+	struct magic	 magic;
+	struct net_options opt;		/* loops points to our own copy */
+	struct net_loop	*loops;
+	struct quota	 quota;
+	struct net_listener **listeners;	/* grows only before net_start */
+	unsigned	 nlisteners;
+	_Atomic unsigned next_loop;	/* where the next connection goes */
+	_Atomic int64_t	 request_bytes;	/* frames held or being received */
+	_Atomic int32_t	 queued_requests;	/* whole frames that wait for execution */
+	_Atomic int32_t	 connections;
+	_Atomic int32_t	 alive;		/* loops not shut down, connections on their way to a loop */
+	int64_t		 grace_ms;
+	struct loop	*done_loop;
+	struct task	*done;
+};
+
+struct net_conn {
+	struct magic	 magic;
+	struct net	*net;
+	struct net_loop	*nl;
+	struct net_listener *listener;
+	struct transport *transport;
+	struct watch	 watch;
+	TAILQ_ENTRY(net_conn) link;		/* nl->conns, by last activity */
+	TAILQ_ENTRY(net_conn) parked_link;
+	enum conn_state	 state;
+	const char	*doing;			/* for the operator: what it did when it failed */
+	bool		 parked;		/* waits for request memory */
+	bool		 working;		/* conn_work is on the stack */
+	bool		 end_posted;		/* `end` is in the loop's end-of-turn list */
+	bool		 fetching;		/* the output waits for a prefetch */
+	bool		 send_blocked, send_more;	/* the socket is full; this turn's share is used up */
+	bool		 want_write_to_receive;	/* TLS only */
+	bool		 opened;		/* the handler knows of it */
+	bool		 close_asked;		/* a request's answer was "close": later ones are dropped */
+	bool		 admitted;		/* the frame at the front of rx was looked at, and memory reserved for it */
+	bool		 throttled;
+	struct timer	 throttle;
+	int64_t		 throttled_until_ms;
+	int64_t		 active_ms;
+	struct task	 end;
+	struct rxbuf	 rx;
+	int64_t		 reserved;		/* bytes counted for the frame being received */
+	struct net_request *next;		/* whole, waits for execution */
+	struct request_list requests;		/* handed up and not yet in the output queue, oldest first */
+	unsigned	 running;		/* of them: not answered */
+	unsigned	 blocking;		/* of those: not marked by net_request_allow_next */
+	size_t		 running_bytes;		/* frame bytes of those running */
+	struct outq	 out;
+	struct in6_addr	 addr;
+	char		 peer_host[ADDR_TEXT_MAX];
+	uint16_t	 peer_port;
+	void		*data;			/* the handler's */
+};
+
+struct net_listener {
+	struct net	*net;
+	struct net_loop	*nl;		/* the loop that accepts */
+	char		*name, *host;
+	enum net_protocol protocol;
+	uint16_t	 port;
+	int32_t		 send_buffer;
+	bool		 inter_broker;
+	struct watch	 watch;		/* fd -1 once closed */
+	struct timer	 pause;		/* creation rate, or no descriptors */
+	bool		 started, closed;
+	bool		 no_descriptors;	/* said so already in this shortage */
+	struct quota_listener quota;
+	struct task	 resume_task;
+	_Atomic bool	 resume_posted;
+};
+
+enum { NET_MAGIC = 0x4e455431, CONN_MAGIC = 0x434f4e31, SCRATCH_BYTES = 262144 };
+
+/* ---- net.c ---- */
+void	 net_loop_touch(struct net_loop *, struct net_conn *);	/* the connection was active */
+void	 net_loop_add(struct net_loop *, struct net_conn *);
+void	 net_loop_remove(struct net_loop *, struct net_conn *);	/* may report the end of a shutdown */
+void	 net_alive_release(struct net *);
+bool	 net_bytes_reserve(struct net *, int64_t n);	/* false: full; otherwise n is counted, the limit may be overshot once */
+void	 net_bytes_release(struct net *, int64_t n);
+void	 net_connection_came(struct net *, struct net_listener *, int fd, const struct sockaddr_storage *peer, bool excess);
+void	 net_connection_gone(struct net *, struct net_listener *, const struct in6_addr *);
+
+/* ---- conn.c ---- */
+struct net_conn *conn_new(struct net_loop *, struct net_listener *, struct transport *, const struct sockaddr_storage *peer);
+enum err conn_start(struct net_conn *, struct errbuf *) MUST_CHECK;	/* on its loop */
+void	 conn_stop_input(struct net_conn *);	/* shutdown: what runs is answered, then it closes */
+void	 conn_unpark(struct net_conn *);
+void	 conn_check(const struct net_conn *);
+
+/* ---- listener.c ---- */
+void	 listener_start(struct net_listener *);		/* on its loop */
+void	 listener_stop(struct net_listener *);		/* on its loop; closes the socket */
+void	 listener_wake(struct net_listener *);		/* any thread: a slot may be free */
+void	 listener_free(struct net_listener *);
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * net/transport_tcp.c - the plain transport: see transport.h.
+ *
+ * sendfile(2) has no MSG_NOSIGNAL: the process ignores SIGPIPE (main's business), a broken connection is then EPIPE like any other error.
+ */
+#include <errno.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/cdefs.h"
+#include "base/limits.h"
+#include "base/must.h"
+#include "net/transport.h"
+
+enum { BOUNCE_BYTES = 32768 };		/* files without a descriptor go through the stack in pieces of this */
+
+static enum net_io
+failed(int errnum, int *errp)
+{
+	if (errnum == EAGAIN || errnum == EWOULDBLOCK || errnum == EINTR)
+		return (NET_IO_AGAIN);
+	*errp = errnum;
+	return (NET_IO_ERROR);
+}
+
+static enum net_io
+tcp_handshake(struct transport *t, int *errp)
+{
+	(void)t;
+	(void)errp;
+	return (NET_IO_OK);
+}
+
+static enum net_io
+tcp_recv(struct transport *t, void *buf, size_t len, size_t *n, int *errp)
+{
+	ssize_t got = recv(t->fd, buf, len, MSG_DONTWAIT);
+
+	*n = 0;
+	if (got < 0)
+		return (failed(errno, errp));
+	if (got == 0)
+		return (NET_IO_EOF);
+	*n = (size_t)got;
+	return (NET_IO_OK);
+}
+
+static enum net_io
+tcp_send(struct transport *t, const struct iovec *iov, int niov, bool more, size_t *n, int *errp)
+{
+	struct msghdr msg = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)niov };
+	ssize_t put = sendmsg(t->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+
+	*n = 0;
+	if (put < 0)
+		return (failed(errno, errp));
+	*n = (size_t)put;
+	return (NET_IO_OK);
+}
+
+/* A file that has no descriptor (a simulated disk): read a piece and send it; what the socket does not take is read again next time. */
+static enum net_io
+tcp_send_bounced(struct transport *t, struct file *f, uint64_t pos, size_t len, size_t *n, int *errp)
+{
+	uint8_t piece[BOUNCE_BYTES];
+	struct iovec iov = { .iov_base = piece };
+	size_t got = 0;
+
+	if (file_pread(f, piece, MIN(len, sizeof(piece)), pos, &got, NULL) != OK) {
+		*errp = EIO;
+		return (NET_IO_ERROR);
+	}
+	if (got == 0) {
+		*errp = 0;
+		return (NET_IO_ERROR);
+	}
+	iov.iov_len = got;
+	return (tcp_send(t, &iov, 1, got < len, n, errp));
+}
+
+static enum net_io
+tcp_send_file(struct transport *t, struct file *f, uint64_t pos, size_t len, size_t *n, int *errp)
+{
+	off_t off = (off_t)pos;
+	ssize_t put;
+
+	*n = 0;
+	if (f->fd < 0)
+		return (tcp_send_bounced(t, f, pos, len, n, errp));
+	put = sendfile(t->fd, f->fd, &off, MIN(len, (size_t)LIMIT_SENDFILE_MAX));
+	if (put < 0)
+		return (failed(errno, errp));
+	if (put == 0) {
+		*errp = 0;
+		return (NET_IO_ERROR);
+	}
+	*n = (size_t)put;
+	return (NET_IO_OK);
+}
+
+static void
+tcp_close(struct transport *t)
+{
+	close(t->fd);
+	free(t);
+}
+
+static const struct transport_ops tcp_ops = {
+	.name = "tcp",
+	.handshake = tcp_handshake,
+	.recv = tcp_recv,
+	.send = tcp_send,
+	.send_file = tcp_send_file,
+	.close = tcp_close,
+};
+
+struct transport *
+transport_tcp_new(int fd)
+{
+	struct transport *t = xcalloc(1, sizeof(*t));
+
+	must(fd >= 0);
+	t->ops = &tcp_ops;
+	t->fd = fd;
+	return (t);
+}
+
+void
+transport_close(struct transport **tp)
+{
+	if (*tp != NULL)
+		(*tp)->ops->close(*tp);
+	*tp = NULL;
+}
