@@ -29,8 +29,6 @@
 #include "base/limits.h"
 #include "net/net_int.h"
 
-enum { ANSWER_BYTES_MAX = INT32_MAX };
-
 static void conn_end(struct task *);
 static void conn_event(struct watch *, unsigned);
 static void conn_work(struct net_conn *);
@@ -303,31 +301,10 @@ request_answered(struct net_request *r, enum net_answer a)
 		conn_at_end(c);
 }
 
-static void
-prefix_length(struct net_request *r)
-{
-	struct chain *ch = &r->out.chain;
-
-	be32enc(r->prefix, (uint32_t)ch->len);
-	r->prefix_item = (struct chain_item){ .next = ch->first, .kind = CHAIN_MEM, .mem = slice_of(r->prefix, sizeof(r->prefix)) };
-	if (ch->first == NULL)
-		ch->last = &r->prefix_item.next;
-	ch->first = &r->prefix_item;
-	ch->len += sizeof(r->prefix);
-}
-
 void
 net_reply(struct net_request *r, struct chain *answer)
 {
-	if (answer->len > ANSWER_BYTES_MAX) {
-		diag_error(r->conn->net->opt.diag, "net", "an answer of %llu bytes does not fit a frame; the connection is closed",
-		    (unsigned long long)answer->len);
-		chain_fini(answer);
-		net_close_after(r);
-		return;
-	}
 	chain_append(&r->out.chain, answer);
-	prefix_length(r);
 	request_answered(r, NET_ANSWER_SEND);
 }
 

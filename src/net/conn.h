@@ -2,7 +2,7 @@
  *
  * net/conn.h - one connection and its requests, as the layer above sees them.
  *
- * A frame on the wire is a 4-byte big-endian length and that many bytes, in both directions.  Each whole frame becomes a struct
+ * A frame on the wire is a 4-byte big-endian length and that many bytes.  Each whole frame becomes a struct
  * net_request and is handed to the handler.  The handler answers each request exactly once, now or later, by net_reply, net_no_reply or
  * net_close_after; answers leave in the order in which the requests came, whatever the order in which they were given.
  *
@@ -57,8 +57,6 @@ struct net_request {
 	bool		 allow_next;
 	bool		 told;		/* `abandoned` was called */
 	struct out_message out;
-	struct chain_item prefix_item;
-	uint8_t		 prefix[4];
 };
 
 /* What the layer above registers.  `closed` and the others may be NULL, except `request`. */
@@ -72,7 +70,7 @@ struct net_handler {
 };
 
 /* ---- answers: exactly one per request, after which the request is gone for the handler ---- */
-void	 net_reply(struct net_request *, struct chain *);	/* takes the items; the length is put in front here */
+void	 net_reply(struct net_request *, struct chain *);	/* takes the items; its length stands in front already (wire/frame) */
 void	 net_no_reply(struct net_request *);			/* nothing is sent (acks=0); the next one may run */
 void	 net_close_after(struct net_request *);			/* answers before it leave, then the connection is closed */
 
