@@ -18,6 +18,7 @@
 #define REPLICA_APPEND_H
 
 #include "base/arena.h"
+#include "event/keyed_wait.h"
 #include "log/append.h"
 #include "record/validate.h"
 #include "replica/partition.h"
@@ -56,6 +57,7 @@ struct replica_append {
 	int16_t		produce_version;
 	int32_t		timeout_ms;
 	bool		transactional;		/* the request names a transactional id */
+	bool		internal_topics_allowed;
 	enum record_origin origin;
 	struct arena   *arena;
 	struct replica_append_item *items;
@@ -70,8 +72,8 @@ struct replica_append {
 	const void    **keys;
 	struct job	job;
 	struct task	task;
-	uint32_t	unwritten;
-	uint8_t		stage;
+	uint32_t	unwritten;		/* items queued and not written yet */
+	bool		told_queued, told_written;
 };
 
 void replica_append(struct replica_manager *, struct replica_append *);

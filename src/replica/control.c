@@ -1,0 +1,611 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * replica/control.c - LeaderAndIsr, StopReplica and UpdateMetadata take effect (ReplicaManager.becomeLeaderOrFollower, stopReplicas,
+ * maybeUpdateMetadataCache).
+ *
+ * CHECKS     In this order: broker epoch (STALE_BROKER_EPOCH), controller epoch (STALE_CONTROLLER_EPOCH), then partition by partition.
+ *
+ * LeaderAndIsr in four steps:
+ *   1 control loop   which partitions change, which are refused; new partition objects enter the table
+ *   2 (ZooKeeper)    the configurations of topics whose logs must be made
+ *   3 worker         logs are made, topic ids stored, leader epochs begun: everything that touches a disk
+ *   4 control loop   roles told to the logs, states published, high watermarks raised, answer
+ *
+ * INVARIANTS
+ *   (1) The log learns the new role before the state that admits requests of that role is published; so no set is queued under a role
+ *       the log does not know.
+ *   (2) The leader epoch is durable (leader-epoch-checkpoint) before the first append in that epoch.
+ *   (3) A state changes only with a greater leader epoch (or partition epoch); a repeated request changes nothing.
+ */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "base/str.h"
+#include "cluster/update.h"
+#include "replica/replica_int.h"
+#include "wire/walker.h"
+
+
+/* One partition of a LeaderAndIsr request that will change. */
+struct change {
+	const struct wire_leader_and_isr_request_partition_state *want;
+	struct partition *p;
+	char		 *topic;	/* p's */
+	struct uuid	  topic_id;
+	int16_t		 *error_code;	/* in the response */
+	bool		  leads;
+	struct replica_topic_config config;
+	struct log	 *log;		/* found or made by step 3 */
+	enum kerr	  error;
+};
+
+struct lisr {
+	struct replica_manager *m;
+	struct control_request *c;
+	struct change	*changes;
+	uint32_t	 n, size;
+	const char     **topics;	/* distinct, for the configuration */
+	struct job	 job;
+};
+
+/* ---- epochs ---- */
+
+static enum kerr
+check_epochs(struct replica_manager *m, int64_t broker_epoch, int32_t controller_epoch)
+{
+	int64_t own = m->opt.broker_epoch(m->opt.broker_epoch_ctx);
+
+	if (broker_epoch != -1 && broker_epoch < own)
+		return (KERR_STALE_BROKER_EPOCH);
+	if (controller_epoch < m->controller_epoch)
+		return (KERR_STALE_CONTROLLER_EPOCH);
+	m->controller_epoch = controller_epoch;
+	return (KERR_NONE);
+}
+
+/* ---- LeaderAndIsr ---- */
+
+/* The answer names every partition of the request; errors are filled in as they become known. */
+static bool
+lisr_response_make(struct control_request *c)
+{
+	const struct wire_leader_and_isr_request *rq = c->leader_and_isr;
+	struct wire_leader_and_isr_response *rs = WIRE_NEW(c->arena, leader_and_isr_response);
+
+	c->leader_and_isr_response = rs;
+	if (rs == NULL)
+		return (false);
+	rs->topics.n = rq->topic_states.n;
+	rs->topics.v = WIRE_NEW_ARRAY(c->arena, leader_and_isr_response_topic_error, MAX(rq->topic_states.n, 0));
+	if (rq->topic_states.n > 0 && rs->topics.v == NULL)
+		return (false);
+	for (int32_t i = 0; i < rq->topic_states.n; i++) {
+		const struct wire_leader_and_isr_request_topic_state *t = &rq->topic_states.v[i];
+		struct wire_leader_and_isr_response_topic_error *e = &rs->topics.v[i];
+
+		e->topic_id = t->topic_id;
+		e->partition_errors.n = t->partition_states.n;
+		e->partition_errors.v = WIRE_NEW_ARRAY(c->arena, leader_and_isr_response_partition_error, MAX(t->partition_states.n, 0));
+		if (t->partition_states.n > 0 && e->partition_errors.v == NULL)
+			return (false);
+		for (int32_t j = 0; j < t->partition_states.n; j++) {
+			e->partition_errors.v[j].topic_name = t->topic_name;
+			e->partition_errors.v[j].partition_index = t->partition_states.v[j].partition_index;
+		}
+	}
+	return (true);
+}
+
+static void
+lisr_answer_all(struct control_request *c, enum kerr k)
+{
+	struct wire_leader_and_isr_response *rs = c->leader_and_isr_response;
+
+	rs->error_code = (int16_t)k;
+	if (k == KERR_STALE_BROKER_EPOCH) {	/* Java answers with empty lists then */
+		rs->topics.n = 0;
+		return;
+	}
+	for (int32_t i = 0; i < rs->topics.n; i++)
+		for (int32_t j = 0; j < rs->topics.v[i].partition_errors.n; j++)
+			rs->topics.v[i].partition_errors.v[j].error_code = (int16_t)k;
+}
+
+static bool
+names(const int32_t *ids, int32_t n, int32_t id)
+{
+	for (int32_t i = 0; i < n; i++)
+		if (ids[i] == id)
+			return (true);
+	return (false);
+}
+
+/* The id stored with the log, also when no partition object knows it yet. */
+static struct uuid
+stored_topic_id(struct replica_manager *m, const struct partition *p)
+{
+	struct log *log;
+	struct uuid id = p->box->topic_id;
+
+	if (!uuid_is_zero(id))
+		return (id);
+	log = log_dirs_find(m->opt.log_dirs, p->topic, p->number);
+	if (log != NULL)
+		id = log_topic_id(log);
+	log_unref(&log);
+	return (id);
+}
+
+/* What the request means for this partition: NONE and *change, or the answer. */
+static enum kerr
+partition_judge(struct replica_manager *m, const struct partition *p, struct uuid topic_id,
+    const struct wire_leader_and_isr_request_partition_state *want, bool *change)
+{
+	const struct partition_state *st = &p->box->state;
+	struct uuid stored = stored_topic_id(m, p);
+
+	*change = false;
+	if (st->offline)
+		return (KERR_KAFKA_STORAGE_ERROR);
+	if (!uuid_is_zero(topic_id) && !uuid_is_zero(stored) && !uuid_eq(topic_id, stored))
+		return (KERR_INCONSISTENT_TOPIC_ID);
+	if (want->leader_epoch < st->leader_epoch)
+		return (KERR_STALE_CONTROLLER_EPOCH);
+	if (want->leader_epoch == st->leader_epoch) {
+		/* An old log learns its topic's id from a repeated request; anything else that is repeated is stale. */
+		if (uuid_is_zero(topic_id) || !uuid_is_zero(p->box->topic_id))
+			return (KERR_STALE_CONTROLLER_EPOCH);
+		*change = true;
+		return (KERR_NONE);
+	}
+	if (!names(want->replicas.v, want->replicas.n, m->opt.broker_id))
+		return (KERR_UNKNOWN_TOPIC_OR_PARTITION);
+	*change = want->partition_epoch >= st->partition_epoch;
+	return (KERR_NONE);
+}
+
+static void
+lisr_add_change(struct lisr *l, struct partition *p, struct uuid topic_id,
+    const struct wire_leader_and_isr_request_partition_state *want, int16_t *error_code)
+{
+	l->changes[l->n++] = (struct change){
+	    .want = want,
+	    .p = p,
+	    .topic = p->topic,
+	    .topic_id = topic_id,
+	    .error_code = error_code,
+	    .leads = want->leader == l->m->opt.broker_id,
+	};
+}
+
+/* Step 1.  The requests of one topic; new partition objects go into the next table. */
+static void
+lisr_judge_topic(struct lisr *l, int32_t t, struct partition_table *next)
+{
+	const struct wire_leader_and_isr_request_topic_state *ts = &l->c->leader_and_isr->topic_states.v[t];
+	struct wire_leader_and_isr_response_topic_error *errors = &l->c->leader_and_isr_response->topics.v[t];
+	char name[LIMIT_TOPIC_NAME_MAX + 1];
+
+	if (topic_name_invalid(ts->topic_name) != NULL) {
+		for (int32_t i = 0; i < errors->partition_errors.n; i++)
+			errors->partition_errors.v[i].error_code = KERR_INVALID_TOPIC_EXCEPTION;
+		return;
+	}
+	memcpy(name, ts->topic_name.p, ts->topic_name.len);
+	name[ts->topic_name.len] = '\0';
+	for (int32_t i = 0; i < ts->partition_states.n; i++) {
+		const struct wire_leader_and_isr_request_partition_state *want = &ts->partition_states.v[i];
+		struct partition *p = table_find(next, ts->topic_name, want->partition_index);
+		bool change;
+		enum kerr k;
+
+		if (want->partition_index < 0) {
+			errors->partition_errors.v[i].error_code = KERR_INVALID_REQUEST;
+			continue;
+		}
+		if (p == NULL) {
+			p = partition_new(l->m, name, want->partition_index);
+			table_add(next, p);
+		}
+		k = partition_judge(l->m, p, ts->topic_id, want, &change);
+		errors->partition_errors.v[i].error_code = (int16_t)k;
+		if (change)
+			lisr_add_change(l, p, ts->topic_id, want, &errors->partition_errors.v[i].error_code);
+	}
+}
+
+static void
+lisr_judge(struct lisr *l)
+{
+	const struct wire_leader_and_isr_request *rq = l->c->leader_and_isr;
+	struct partition_table *next;
+	uint32_t total = 0;
+
+	for (int32_t i = 0; i < rq->topic_states.n; i++)
+		total += (uint32_t)MAX(rq->topic_states.v[i].partition_states.n, 0);
+	next = table_copy(l->m->table, total);
+	l->changes = xcalloc((size_t)total + 1, sizeof(*l->changes));
+	for (int32_t i = 0; i < rq->topic_states.n; i++)
+		lisr_judge_topic(l, i, next);
+	if (next->n > l->m->table->n)
+		manager_publish_table(l->m, next);
+	else
+		free(next);
+}
+
+static void
+lisr_finish(struct lisr *l)
+{
+	struct replica_manager *m = l->m;
+	struct control_request *c = l->c;
+
+	free(l->changes);
+	free(l->topics);
+	free(l);
+	control_finished(m, c);
+}
+
+/* Step 4. */
+static void
+change_publish(struct lisr *l, struct change *ch)
+{
+	const struct wire_leader_and_isr_request_partition_state *want = ch->want;
+	struct partition *p = ch->p;
+	struct partition_state st = {
+	    .leader = ch->leads,
+	    .leader_id = want->leader,
+	    .leader_epoch = want->leader_epoch,
+	    .partition_epoch = want->partition_epoch,
+	    .controller_epoch = want->controller_epoch,
+	    .nisr = ch->leads ? (uint32_t)MAX(want->isr.n, 0) : 0,	/* a follower never reports an ISR */
+	    .nreplicas = (uint32_t)MAX(want->replicas.n, 0),
+	    .isr = want->isr.v,
+	    .replicas = want->replicas.v,
+	};
+	struct uuid id = uuid_is_zero(ch->topic_id) ? p->box->topic_id : ch->topic_id;
+	struct log_role role = { .leader = ch->leads, .leader_epoch = want->leader_epoch };
+
+	if (ch->error != KERR_NONE) {
+		*ch->error_code = (int16_t)ch->error;
+		log_unref(&ch->log);
+		if (ch->error == KERR_KAFKA_STORAGE_ERROR) {
+			st = p->box->state;
+			st.offline = true;
+			st.leader = false;
+			partition_set_state(p, &st, id);
+			partition_wake(p);
+		}
+		return;
+	}
+	partition_set_log(p, ch->log);
+	ch->log = NULL;
+	partition_set_config(p, &ch->config);
+	/* A leader that the metadata image does not know as alive is none to follow: the log is made, everything else stays as it was. */
+	if (!ch->leads && image_broker(cluster_read(l->m->opt.cluster), want->leader) == NULL)
+		return;
+	role.min_isr_met = (int32_t)st.nisr >= partition_effective_min_isr(p, &st);
+	log_set_role(p->log, &role);			/* invariant (1) */
+	partition_set_state(p, &st, id);
+	partition_progress(p);
+	partition_wake(p);	/* who waits under an older role must look again */
+}
+
+static void
+lisr_done(struct job *job)
+{
+	struct lisr *l = CONTAINER_OF(job, struct lisr, job);
+
+	for (uint32_t i = 0; i < l->n; i++)
+		change_publish(l, &l->changes[i]);
+	lisr_finish(l);
+}
+
+/* Step 3, on a worker. */
+static enum err
+change_prepare(struct lisr *l, struct change *ch, struct errbuf *eb)
+{
+	struct log_dirs *dirs = l->m->opt.log_dirs;
+	enum err e;
+
+	e = log_dirs_create(dirs, ch->topic, ch->p->number, ch->topic_id, &ch->config.log, &ch->log, eb);
+	if (e != OK)
+		return (e);
+	if (!uuid_is_zero(ch->topic_id) && uuid_is_zero(log_topic_id(ch->log))) {
+		e = log_set_topic_id(ch->log, ch->topic_id, eb);
+		if (e != OK)
+			return (e);
+	}
+	if (partition_log(ch->p) == NULL)
+		log_set_high_watermark(ch->log, log_dirs_stored_high_watermark(dirs, ch->topic, ch->p->number));
+	if (ch->leads)
+		e = log_begin_leader_epoch(ch->log, ch->want->leader_epoch, eb);	/* invariant (2) */
+	return (e);
+}
+
+static void
+lisr_run(struct job *job)
+{
+	struct lisr *l = CONTAINER_OF(job, struct lisr, job);
+
+	for (uint32_t i = 0; i < l->n; i++) {
+		struct change *ch = &l->changes[i];
+		struct errbuf eb = ERRBUF_INIT;
+		enum err e = change_prepare(l, ch, &eb);
+
+		if (e == OK)
+			continue;
+		ch->error = e == ERR_CONFLICT ? KERR_INCONSISTENT_TOPIC_ID : KERR_KAFKA_STORAGE_ERROR;
+		diag_error(l->m->opt.diag, "replica", "%s-%d cannot be opened: %s: %s", ch->topic, ch->p->number, err_text(e), eb.text);
+	}
+}
+
+/* Between 2 and 3. */
+static void
+lisr_configured(void *v)
+{
+	struct lisr *l = v;
+
+	for (uint32_t i = 0; i < l->n; i++)
+		l->m->opt.configs.get(l->m->opt.configs.ctx, l->changes[i].topic, &l->changes[i].config);
+	l->job = (struct job){ .run = lisr_run, .done = lisr_done, .loop = l->m->opt.control };
+	workers_submit(l->m->opt.workers, &l->job);
+}
+
+/* Changes stand topic by topic, so neighbours are compared. */
+static uint32_t
+lisr_topics(struct lisr *l)
+{
+	uint32_t n = 0;
+
+	l->topics = xcalloc((size_t)l->n + 1, sizeof(*l->topics));
+	for (uint32_t i = 0; i < l->n; i++)
+		if (n == 0 || strcmp(l->topics[n - 1], l->changes[i].topic) != 0)
+			l->topics[n++] = l->changes[i].topic;
+	return (n);
+}
+
+static void
+control_leader_and_isr(struct replica_manager *m, struct control_request *c)
+{
+	const struct wire_leader_and_isr_request *rq = c->leader_and_isr;
+	struct lisr *l;
+	enum kerr k;
+
+	if (!lisr_response_make(c)) {
+		control_finished(m, c);
+		return;
+	}
+	k = check_epochs(m, rq->broker_epoch, rq->controller_epoch);
+	if (k != KERR_NONE) {
+		lisr_answer_all(c, k);
+		control_finished(m, c);
+		return;
+	}
+	l = xcalloc(1, sizeof(*l));
+	l->m = m;
+	l->c = c;
+	lisr_judge(l);
+	if (l->n == 0) {
+		lisr_finish(l);
+		return;
+	}
+	m->opt.configs.refresh(m->opt.configs.ctx, l->topics, lisr_topics(l), lisr_configured, l);
+}
+
+/* ---- StopReplica ---- */
+
+struct stop_item {
+	struct partition *p;		/* NULL: not hosted; a log may lie there all the same */
+	char		  topic[LIMIT_TOPIC_NAME_MAX + 1];
+	int32_t		  number;
+	bool		  delete;
+	enum kerr	  error;
+	int16_t		 *error_code;
+};
+
+struct stop {
+	struct replica_manager *m;
+	struct control_request *c;
+	struct stop_item *items;
+	uint32_t	  n;
+	struct job	  job;
+};
+
+static enum kerr
+stop_judge(const struct partition *p, int32_t leader_epoch)
+{
+	if (p == NULL || leader_epoch == -2 || leader_epoch == -1)
+		return (KERR_NONE);
+	if (p->box->state.offline)
+		return (KERR_KAFKA_STORAGE_ERROR);
+	return (leader_epoch >= p->box->state.leader_epoch ? KERR_NONE : KERR_FENCED_LEADER_EPOCH);
+}
+
+static void
+stop_role(struct partition *p)
+{
+	struct partition_state st = p->box->state;
+	struct log_role none = { .leader = false, .leader_epoch = st.leader_epoch };
+
+	if (p->log != NULL && !st.offline)
+		log_set_role(p->log, &none);
+	st.leader = false;
+	partition_set_state(p, &st, p->box->topic_id);
+	partition_wake(p);
+}
+
+static void
+stop_run(struct job *job)
+{
+	struct stop *s = CONTAINER_OF(job, struct stop, job);
+
+	for (uint32_t i = 0; i < s->n; i++) {
+		struct stop_item *it = &s->items[i];
+		struct errbuf eb = ERRBUF_INIT;
+		enum err e;
+
+		if (it->error != KERR_NONE || !it->delete)
+			continue;
+		e = log_dirs_delete(s->m->opt.log_dirs, it->topic, it->number, &eb);
+		if (e == OK || e == ERR_NOTFOUND)
+			continue;
+		it->error = KERR_KAFKA_STORAGE_ERROR;
+		diag_error(s->m->opt.diag, "replica", "%s-%d cannot be deleted: %s: %s", it->topic, it->number, err_text(e), eb.text);
+	}
+}
+
+static void
+stop_done(struct job *job)
+{
+	struct stop *s = CONTAINER_OF(job, struct stop, job);
+	struct replica_manager *m = s->m;
+	struct control_request *c = s->c;
+
+	for (uint32_t i = 0; i < s->n; i++)
+		*s->items[i].error_code = (int16_t)s->items[i].error;
+	free(s->items);
+	free(s);
+	control_finished(m, c);
+}
+
+/* Partitions to be deleted leave the table before their logs go, so that no request finds them in between. */
+static void
+stop_take_out(struct stop *s)
+{
+	struct partition **drop = xcalloc((size_t)s->n + 1, sizeof(*drop));
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < s->n; i++) {
+		struct stop_item *it = &s->items[i];
+
+		if (it->error != KERR_NONE || !it->delete || it->p == NULL || it->p->leaving)
+			continue;
+		stop_role(it->p);
+		it->p->leaving = true;
+		drop[n++] = it->p;
+	}
+	if (n > 0)
+		manager_publish_table(s->m, table_copy(s->m->table, 0));
+	for (uint32_t i = 0; i < n; i++) {
+		partition_set_log(drop[i], NULL);
+		table_release(drop[i]);
+	}
+	free(drop);
+}
+
+static void
+stop_add(struct stop *s, struct slice topic, const struct wire_stop_replica_request_partition_state *want, int16_t *error_code)
+{
+	struct stop_item *it = &s->items[s->n];
+
+	if (topic_name_invalid(topic) != NULL || want->partition_index < 0) {
+		*error_code = KERR_INVALID_TOPIC_EXCEPTION;
+		return;
+	}
+	s->n++;
+	memcpy(it->topic, topic.p, topic.len);
+	it->topic[topic.len] = '\0';
+	it->number = want->partition_index;
+	it->delete = want->delete_partition;
+	it->p = table_find(s->m->table, topic, want->partition_index);
+	it->error = stop_judge(it->p, want->leader_epoch);
+	it->error_code = error_code;
+}
+
+static bool
+stop_response_make(struct control_request *c, uint32_t total)
+{
+	struct wire_stop_replica_response *rs = WIRE_NEW(c->arena, stop_replica_response);
+
+	c->stop_replica_response = rs;
+	if (rs == NULL)
+		return (false);
+	rs->partition_errors.v = WIRE_NEW_ARRAY(c->arena, stop_replica_response_partition_error, (int32_t)total);
+	return (total == 0 || rs->partition_errors.v != NULL);
+}
+
+static void
+stop_collect(struct stop *s)
+{
+	const struct wire_stop_replica_request *rq = s->c->stop_replica;
+	struct wire_stop_replica_response *rs = s->c->stop_replica_response;
+
+	for (int32_t i = 0; i < rq->topic_states.n; i++)
+		for (int32_t j = 0; j < rq->topic_states.v[i].partition_states.n; j++) {
+			const struct wire_stop_replica_request_partition_state *want = &rq->topic_states.v[i].partition_states.v[j];
+			struct wire_stop_replica_response_partition_error *e = &rs->partition_errors.v[rs->partition_errors.n++];
+
+			e->topic_name = rq->topic_states.v[i].topic_name;
+			e->partition_index = want->partition_index;
+			stop_add(s, e->topic_name, want, &e->error_code);
+		}
+}
+
+static void
+control_stop_replica(struct replica_manager *m, struct control_request *c)
+{
+	const struct wire_stop_replica_request *rq = c->stop_replica;
+	uint32_t total = 0;
+	struct stop *s;
+	enum kerr k;
+
+	for (int32_t i = 0; i < rq->topic_states.n; i++)
+		total += (uint32_t)MAX(rq->topic_states.v[i].partition_states.n, 0);
+	if (!stop_response_make(c, total)) {
+		control_finished(m, c);
+		return;
+	}
+	k = check_epochs(m, rq->broker_epoch, rq->controller_epoch);
+	if (k != KERR_NONE) {
+		c->stop_replica_response->error_code = (int16_t)k;
+		c->stop_replica_response->partition_errors.n = 0;
+		control_finished(m, c);
+		return;
+	}
+	s = xcalloc(1, sizeof(*s));
+	s->m = m;
+	s->c = c;
+	s->items = xcalloc((size_t)total + 1, sizeof(*s->items));
+	stop_collect(s);
+	stop_take_out(s);
+	s->job = (struct job){ .run = stop_run, .done = stop_done, .loop = m->opt.control };
+	workers_submit(m->opt.workers, &s->job);
+}
+
+/* ---- UpdateMetadata ---- */
+
+static void
+control_update_metadata(struct replica_manager *m, struct control_request *c)
+{
+	const struct wire_update_metadata_request *rq = c->update_metadata;
+	struct wire_update_metadata_response *rs = WIRE_NEW(c->arena, update_metadata_response);
+	struct errbuf eb = ERRBUF_INIT;
+	enum kerr k = check_epochs(m, rq->broker_epoch, rq->controller_epoch);
+
+	c->update_metadata_response = rs;
+	if (k == KERR_NONE && cluster_update_metadata(m->opt.cluster, rq, &eb) != OK) {
+		diag_error(m->opt.diag, "replica", "UpdateMetadata refused: %s", eb.text);
+		k = KERR_UNKNOWN_SERVER_ERROR;
+	}
+	if (rs != NULL)
+		rs->error_code = (int16_t)k;
+	control_finished(m, c);
+}
+
+void
+control_run(struct replica_manager *m, struct control_request *c)
+{
+	switch (c->kind) {
+	case CONTROL_LEADER_AND_ISR:
+		control_leader_and_isr(m, c);
+		return;
+	case CONTROL_STOP_REPLICA:
+		control_stop_replica(m, c);
+		return;
+	case CONTROL_UPDATE_METADATA:
+		control_update_metadata(m, c);
+		return;
+	}
+	unreachable("control request of no kind");
+}

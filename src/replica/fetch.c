@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * replica/fetch.c - see fetch.h.
+ *
+ * A fetch is read at once.  When that gives too little, its ranges are dropped, it waits for its partitions, and is read once more at the end:
+ * nothing is kept open while it waits.  What it waits for is counted from offsets alone, without touching a file.
+ */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "replica/fetch.h"
+#include "replica/replica_int.h"
+
+static enum log_bound
+fetch_bound(const struct replica_fetch *f)
+{
+	if (f->replica_id >= 0)
+		return (LOG_BOUND_END);
+	return (f->read_committed ? LOG_BOUND_LAST_STABLE : LOG_BOUND_HIGH_WATERMARK);
+}
+
+static void
+item_reset(struct replica_fetch_item *it)
+{
+	file_range_fini(&it->range);
+	partition_unref(&it->p);
+	it->error = KERR_NONE;
+	it->high_watermark = it->last_stable_offset = it->log_start_offset = -1;
+	it->range = (struct file_range){ NULL, 0, 0 };
+	it->aborted = NULL;
+	it->naborted = 0;
+	it->diverging_epoch = -1;
+	it->diverging_end_offset = -1;
+	it->leader_id = it->leader_epoch = -1;
+}
+
+static void
+item_name_leader(struct replica_fetch *f, struct replica_fetch_item *it)
+{
+	const struct image_topic *t = image_topic(cluster_read(f->manager->opt.cluster), it->topic);
+	const struct image_partition *p = t == NULL ? NULL : image_partition(t, it->partition);
+
+	if (p == NULL)
+		return;
+	it->leader_id = p->leader;
+	it->leader_epoch = p->leader_epoch;
+}
+
+/* Looks the partition up and makes every check that comes before the offset. */
+static enum kerr
+item_open(struct replica_fetch *f, struct replica_fetch_item *it)
+{
+	struct uuid id;
+
+	if (it->preset != KERR_NONE)
+		return (it->preset);
+	it->p = replica_partition(f->manager, it->topic, it->partition);
+	if (it->p == NULL)
+		return (replica_missing(f->manager, it->topic, it->partition));
+	id = partition_topic_id(it->p);
+	if (!uuid_is_zero(it->topic_id) && !uuid_is_zero(id) && !uuid_eq(it->topic_id, id))
+		return (KERR_INCONSISTENT_TOPIC_ID);
+	return (partition_check_leader(it->p, it->current_leader_epoch));
+}
+
+/* KIP-595: did the fetcher's last epoch end before where it wants to go on? */
+static enum kerr
+item_check_divergence(struct replica_fetch_item *it, struct log *log)
+{
+	int32_t epoch;
+	int64_t end;
+
+	if (it->last_fetched_epoch < 0)
+		return (KERR_NONE);
+	log_end_of_epoch(log, it->last_fetched_epoch, &epoch, &end);
+	if (epoch < 0 || end < 0)
+		return (KERR_OFFSET_OUT_OF_RANGE);
+	if (it->fetch_offset < log_start_offset(log))
+		return (KERR_OFFSET_OUT_OF_RANGE);
+	if (epoch < it->last_fetched_epoch || end < it->fetch_offset) {
+		it->diverging_epoch = epoch;
+		it->diverging_end_offset = end;
+	}
+	return (KERR_NONE);
+}
+
+static void
+item_take_offsets(struct replica_fetch_item *it, const struct log_read_result *res)
+{
+	it->high_watermark = res->high_watermark;
+	it->last_stable_offset = res->last_stable_offset;
+	it->log_start_offset = res->log_start_offset;
+}
+
+/* Bytes for this item under the limit; 0 on errors, which stand in the item. */
+static uint64_t
+item_read(struct replica_fetch *f, struct replica_fetch_item *it, uint64_t limit, bool min_one)
+{
+	struct log_read_options opt = { .offset = it->fetch_offset, .min_one = min_one, .bound = fetch_bound(f) };
+	struct log_read_result res;
+	struct log *log;
+
+	item_reset(it);
+	it->error = item_open(f, it);
+	if (it->error == KERR_NONE)
+		it->error = item_check_divergence(it, partition_log(it->p));
+	if (it->error != KERR_NONE) {
+		if (it->error == KERR_NOT_LEADER_OR_FOLLOWER || it->error == KERR_FENCED_LEADER_EPOCH)
+			item_name_leader(f, it);
+		return (0);
+	}
+	log = partition_log(it->p);
+	opt.bytes_max = it->diverging_epoch >= 0 ? 0 : MIN((uint64_t)MAX(it->max_bytes, 0), limit);
+	opt.min_one = min_one && it->diverging_epoch < 0;
+	it->error = log_read(log, &opt, f->arena, &res);
+	if (it->error != KERR_NONE) {
+		if (it->diverging_epoch < 0)
+			return (0);
+		it->error = KERR_NONE;	/* truncation comes first: the offset itself may be beyond our end */
+		it->high_watermark = log_high_watermark(log);
+		it->last_stable_offset = log_last_stable_offset(log);
+		it->log_start_offset = log_start_offset(log);
+		return (0);
+	}
+	item_take_offsets(it, &res);
+	/* A client that is promised whole batches gets none rather than a part of one. */
+	if (f->min_one && res.range.len < res.first_batch_len) {
+		log_read_result_fini(&res);
+		return (0);
+	}
+	it->range = res.range;
+	it->aborted = res.aborted;
+	it->naborted = res.naborted;
+	return (res.range.len);
+}
+
+/* Reads every item; true: the answer may go out (enough bytes, or something that should not wait). */
+static bool
+fetch_read(struct replica_fetch *f)
+{
+	uint64_t left = (uint64_t)MAX(f->max_bytes, 0), total = 0;
+	bool min_one = f->min_one, urgent = false;
+
+	for (uint32_t i = 0; i < f->nitems; i++) {
+		uint64_t got = item_read(f, &f->items[i], left, min_one);
+
+		if (got > 0)
+			min_one = false;
+		left -= MIN(left, got);
+		total += got;
+		urgent = urgent || f->items[i].error != KERR_NONE || f->items[i].diverging_epoch >= 0;
+	}
+	return (urgent || total >= (uint64_t)MAX(f->min_bytes, 0));
+}
+
+static void
+fetch_release(struct replica_fetch *f)
+{
+	free(f->links);
+	free(f->keys);
+	f->links = NULL;
+	f->keys = NULL;
+	for (uint32_t i = 0; i < f->nitems; i++)
+		partition_unref(&f->items[i].p);
+}
+
+/* ---- waiting ---- */
+
+static uint64_t
+item_available(const struct replica_fetch *f, const struct replica_fetch_item *it, bool *changed)
+{
+	struct log *log = partition_log(it->p);
+
+	if (partition_check_leader(it->p, it->current_leader_epoch) != KERR_NONE || log == NULL ||
+	    it->fetch_offset > log_end_offset(log) || it->fetch_offset < log_start_offset(log)) {
+		*changed = true;
+		return (0);
+	}
+	return (MIN(log_bytes_available(log, it->fetch_offset, fetch_bound(f)), (uint64_t)MAX(it->max_bytes, 0)));
+}
+
+/* Would reading now give an answer?  `key` is the partition that moved, NULL when all should be looked at. */
+static bool
+fetch_is_due(struct replica_fetch *f, const void *key)
+{
+	uint64_t total = 0, moved = 0;
+	bool changed = false;
+
+	for (uint32_t i = 0; i < f->nitems && key != NULL; i++)
+		if (f->items[i].p == key)
+			moved += item_available(f, &f->items[i], &changed);
+	if (changed || (key != NULL && moved >= (uint64_t)MAX(f->min_bytes, 0)))
+		return (true);
+	if (key != NULL && moved == 0)
+		return (false);
+	for (uint32_t i = 0; i < f->nitems && !changed; i++)
+		total += item_available(f, &f->items[i], &changed);
+	return (changed || total >= (uint64_t)MAX(f->min_bytes, 0));
+}
+
+static void
+fetch_finish(struct replica_fetch *f)
+{
+	fetch_read(f);
+	fetch_release(f);
+	f->done(f);
+}
+
+static bool
+wait_try(struct waiter *w, const void *key)
+{
+	struct replica_fetch *f = CONTAINER_OF(w, struct replica_fetch, waiter);
+
+	if (key != NULL)
+		partition_note_waiter((struct partition *)(uintptr_t)key, manager_loop_index(f->manager, f->loop));
+	if (!f->manager->stopping && !fetch_is_due(f, key))
+		return (false);
+	fetch_finish(f);
+	return (true);
+}
+
+static void
+wait_expired(struct waiter *w)
+{
+	fetch_finish(CONTAINER_OF(w, struct replica_fetch, waiter));
+}
+
+/* false: by now it is due after all. */
+static bool
+fetch_wait(struct replica_fetch *f)
+{
+	uint32_t loop = manager_loop_index(f->manager, f->loop);
+
+	f->links = xcalloc((size_t)f->nitems + 1, sizeof(*f->links));
+	f->keys = xcalloc((size_t)f->nitems + 1, sizeof(*f->keys));
+	for (uint32_t i = 0; i < f->nitems; i++) {
+		file_range_fini(&f->items[i].range);
+		partition_note_waiter(f->items[i].p, loop);
+		f->keys[i] = f->items[i].p;
+	}
+	if (fetch_is_due(f, NULL))
+		return (false);
+	f->waiter = (struct waiter){ .try = wait_try, .expire = wait_expired };
+	wait_begin(f->manager->loops[loop].waits, &f->waiter, f->links, f->nitems, f->keys, f->max_wait_ms);
+	return (true);
+}
+
+bool
+replica_fetch(struct replica_manager *m, struct replica_fetch *f)
+{
+	f->manager = m;
+	f->links = NULL;
+	f->keys = NULL;
+	for (uint32_t i = 0; i < f->nitems; i++) {
+		f->items[i].p = NULL;
+		f->items[i].range = (struct file_range){ NULL, 0, 0 };
+	}
+	if (!fetch_read(f) && f->max_wait_ms > 0 && f->nitems > 0 && !m->stopping) {
+		if (fetch_wait(f))
+			return (false);
+		fetch_read(f);
+	}
+	fetch_release(f);
+	return (true);
+}
+
+void
+replica_fetch_cancel(struct replica_fetch *f)
+{
+	wait_cancel(&f->waiter);
+	for (uint32_t i = 0; i < f->nitems; i++)
+		file_range_fini(&f->items[i].range);
+	fetch_release(f);
+}
