@@ -1,0 +1,693 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * zk/tree.c - see tree.h.
+ *
+ * NODES    A hash by full path finds a node; each node links to its parent and lists its children.
+ *
+ * INVARIANTS
+ *   (1) Every node but "/" has a parent that lists it; parents of nodes are not ephemeral.
+ *   (2) A node's ephemeral owner is 0 or a live session, whose list holds it.
+ *   (3) `creates` counts the children ever made: the next sequence number.  The cversion clients see is 2 * creates - children (each create
+ *       and each delete counts one).
+ *   (4) zxid grows by one per write operation, transaction, session begun or ended - also when the write fails, as on a real server.
+ *
+ * TRANSACTIONS  Operations change the tree at once and leave an undo record; at the first failure the records are played back.  What watches
+ *       would see is written down meanwhile and fired only when all went well.
+ *
+ * WATCHES  Kept per path: (session, kinds).  A delete fires one event to a session with both kinds at that path.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "base/alloc.h"
+#include "base/arena.h"
+#include "base/must.h"
+#include "zk/client_int.h"
+#include "zk/tree.h"
+
+struct node {
+	UT_hash_handle hh;
+	TAILQ_ENTRY(node) sibling;
+	LIST_ENTRY(node) owned;		/* by its session, when ephemeral */
+	struct node	*parent;
+	TAILQ_HEAD(nodes, node) children;
+	struct zk_stat	 stat;		/* cversion and num_children are computed on the way out */
+	int32_t		 creates;	/* rule (3) */
+	int32_t		 nchildren;
+	uint8_t		*data;		/* malloc'ed, a 0 behind it; NULL: ZooKeeper's null */
+	size_t		 data_len;
+	char		 path[];
+};
+
+struct session {
+	UT_hash_handle hh;
+	int64_t id;
+	LIST_HEAD(, node) ephemerals;
+};
+
+struct watch_mark {			/* one session at one path */
+	LIST_ENTRY(watch_mark) link;
+	int64_t	 session;
+	unsigned kinds;
+};
+
+struct watch_point {
+	UT_hash_handle hh;
+	LIST_HEAD(, watch_mark) marks;
+	char path[];
+};
+
+enum undo_kind { UNDO_NONE, UNDO_CREATE, UNDO_DELETE, UNDO_SET };
+
+struct undo {
+	enum undo_kind kind;
+	enum zk_event  event;		/* what watches see if it stays */
+	struct node   *node;
+	struct zk_stat stat;		/* set: as it was before */
+	uint8_t	      *data;
+	size_t	       data_len;
+	struct zk_stat parent_stat;
+	int32_t	       parent_creates;
+};
+
+struct zk_tree {
+	struct node	   *nodes;
+	struct node	   *root;
+	struct session	   *sessions;
+	struct watch_point *watches;
+	zk_tree_event_fn   *fire;
+	void		   *ctx;
+	int64_t		    zxid;
+	int64_t		    next_session;
+	struct arena	    answer;	/* what the last answer points to */
+};
+
+/* ---- nodes ---- */
+static struct node *
+node_find(const struct zk_tree *t, const char *path)
+{
+	struct node *n;
+
+	HASH_FIND_STR(t->nodes, path, n);
+	return (n);
+}
+
+static uint8_t *
+data_copy(struct slice s)
+{
+	uint8_t *p;
+
+	if (s.p == NULL)
+		return (NULL);
+	p = xmalloc(s.len + 1);
+	memcpy(p, s.p, s.len);
+	p[s.len] = 0;
+	return (p);
+}
+
+static struct node *
+node_new(const char *path, struct slice data)
+{
+	struct node *n = xcalloc(1, sizeof(*n) + strlen(path) + 1);
+
+	memcpy(n->path, path, strlen(path));
+	TAILQ_INIT(&n->children);
+	n->data = data_copy(data);
+	n->data_len = data.len;
+	return (n);
+}
+
+static void
+node_free(struct node *n)
+{
+	free(n->data);
+	free(n);
+}
+
+static struct session *
+session_find(const struct zk_tree *t, int64_t id)
+{
+	struct session *s;
+
+	HASH_FIND(hh, t->sessions, &id, sizeof(id), s);
+	return (s);
+}
+
+static void
+node_link(struct zk_tree *t, struct node *n)
+{
+	HASH_ADD_KEYPTR(hh, t->nodes, n->path, strlen(n->path), n);
+	TAILQ_INSERT_TAIL(&n->parent->children, n, sibling);
+	n->parent->nchildren++;
+	if (n->stat.ephemeral_owner != 0)
+		LIST_INSERT_HEAD(&session_find(t, n->stat.ephemeral_owner)->ephemerals, n, owned);
+}
+
+static void
+node_unlink(struct zk_tree *t, struct node *n)
+{
+	HASH_DEL(t->nodes, n);
+	TAILQ_REMOVE(&n->parent->children, n, sibling);
+	n->parent->nchildren--;
+	if (n->stat.ephemeral_owner != 0)
+		LIST_REMOVE(n, owned);
+}
+
+static struct node *
+parent_of(const struct zk_tree *t, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	struct node *n;
+	char *parent;
+
+	if (slash == path)
+		return (t->root);
+	parent = xstrndup(path, (size_t)(slash - path));
+	n = node_find(t, parent);
+	free(parent);
+	return (n);
+}
+
+static struct zk_stat
+stat_of(const struct node *n)
+{
+	struct zk_stat s = n->stat;
+
+	s.cversion = n->creates * 2 - n->nchildren;
+	s.num_children = n->nchildren;
+	s.data_length = (int32_t)n->data_len;
+	return (s);
+}
+
+/* ---- watches ---- */
+static struct watch_point *
+watch_point(struct zk_tree *t, const char *path)
+{
+	struct watch_point *w;
+
+	HASH_FIND_STR(t->watches, path, w);
+	return (w);
+}
+
+static void
+watch_point_drop_if_empty(struct zk_tree *t, struct watch_point *w)
+{
+	if (LIST_EMPTY(&w->marks)) {
+		HASH_DEL(t->watches, w);
+		free(w);
+	}
+}
+
+static void
+mark_add(struct zk_tree *t, int64_t session, const char *path, unsigned kind)
+{
+	struct watch_point *w = watch_point(t, path);
+	struct watch_mark *m;
+
+	if (w == NULL) {
+		w = xcalloc(1, sizeof(*w) + strlen(path) + 1);
+		memcpy(w->path, path, strlen(path));
+		HASH_ADD_KEYPTR(hh, t->watches, w->path, strlen(path), w);
+	}
+	LIST_FOREACH(m, &w->marks, link)
+		if (m->session == session) {
+			m->kinds |= kind;
+			return;
+		}
+	m = xcalloc(1, sizeof(*m));
+	m->session = session;
+	m->kinds = kind;
+	LIST_INSERT_HEAD(&w->marks, m, link);
+}
+
+/* Takes the kinds away from the marks of one session, or of all (0), and fires those that had any when `event` is given. */
+static void
+watch_take(struct zk_tree *t, int64_t session, const char *path, unsigned kinds, const enum zk_event *event)
+{
+	struct watch_point *w = watch_point(t, path);
+	struct watch_mark *m, *next;
+	unsigned had;
+
+	if (w == NULL)
+		return;
+	for (m = LIST_FIRST(&w->marks); m != NULL; m = next) {
+		next = LIST_NEXT(m, link);
+		had = m->kinds & kinds;
+		if (had == 0 || (session != 0 && m->session != session))
+			continue;
+		if (event != NULL)
+			t->fire(t->ctx, m->session, *event, path, had);
+		if ((m->kinds &= ~kinds) == 0) {
+			LIST_REMOVE(m, link);
+			free(m);
+		}
+	}
+	watch_point_drop_if_empty(t, w);
+}
+
+static void
+watch_trigger(struct zk_tree *t, const char *path, enum zk_event event, unsigned kinds)
+{
+	watch_take(t, 0, path, kinds, &event);
+}
+
+static void
+fire_change(struct zk_tree *t, enum zk_event event, const char *path, const char *parent)
+{
+	watch_trigger(t, path, event, event == ZK_DELETED ? ZK_WATCH_DATA | ZK_WATCH_CHILDREN : ZK_WATCH_DATA);
+	if (event != ZK_CHANGED)
+		watch_trigger(t, parent, ZK_CHILDREN, ZK_WATCH_CHILDREN);
+}
+
+/* ---- writes: each checks everything, then changes the tree and fills the undo record ---- */
+struct write {				/* what one write knows */
+	int64_t	session, now_ms, zxid;
+	const struct zk_op *op;
+	struct undo *undo;
+	struct zk_result *r;
+};
+
+static bool
+version_fits(const struct node *n, int32_t expected)
+{
+	return (expected == ZK_ANY_VERSION || expected == n->stat.version);
+}
+
+static const char *
+name_to_create(struct zk_tree *t, const struct zk_op *op, const struct node *parent)
+{
+	if (op->mode == ZK_PERSISTENT || op->mode == ZK_EPHEMERAL)
+		return (arena_printf(&t->answer, "%s", op->path));
+	return (arena_printf(&t->answer, "%s%010d", op->path, parent->creates));
+}
+
+static enum zke
+write_create(struct zk_tree *t, struct write *w)
+{
+	struct node *n, *parent = parent_of(t, w->op->path);
+	const char *path;
+
+	if (parent == NULL)
+		return (ZKE_NO_NODE);
+	path = name_to_create(t, w->op, parent);
+	if (path == NULL)
+		return (ZKE_SYSTEM_ERROR);
+	if (node_find(t, path) != NULL)
+		return (ZKE_NODE_EXISTS);
+	if (parent->stat.ephemeral_owner != 0)
+		return (ZKE_NO_CHILDREN_FOR_EPHEMERALS);
+	*w->undo = (struct undo){ UNDO_CREATE, ZK_CREATED, .parent_stat = parent->stat, .parent_creates = parent->creates };
+	n = w->undo->node = node_new(path, w->op->data);
+	n->parent = parent;
+	n->stat.czxid = n->stat.mzxid = n->stat.pzxid = w->zxid;
+	n->stat.ctime_ms = n->stat.mtime_ms = w->now_ms;
+	if (w->op->mode == ZK_EPHEMERAL || w->op->mode == ZK_EPHEMERAL_SEQUENTIAL)
+		n->stat.ephemeral_owner = w->session;
+	node_link(t, n);
+	parent->creates++;
+	parent->stat.pzxid = w->zxid;
+	w->r->path = path;
+	w->r->stat = stat_of(n);
+	return (ZKE_OK);
+}
+
+static void
+node_detach(struct zk_tree *t, struct node *n, int64_t zxid)
+{
+	node_unlink(t, n);
+	n->parent->stat.pzxid = zxid;
+}
+
+static enum zke
+write_delete(struct zk_tree *t, struct write *w)
+{
+	struct node *n = node_find(t, w->op->path);
+
+	if (n == NULL)
+		return (ZKE_NO_NODE);
+	if (n == t->root)
+		return (ZKE_BAD_ARGUMENTS);
+	if (!version_fits(n, w->op->version))
+		return (ZKE_BAD_VERSION);
+	if (n->nchildren > 0)
+		return (ZKE_NOT_EMPTY);
+	*w->undo = (struct undo){ UNDO_DELETE, ZK_DELETED, .node = n, .parent_stat = n->parent->stat, .parent_creates = n->parent->creates };
+	node_detach(t, n, w->zxid);
+	return (ZKE_OK);
+}
+
+static enum zke
+write_set(struct zk_tree *t, struct write *w)
+{
+	struct node *n = node_find(t, w->op->path);
+
+	if (n == NULL)
+		return (ZKE_NO_NODE);
+	if (!version_fits(n, w->op->version))
+		return (ZKE_BAD_VERSION);
+	*w->undo = (struct undo){ UNDO_SET, ZK_CHANGED, .node = n,
+	    .stat = n->stat, .data = n->data, .data_len = n->data_len };
+	n->data = data_copy(w->op->data);
+	n->data_len = w->op->data.len;
+	n->stat.version++;
+	n->stat.mzxid = w->zxid;
+	n->stat.mtime_ms = w->now_ms;
+	w->r->stat = stat_of(n);
+	return (ZKE_OK);
+}
+
+static enum zke
+write_check(struct zk_tree *t, struct write *w)
+{
+	struct node *n = node_find(t, w->op->path);
+
+	if (n == NULL)
+		return (ZKE_NO_NODE);
+	return (version_fits(n, w->op->version) ? ZKE_OK : ZKE_BAD_VERSION);
+}
+
+static enum zke
+write_one(struct zk_tree *t, struct write *w)
+{
+	w->undo->kind = UNDO_NONE;
+	w->r->path = w->op->path;
+	switch (w->op->kind) {
+	case ZK_OP_CREATE:
+		return (write_create(t, w));
+	case ZK_OP_DELETE:
+		return (write_delete(t, w));
+	case ZK_OP_SET:
+		return (write_set(t, w));
+	case ZK_OP_CHECK:
+		return (write_check(t, w));
+	default:
+		return (ZKE_UNIMPLEMENTED);
+	}
+}
+
+static void
+parent_restore(struct node *parent, const struct undo *u)
+{
+	parent->stat = u->parent_stat;
+	parent->creates = u->parent_creates;
+}
+
+static void
+undo_one(struct zk_tree *t, struct undo *u)
+{
+	switch (u->kind) {
+	case UNDO_CREATE:
+		node_unlink(t, u->node);
+		parent_restore(u->node->parent, u);
+		node_free(u->node);
+		break;
+	case UNDO_DELETE:
+		node_link(t, u->node);
+		parent_restore(u->node->parent, u);
+		break;
+	case UNDO_SET:
+		free(u->node->data);
+		u->node->data = u->data;
+		u->node->data_len = u->data_len;
+		u->node->stat = u->stat;
+		break;
+	case UNDO_NONE:
+		break;
+	}
+}
+
+/* Nodes deleted later in the same transaction are freed by their own record, behind all that mention them. */
+static void
+keep_one(struct zk_tree *t, struct undo *u)
+{
+	if (u->kind != UNDO_NONE)
+		fire_change(t, u->event, u->node->path, u->node->parent == NULL ? "/" : u->node->parent->path);
+	if (u->kind == UNDO_SET)
+		free(u->data);
+}
+
+static void
+write_all(struct zk_tree *t, int64_t session, int64_t now_ms, const struct zk_op *ops, uint32_t n, struct zk_result *each, uint32_t *failed)
+{
+	struct undo *undo = xcalloc(n, sizeof(*undo));
+	struct write w = { session, now_ms, ++t->zxid, NULL, NULL, NULL };
+	uint32_t i, done;
+
+	for (done = 0; done < n; done++) {
+		w.op = &ops[done];
+		w.undo = &undo[done];
+		w.r = &each[done];
+		if ((each[done].error = write_one(t, &w)) != ZKE_OK)
+			break;
+	}
+	*failed = done;
+	if (done < n) {
+		for (i = done; i-- > 0;)
+			undo_one(t, &undo[i]);
+	} else {
+		for (i = 0; i < n; i++)
+			keep_one(t, &undo[i]);
+		for (i = 0; i < n; i++)
+			if (undo[i].kind == UNDO_DELETE)
+				node_free(undo[i].node);
+	}
+	free(undo);
+}
+
+/* ---- reads ---- */
+static enum zke
+read_children(struct zk_tree *t, const struct node *n, struct zk_result *r)
+{
+	const char **names = ARENA_ARRAY(&t->answer, const char *, (size_t)n->nchildren + 1);
+	const struct node *c;
+
+	if (names == NULL)
+		return (ZKE_SYSTEM_ERROR);
+	TAILQ_FOREACH(c, &n->children, sibling)
+		names[r->nchildren++] = strrchr(c->path, '/') + 1;
+	r->children = names;
+	return (ZKE_OK);
+}
+
+static void
+read_one(struct zk_tree *t, int64_t session, const struct zk_op *op, struct zk_result *r)
+{
+	struct node *n = node_find(t, op->path);
+
+	r->path = op->path;
+	if (op->watcher != NULL && (n != NULL || op->kind == ZK_OP_EXISTS))
+		mark_add(t, session, op->path, op->kind == ZK_OP_CHILDREN ? ZK_WATCH_CHILDREN : ZK_WATCH_DATA);
+	if (op->kind == ZK_OP_SYNC)
+		return;
+	if (n == NULL) {
+		r->error = ZKE_NO_NODE;
+		return;
+	}
+	r->stat = stat_of(n);
+	if (op->kind == ZK_OP_GET)
+		r->data = slice_of(n->data, n->data_len);
+	else if (op->kind == ZK_OP_CHILDREN)
+		r->error = read_children(t, n, r);
+}
+
+/* ---- public ---- */
+struct zk_tree *
+zk_tree_new(zk_tree_event_fn *fire, void *ctx)
+{
+	struct zk_tree *t = xcalloc(1, sizeof(*t));
+
+	t->fire = fire;
+	t->ctx = ctx;
+	t->next_session = 0x100000001000000;
+	arena_init(&t->answer, (size_t)1 << 30);
+	t->root = node_new("/", slice_str(""));
+	HASH_ADD_KEYPTR(hh, t->nodes, t->root->path, 1, t->root);
+	return (t);
+}
+
+void
+zk_tree_free(struct zk_tree **tp)
+{
+	struct zk_tree *t = *tp;
+	struct session *s, *snext;
+	struct node *n, *nnext;
+	struct watch_point *w, *wnext;
+
+	if (t == NULL)
+		return;
+	*tp = NULL;
+	HASH_ITER(hh, t->sessions, s, snext) {
+		zk_tree_drop_watches(t, s->id);
+		HASH_DEL(t->sessions, s);
+		free(s);
+	}
+	HASH_ITER(hh, t->watches, w, wnext) {
+		HASH_DEL(t->watches, w);
+		free(w);
+	}
+	HASH_ITER(hh, t->nodes, n, nnext) {
+		HASH_DEL(t->nodes, n);
+		node_free(n);
+	}
+	arena_fini(&t->answer);
+	free(t);
+}
+
+int64_t
+zk_tree_session_new(struct zk_tree *t)
+{
+	struct session *s = xcalloc(1, sizeof(*s));
+
+	s->id = t->next_session++;
+	LIST_INIT(&s->ephemerals);
+	HASH_ADD(hh, t->sessions, id, sizeof(s->id), s);
+	t->zxid++;
+	return (s->id);
+}
+
+bool
+zk_tree_session_alive(const struct zk_tree *t, int64_t id)
+{
+	return (session_find(t, id) != NULL);
+}
+
+void
+zk_tree_session_end(struct zk_tree *t, int64_t id, int64_t now_ms)
+{
+	struct session *s = session_find(t, id);
+	struct node *n;
+
+	(void)now_ms;
+	if (s == NULL)
+		return;
+	t->zxid++;
+	zk_tree_drop_watches(t, id);
+	while ((n = LIST_FIRST(&s->ephemerals)) != NULL) {
+		node_detach(t, n, t->zxid);
+		fire_change(t, ZK_DELETED, n->path, n->parent->path);
+		node_free(n);
+	}
+	HASH_DEL(t->sessions, s);
+	free(s);
+}
+
+static bool
+is_write(const struct zk_op *op)
+{
+	return (op->kind == ZK_OP_CREATE || op->kind == ZK_OP_DELETE || op->kind == ZK_OP_SET);
+}
+
+void
+zk_tree_apply(struct zk_tree *t, int64_t session, int64_t now_ms, const struct zk_op *op, struct zk_result *r)
+{
+	uint32_t failed;
+
+	arena_reset(&t->answer);
+	*r = (struct zk_result){ .error = ZKE_OK };
+	if (session_find(t, session) == NULL)
+		r->error = ZKE_SESSION_EXPIRED;
+	else if (is_write(op))
+		write_all(t, session, now_ms, op, 1, r, &failed);
+	else
+		read_one(t, session, op, r);
+}
+
+/* What the server says of a failed transaction: 0 before the culprit, its own error, RUNTIME_INCONSISTENCY behind. */
+static void
+results_of_failure(struct zk_result *each, uint32_t n, uint32_t failed, struct zk_result *r)
+{
+	uint32_t i;
+
+	r->error = each[failed].error;
+	for (i = 0; i < n; i++)
+		each[i] = (struct zk_result){ .path = each[i].path,
+		    .error = i < failed ? ZKE_OK : i > failed ? ZKE_RUNTIME_INCONSISTENCY : r->error };
+}
+
+void
+zk_tree_multi(struct zk_tree *t, int64_t session, int64_t now_ms, const struct zk_op *ops, uint32_t n, struct zk_result *r)
+{
+	struct zk_result *each;
+	uint32_t failed;
+
+	arena_reset(&t->answer);
+	*r = (struct zk_result){ .error = ZKE_OK, .nresults = n };
+	each = ARENA_ARRAY(&t->answer, struct zk_result, n);
+	must(each != NULL);
+	r->results = each;
+	if (session_find(t, session) == NULL) {
+		r->error = ZKE_SESSION_EXPIRED;
+		for (failed = 0; failed < n; failed++)
+			each[failed].error = ZKE_SESSION_EXPIRED;
+		return;
+	}
+	write_all(t, session, now_ms, ops, n, each, &failed);
+	if (failed < n)
+		results_of_failure(each, n, failed, r);
+}
+
+void
+zk_tree_unwatch(struct zk_tree *t, int64_t session, const char *path, unsigned kinds)
+{
+	watch_take(t, session, path, kinds, NULL);
+}
+
+void
+zk_tree_drop_watches(struct zk_tree *t, int64_t session)
+{
+	struct watch_point *w, *next;
+
+	HASH_ITER(hh, t->watches, w, next)
+		watch_take(t, session, w->path, ZK_WATCH_DATA | ZK_WATCH_CHILDREN, NULL);
+}
+
+int64_t
+zk_tree_zxid(const struct zk_tree *t)
+{
+	return (t->zxid);
+}
+
+static int
+by_path(const void *a, const void *b)
+{
+	return (strcmp((*(struct node *const *)a)->path, (*(struct node *const *)b)->path));
+}
+
+void
+zk_tree_walk(const struct zk_tree *t, void (*fn)(void *, const char *, struct slice, const struct zk_stat *), void *ctx)
+{
+	size_t i = 0, count = HASH_COUNT(t->nodes);
+	struct node **all = xcalloc(count, sizeof(struct node *)), *n, *next;
+	struct zk_stat stat;
+
+	HASH_ITER(hh, t->nodes, n, next)
+		all[i++] = n;
+	qsort(all, count, sizeof(struct node *), by_path);
+	for (i = 0; i < count; i++) {
+		stat = stat_of(all[i]);
+		fn(ctx, all[i]->path, slice_of(all[i]->data, all[i]->data_len), &stat);
+	}
+	free(all);
+}
+
+void
+zk_tree_check(const struct zk_tree *t)
+{
+	struct node *n, *next, *c;
+	int32_t count;
+
+	HASH_ITER(hh, t->nodes, n, next) {
+		must(n == t->root || n->parent == parent_of(t, n->path));			/* (1) */
+		must(n == t->root || n->parent->stat.ephemeral_owner == 0);
+		must(n->stat.ephemeral_owner == 0 || session_find(t, n->stat.ephemeral_owner) != NULL);	/* (2) */
+		count = 0;
+		TAILQ_FOREACH(c, &n->children, sibling) {
+			must(c->parent == n);
+			count++;
+		}
+		must(count == n->nchildren && n->creates >= n->nchildren);			/* (3) */
+		must(n->stat.mzxid <= t->zxid && n->stat.pzxid <= t->zxid);			/* (4) */
+	}
+}
