@@ -125,7 +125,6 @@ decode_fixed_run(unsigned type, const uint8_t *p, void *out, size_t n)
 		memcpy(out, p, n);
 		break;
 	case WIRE_I16:
-	case WIRE_U16:
 		for (size_t i = 0; i < n; i++)
 			((uint16_t *)out)[i] = be16dec(p + 2 * i);
 		break;

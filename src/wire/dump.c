@@ -64,7 +64,6 @@ dump_value(struct dump *d, const struct wire_field *f, unsigned type, const void
 	case WIRE_BOOL:	strbuf_add(d->sb, "%s", *(const bool *)p ? "true" : "false"); break;
 	case WIRE_I8:	strbuf_add(d->sb, "%d", *(const int8_t *)p); break;
 	case WIRE_I16:	strbuf_add(d->sb, "%d", *(const int16_t *)p); break;
-	case WIRE_U16:	strbuf_add(d->sb, "%d", *(const uint16_t *)p); break;
 	case WIRE_I32:	strbuf_add(d->sb, "%" PRId32, *(const int32_t *)p); break;
 	case WIRE_I64:	strbuf_add(d->sb, "%" PRId64, *(const int64_t *)p); break;
 	case WIRE_F64:	strbuf_add(d->sb, "%g", *(const double *)p); break;

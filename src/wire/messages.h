@@ -15,7 +15,6 @@
 #define WIRE_C_BOOL	bool
 #define WIRE_C_I8	int8_t
 #define WIRE_C_I16	int16_t
-#define WIRE_C_U16	uint16_t
 #define WIRE_C_I32	int32_t
 #define WIRE_C_I64	int64_t
 #define WIRE_C_F64	double

@@ -18,14 +18,14 @@
 
 /* How one value looks on the wire, and in C.  Types of fixed width come first, up to WIRE_UUID.
  *
- *	BOOL bool	I8 I16 U16 I32 I64	int8_t ... int64_t	F64 double	UUID struct uuid
+ *	BOOL bool	I8 I16 I32 I64	int8_t ... int64_t	F64 double	UUID struct uuid
  *	STR, BYTES	struct slice into the receive buffer; p == NULL is Kafka's null
  *	RECORDS		struct chain; decoding gives one memory item into the receive buffer; .null is Kafka's null
  *	STRUCT		the structure itself
  *	STRUCT_PTR	a pointer to it; NULL is Kafka's null
  *	ARRAY		{ T *v; int32_t n; }; n == -1 is Kafka's null */
 enum wire_type {
-	WIRE_BOOL, WIRE_I8, WIRE_I16, WIRE_U16, WIRE_I32, WIRE_I64, WIRE_F64, WIRE_UUID,
+	WIRE_BOOL, WIRE_I8, WIRE_I16, WIRE_I32, WIRE_I64, WIRE_F64, WIRE_UUID,
 	WIRE_STR, WIRE_BYTES, WIRE_RECORDS, WIRE_STRUCT, WIRE_STRUCT_PTR, WIRE_ARRAY
 };
 

@@ -94,7 +94,6 @@ static const struct {
 	[WIRE_BOOL]	  = { "BOOL", sizeof(bool) },
 	[WIRE_I8]	  = { "I8", sizeof(int8_t) },
 	[WIRE_I16]	  = { "I16", sizeof(int16_t) },
-	[WIRE_U16]	  = { "U16", sizeof(uint16_t) },
 	[WIRE_I32]	  = { "I32", sizeof(int32_t) },
 	[WIRE_I64]	  = { "I64", sizeof(int64_t) },
 	[WIRE_F64]	  = { "F64", sizeof(double) },

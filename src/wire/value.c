@@ -13,8 +13,7 @@ put_number(unsigned type, void *p, int64_t x)
 	switch (type) {
 	case WIRE_BOOL: *(bool *)p = x != 0; break;
 	case WIRE_I8:	*(int8_t *)p = (int8_t)x; break;
-	case WIRE_I16:
-	case WIRE_U16:	*(uint16_t *)p = (uint16_t)x; break;
+	case WIRE_I16:	*(int16_t *)p = (int16_t)x; break;
 	case WIRE_I32:	*(int32_t *)p = (int32_t)x; break;
 	case WIRE_I64:	*(int64_t *)p = x; break;
 	case WIRE_F64:	*(double *)p = (double)x; break;
@@ -83,7 +82,6 @@ wire_field_is_default(const struct wire_field *f, const void *p)
 	case WIRE_BOOL:	      return (*(const bool *)p == (f->def != 0));
 	case WIRE_I8:	      return (*(const int8_t *)p == f->def);
 	case WIRE_I16:	      return (*(const int16_t *)p == f->def);
-	case WIRE_U16:	      return (*(const uint16_t *)p == f->def);
 	case WIRE_I32:	      return (*(const int32_t *)p == f->def);
 	case WIRE_I64:	      return (*(const int64_t *)p == f->def);
 	case WIRE_F64:	      return (*(const double *)p == (double)f->def);
@@ -157,8 +155,7 @@ type_min(unsigned type, bool compact)
 	case WIRE_BOOL:
 	case WIRE_I8:
 	case WIRE_STRUCT_PTR:	return (1);
-	case WIRE_I16:
-	case WIRE_U16:		return (2);
+	case WIRE_I16:		return (2);
 	case WIRE_I32:		return (4);
 	case WIRE_I64:
 	case WIRE_F64:		return (8);
