@@ -148,7 +148,7 @@ decode_fixed_run(unsigned type, const uint8_t *p, void *out, size_t n)
 static void
 decode_fixed(struct decoder *d, unsigned type, void *out)
 {
-	const uint8_t *p = rd_take(&d->r, wire_type_size(type));	/* the same width in C */
+	const uint8_t *p = rd_take(&d->r, fixed_width(type));
 
 	if (p != NULL)
 		decode_fixed_run(type, p, out, 1);

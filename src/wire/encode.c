@@ -92,7 +92,7 @@ encode_records(struct encoder *e, const struct wire_field *f, struct chain *reco
 static void
 encode_run(struct writer *w, unsigned type, const void *v, size_t n)
 {
-	size_t size = wire_type_size(type);	/* the same width on the wire */
+	size_t size = fixed_width(type);
 	uint8_t *p = wr_take(w, n * size);
 
 	if (p == NULL)

@@ -39,6 +39,16 @@ type_fixed(unsigned t)
 	return (t <= WIRE_UUID);
 }
 
+/* Bytes of a type of fixed width: the same in C and on the wire. */
+static inline size_t
+fixed_width(unsigned t)
+{
+	static const uint8_t width[] = {
+		[WIRE_BOOL] = 1, [WIRE_I8] = 1, [WIRE_I16] = 2, [WIRE_I32] = 4, [WIRE_I64] = 8, [WIRE_F64] = 8, [WIRE_UUID] = 16 };
+
+	return (width[t]);
+}
+
 /* Of one element of an array, in C. */
 static inline size_t
 elem_size(const struct wire_field *f)

@@ -490,8 +490,8 @@ TEST(decoded_text_and_records_lie_in_the_receive_buffer)
 TEST(a_dump_shows_the_version_and_hides_secrets)
 {
 	struct wire_sasl_authenticate_request auth;
-	struct wire_incremental_alter_configs_request_alterable_config config;
-	struct wire_incremental_alter_configs_request_alter_configs_resource resource;
+	struct wire_incremental_alter_configs_request_config config;
+	struct wire_incremental_alter_configs_request_resource resource;
 	struct wire_incremental_alter_configs_request alter;
 	struct wire_fetch_request fetch;
 	struct strbuf sb = STRBUF_INIT;
@@ -503,8 +503,8 @@ TEST(a_dump_shows_the_version_and_hides_secrets)
 	strbuf_fini(&sb);
 
 	WIRE_INIT(incremental_alter_configs_request, &alter);
-	WIRE_INIT(incremental_alter_configs_request_alter_configs_resource, &resource);
-	WIRE_INIT(incremental_alter_configs_request_alterable_config, &config);
+	WIRE_INIT(incremental_alter_configs_request_resource, &resource);
+	WIRE_INIT(incremental_alter_configs_request_config, &config);
 	config.name = SLICE_LIT("ssl.key.password");
 	config.value = SLICE_LIT("hunter2");
 	resource.configs.v = &config;
