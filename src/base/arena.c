@@ -18,6 +18,11 @@
 #define ALIGN		16u
 #define BLOCK_MIN	2048u
 #define BLOCK_MAX	65536u
+#ifdef OTTLA_ARENA_MALLOC
+#define KEEP_BLOCK	false
+#else
+#define KEEP_BLOCK	true
+#endif
 
 struct arena_block {
 	struct arena_block *next;	/* older */
@@ -73,11 +78,9 @@ take_best(struct arena *a)
 {
 	struct arena_block **best = NULL, *b;
 
-#ifndef OTTLA_ARENA_MALLOC
 	for (struct arena_block **bp = &a->blocks; *bp != NULL; bp = &(*bp)->next)
-		if ((*bp)->size <= BLOCK_MAX && (best == NULL || (*bp)->size > (*best)->size))
+		if (KEEP_BLOCK && (*bp)->size <= BLOCK_MAX && (best == NULL || (*bp)->size > (*best)->size))
 			best = bp;
-#endif
 	if (best == NULL)
 		return (NULL);
 	b = *best;
@@ -100,37 +103,45 @@ arena_reset(struct arena *a)
 	}
 }
 
-static size_t
-block_size(const struct arena *a, size_t need)
-{
 #ifdef OTTLA_ARENA_MALLOC
-	(void)a;
-	return (need);
-#else
-	size_t size = a->blocks == NULL ? BLOCK_MIN : MIN(a->blocks->size * 2, (size_t)BLOCK_MAX);
-
-	return (MAX(size, need));
-#endif
-}
-
 static struct arena_block *
-block_for(struct arena *a, size_t size)
+block_for(struct arena *a, size_t size, size_t step)
 {
-	struct arena_block *b = a->blocks;
+	struct arena_block *b = malloc(sizeof(*b) + size);
 
-#ifndef OTTLA_ARENA_MALLOC
-	if (b != NULL && b->size - b->used >= size)
-		return (b);
-#endif
-	b = malloc(sizeof(*b) + block_size(a, size));
+	(void)step;
 	if (b == NULL)
 		return (NULL);
-	b->size = block_size(a, size);
-	b->used = 0;
-	b->next = a->blocks;
+	*b = (struct arena_block){ .next = a->blocks, .size = size };
 	a->blocks = b;
 	return (b);
 }
+#else
+static size_t
+block_size(const struct arena *a, size_t need)
+{
+	size_t size = a->blocks == NULL ? BLOCK_MIN : MIN(a->blocks->size * 2, (size_t)BLOCK_MAX);
+
+	return (MAX(size, need));
+}
+
+static struct arena_block *
+block_for(struct arena *a, size_t size, size_t step)
+{
+	struct arena_block *b = a->blocks;
+
+	(void)size;
+	if (b != NULL && b->size - b->used >= step)
+		return (b);
+	size = block_size(a, step);
+	b = malloc(sizeof(*b) + size);
+	if (b == NULL)
+		return (NULL);
+	*b = (struct arena_block){ .next = a->blocks, .size = size };
+	a->blocks = b;
+	return (b);
+}
+#endif
 
 void *
 arena_alloc(struct arena *a, size_t size)
@@ -140,11 +151,7 @@ arena_alloc(struct arena *a, size_t size)
 	void *p;
 
 	if (size <= SIZE_MAX - ALIGN && a->used <= a->cap && step <= a->cap - a->used)
-#ifdef OTTLA_ARENA_MALLOC
-		b = block_for(a, size);
-#else
-		b = block_for(a, step);
-#endif
+		b = block_for(a, size, step);
 	if (b == NULL) {
 		a->full = true;
 		return (NULL);

@@ -30,4 +30,8 @@ enum kerr config_replace_broker(const struct config *, bool per_broker, const st
 enum kerr config_alter_broker(const struct config *, bool per_broker, const struct config_map *current, const struct config_wish *, size_t n,
     struct config_map *out, struct errbuf *);
 
+/* Asked before a broker's new set is written (not with validate_only): passwords cannot be kept in ZooKeeper yet.  INVALID_CONFIG, as Java
+ * answers without password.encoder.secret. */
+enum kerr config_storable(const struct config_map *, struct errbuf *);
+
 #endif

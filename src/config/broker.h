@@ -70,6 +70,7 @@ struct config {
 	int32_t		 zookeeper_connection_timeout;	/* ms; zookeeper.connection.timeout.ms, else the session time-out */
 	int64_t		 log_retention_time_ms;		/* -1 = unlimited */
 	int64_t		 log_roll_time_ms, log_roll_jitter_time_ms, log_flush_time_ms;
+	const char	*log_message_format_effective;	/* always "3.0-IV1": what is set is ignored since 3.0, as Java does */
 	int64_t		 log_timestamp_before_max_ms, log_timestamp_after_max_ms;	/* the deprecated difference.max.ms worked in */
 	struct config_list log_directories;		/* log.dirs, else log.dir; at least one */
 	struct config_listeners bind;			/* listeners */

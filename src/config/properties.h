@@ -6,7 +6,7 @@
  *									    continued line
  *	\t \n \r \f, \uXXXX (UTF-16, pairs joined), backslash and any other character: that character
  *
- * Bytes that are not escapes are taken as UTF-8 and kept as they are.  A repeated key: the last one counts, its place too.
+ * As in Java the bytes are ISO-8859-1 (a character beyond it needs \uXXXX); what comes out is UTF-8.  Of a repeated key the last counts.
  *
  * Ownership  properties_parse makes the object, properties_free ends it; entries are borrowed until then.
  * Threads    Immutable after parsing: any thread.
