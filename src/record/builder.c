@@ -196,7 +196,7 @@ batch_builder_append_at(struct batch_builder *b, int64_t offset, int64_t timesta
 		return (ERR_LIMIT);
 	if (b->count == 0)
 		b->base_timestamp = timestamp;
-	p.timestamp_delta = timestamp - b->base_timestamp;
+	p.timestamp_delta = (int64_t)((uint64_t)timestamp - (uint64_t)b->base_timestamp);
 	p.offset_delta = (int32_t)(offset - b->o.base_offset);
 	size = body_size(&p);
 	if (size > INT32_MAX)
