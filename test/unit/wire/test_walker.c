@@ -255,6 +255,35 @@ TEST(a_value_that_the_version_cannot_carry_is_refused_unless_it_may_be_ignored)
 	CHECK_EQ(wire_size(&wire_msg_fetch_request, 15, &req, &size, &eb), ERR_UNSUPPORTED);
 }
 
+TEST(one_element_or_one_byte_is_not_empty)
+{
+	struct wire_fetch_request req;
+	struct wire_fetch_request_forgotten_topic forgotten;
+	struct wire_fetch_response resp;
+	struct wire_fetch_response_node_endpoint node;
+	struct wire_leave_group_request leave;
+	uint64_t without, with;
+
+	WIRE_INIT(fetch_request, &req);
+	WIRE_INIT(fetch_request_forgotten_topic, &forgotten);
+	req.forgotten_topics_data.v = &forgotten;
+	req.forgotten_topics_data.n = 1;
+	CHECK_EQ(wire_size(&wire_msg_fetch_request, 6, &req, &with, NULL), ERR_UNSUPPORTED);
+	CHECK_EQ(wire_size(&wire_msg_fetch_request, 7, &req, &with, NULL), OK);
+
+	WIRE_INIT(fetch_response, &resp);
+	WIRE_INIT(fetch_response_node_endpoint, &node);
+	CHECK_EQ(wire_size(&wire_msg_fetch_response, 16, &resp, &without, NULL), OK);
+	resp.node_endpoints.v = &node;
+	resp.node_endpoints.n = 1;
+	CHECK_EQ(wire_size(&wire_msg_fetch_response, 16, &resp, &with, NULL), OK);
+	CHECK_EQ(with, without + 2 + 1 + 11);	/* tag and size; count; node_id, "", port, null, no tags */
+
+	WIRE_INIT(leave_group_request, &leave);
+	leave.member_id = SLICE_LIT("m");
+	CHECK_EQ(wire_size(&wire_msg_leave_group_request, 3, &leave, &with, NULL), ERR_UNSUPPORTED);
+}
+
 TEST(new_structures_hold_defaults)
 {
 	struct arena arena;
@@ -458,6 +487,38 @@ TEST(records_move_into_the_output_unread)
 	arena_fini(&arena);
 }
 
+TEST(no_message_grows_past_two_gigabytes)
+{
+	struct wire_produce_request req;
+	struct wire_produce_request_topic topic;
+	struct wire_produce_request_partition parts[2];
+	struct errbuf eb = ERRBUF_INIT;
+	struct arena arena;
+	uint64_t size;
+
+	arena_init(&arena, 1 << 16);
+	WIRE_INIT(produce_request, &req);
+	WIRE_INIT(produce_request_topic, &topic);
+	for (int i = 0; i < 2; i++) {	/* only measured: nobody reads these bytes */
+		WIRE_INIT(produce_request_partition, &parts[i]);
+		parts[i].records.null = false;
+		REQUIRE(chain_add_mem(&parts[i].records, &arena, slice_of(parts, 1200000000)));
+	}
+	topic.partition_data.v = parts;
+	topic.partition_data.n = 1;
+	req.topic_data.v = &topic;
+	req.topic_data.n = 1;
+	CHECK_EQ(wire_size(&wire_msg_produce_request, 9, &req, &size, &eb), OK);
+	CHECK_GE(size, 1200000000);
+	topic.partition_data.n = 2;
+	CHECK_EQ(wire_size(&wire_msg_produce_request, 9, &req, &size, &eb), ERR_LIMIT);
+	CHECK_STR(eb.text, "produce_request: more than 2 GiB");
+	topic.partition_data.n = 1;
+	REQUIRE(chain_add_mem(&parts[0].records, &arena, slice_of(parts, 1200000000)));
+	CHECK_EQ(wire_size(&wire_msg_produce_request, 9, &req, &size, &eb), ERR_LIMIT);
+	arena_fini(&arena);
+}
+
 TEST(decoded_text_and_records_lie_in_the_receive_buffer)
 {
 	struct arena arena;
@@ -583,6 +644,8 @@ check_struct(const struct wire_message *m, const struct wire_struct *s)
 
 TEST(the_rows_keep_the_rules_that_the_walker_relies_on)
 {
+	for (unsigned t = WIRE_BOOL; t <= WIRE_UUID; t++)
+		CHECK_EQ(fixed_width(t), wire_type_size(t));
 	for (size_t i = 0; i < wire_messages_n; i++) {
 		CHECK_EQ(wire_messages[i]->first, 0);
 		check_struct(wire_messages[i], wire_messages[i]->root);
@@ -593,9 +656,10 @@ UNIT_MAIN("wire/walker", T(random_messages_survive_encoding_and_decoding),
     T(garbage_neither_breaks_the_decoder_nor_takes_memory_it_has_not_paid_for), T(a_full_arena_is_an_error_and_not_a_crash),
     T(an_array_cannot_announce_more_than_its_bytes_can_hold), T(an_array_of_large_elements_is_counted_by_their_least_size),
     T(decoded_messages_fit_into_the_arena_that_their_bytes_entitle_them_to), T(a_field_that_the_version_does_not_carry_has_its_default),
-    T(a_value_that_the_version_cannot_carry_is_refused_unless_it_may_be_ignored), T(new_structures_hold_defaults),
+    T(a_value_that_the_version_cannot_carry_is_refused_unless_it_may_be_ignored), T(one_element_or_one_byte_is_not_empty),
+    T(new_structures_hold_defaults),
     T(null_is_refused_where_it_is_not_allowed), T(null_and_empty_records_are_different),
     T(text_above_32767_bytes_is_refused_both_ways), T(unknown_tagged_fields_are_skipped), T(known_tagged_fields_are_read_to_their_end),
-    T(the_number_of_tagged_fields_has_a_limit), T(records_move_into_the_output_unread),
+    T(the_number_of_tagged_fields_has_a_limit), T(records_move_into_the_output_unread), T(no_message_grows_past_two_gigabytes),
     T(decoded_text_and_records_lie_in_the_receive_buffer), T(a_dump_shows_the_version_and_hides_secrets), T(dumps_are_bounded),
     T(the_rows_keep_the_rules_that_the_walker_relies_on))
