@@ -145,17 +145,24 @@ report_value(struct config_report *r, const struct config *c, const struct confi
 	strbuf_fini(&words);
 }
 
+/* node.id that stands there only because broker.id does, or the other way round: one mistake is reported once. */
+static bool
+is_echo(const struct config *c, const struct config_map_entry *e)
+{
+	return (e->line == 0 && config_map_find(&c->internal->fixed, e->name) != NULL && config_map_find(&c->internal->by_broker, e->name) == NULL);
+}
+
 static void
 parse_row(struct config *c, size_t i, struct config_report *r)
 {
 	const struct config_key *key = &config_broker_keys[i];
-	const char *text = config_map_get(&c->internal->merged, key->name);
+	const struct config_map_entry *e = config_map_find(&c->internal->merged, key->name);
 	struct errbuf eb = ERRBUF_INIT;
 	bool ok;
 
-	if (text != NULL && config_value_parse(key, text, config_field(c, key), &c->internal->nulls[i], &eb))
+	if (e != NULL && config_value_parse(key, e->value, config_field(c, key), &c->internal->nulls[i], &eb))
 		return;
-	if (text != NULL)
+	if (e != NULL && !is_echo(c, e))
 		report_value(r, c, key, key->name, &eb);
 	ok = config_value_parse(key, key->default_text, config_field(c, key), &c->internal->nulls[i], &eb);
 	must(ok);	/* a default that its own row refuses */

@@ -251,7 +251,8 @@ check_per_ip(struct cross *x)
 		char *count = colon == NULL ? NULL : config_trim(colon + 1);
 		int32_t n;
 
-		len = colon == NULL ? 0 : (size_t)(colon - item);
+		for (len = colon == NULL ? 0 : (size_t)(colon - item); len > 0 && item[len - 1] == ' '; len--)
+			;
 		if (count == NULL || !str_to_i32(slice_str(count), &n))
 			broken(x, name, "\"%s\" is not HOST:COUNT", item);
 		else if (strspn(item, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-%._:") < len)

@@ -184,8 +184,8 @@ config_double_text(double d)
 		return (xstrdup("NaN"));
 	if (isinf(d))
 		return (xstrdup(d < 0 ? "-Infinity" : "Infinity"));
-	for (precision = 0; precision < 17; precision++) {
-		snprintf(e, sizeof(e), "%.*e", precision, d < 0 ? -d : d);
+	for (precision = 1; precision < 17; precision++) {	/* two digits at least: the smallest number is 4.9E-324, not 5.0E-324 */
+		snprintf(e, sizeof(e), "%.*e", precision, fabs(d));
 		if (strtod(e, NULL) == fabs(d))
 			break;
 	}
@@ -193,6 +193,8 @@ config_double_text(double d)
 		if (e[i] != '.')
 			digit[n++] = e[i];
 	}
+	while (n > 1 && digit[n - 1] == '0')
+		n--;
 	exponent = d == 0 ? 0 : atoi(e + i + 1);
 	strbuf_add(&sb, "%s", signbit(d) ? "-" : "");
 	if (d == 0 || (fabs(d) >= 1e-3 && fabs(d) < 1e7)) {
