@@ -15,6 +15,13 @@
 #include "base/fs.h"
 #include "base/must.h"
 
+/* ThreadSanitizer puts a handler of its own before ours and blocks everything in it. */
+#ifdef OTTLA_TSAN
+#define SAVE_MASK	1
+#else
+#define SAVE_MASK	0
+#endif
+
 static _Thread_local sigjmp_buf *volatile innermost;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -46,7 +53,7 @@ map_guard(void (*fn)(void *), void *ctx)
 	sigjmp_buf here, *volatile outer = innermost;
 
 	pthread_once(&once, install);
-	if (sigsetjmp(here, 0) != 0) {
+	if (sigsetjmp(here, SAVE_MASK) != 0) {
 		innermost = outer;
 		return (ERR_IO);
 	}

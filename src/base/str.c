@@ -132,10 +132,10 @@ utf8_next(const uint8_t **pp, const uint8_t *end, uint32_t *cp)
 bool
 str_is_utf8(struct slice s)
 {
-	const uint8_t *p = s.p, *end = s.p + s.len;
+	const uint8_t *p = s.p, *end = s.len == 0 ? s.p : s.p + s.len;
 	uint32_t cp;
 
-	while (s.len > 0 && p < end)
+	while (p < end)
 		if (!utf8_next(&p, end, &cp))
 			return (false);
 	return (true);
