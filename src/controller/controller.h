@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * controller/controller.h - the cluster's controller, when this broker is it: it decides who leads each partition, makes and deletes what topics
+ * need in ZooKeeper, and tells brokers by LeaderAndIsr, UpdateMetadata and StopReplica.
+ *
+ * Single-threaded and event-driven: one event at a time, each carried to its end over as many ZooKeeper answers as it takes.  Facts:
+ * kafka.controller.KafkaController and its state machines, Kafka 3.9 in ZooKeeper mode.
+ *
+ * Threads    Everything on the controller loop, except controller_active and controller_id (any).
+ * ZooKeeper  Every write is fenced by the controller epoch; a fenced answer ends our reign (the election stands again).
+ * Failure    An event that cannot be finished because ZooKeeper refuses gives the office back (yield), as Kafka's triggerControllerMove:
+ *            the next failover reads everything again.  Session expiry drops everything the controller knows.
+ */
+#ifndef CONTROLLER_CONTROLLER_H
+#define CONTROLLER_CONTROLLER_H
+
+#include "base/diag.h"
+#include "base/random.h"
+#include "controller/channel.h"
+#include "zk/client.h"
+#include "zk/registration.h"
+
+struct controller;
+
+struct controller_options {
+	struct loop	*loop;
+	struct zk	*zk;			/* bound to the loop; closed by the caller after controller_free */
+	int32_t		 broker_id;
+	struct clock	*clock;
+	struct random	*random;
+	struct diag	*diag;
+	bool		 delete_topic_enable;
+	bool		 unclean_election;	/* broker default of unclean.leader.election.enable */
+	/* A channel to a broker that has just become known; NULL: none can be had (requests to it are dropped, as for a dead one). */
+	struct controller_channel *(*channel_open)(void *ctx, const struct zk_broker_entry *);
+	/* Who is controller now (-1: nobody, or unknown), whenever that changes; ours included. */
+	void		(*observed)(void *ctx, int32_t controller_id);
+	/* /brokers/ids names a broker that is not this one.  Told once per appearance, while this broker is the controller. */
+	void		(*foreign_broker)(void *ctx, int32_t id);
+	void		*ctx;
+};
+
+struct controller *controller_new(const struct controller_options *);
+void	 controller_start(struct controller *);	/* after this broker has registered: looks who rules, stands when nobody does */
+void	 controller_stop(struct controller *, void (*done)(void *ctx), void *ctx);	/* resigns; no callbacks but done afterwards */
+void	 controller_free(struct controller **);	/* stopped */
+
+bool	 controller_active(const struct controller *);	/* elected, and its failover is done */
+int32_t	 controller_id(const struct controller *);	/* as last observed; -1 */
+
+#endif
