@@ -238,9 +238,17 @@ bool
 step_lost(struct controller *c, const struct zk_result *results, uint32_t n, const char *doing)
 {
 	for (uint32_t i = 0; i < n; i++)
-		if (results[i].error == ZKE_FENCED || results[i].error == ZKE_SESSION_EXPIRED || results[i].error == ZKE_CLOSING) {
+		switch (results[i].error) {
+		case ZKE_FENCED:
+		case ZKE_SESSION_EXPIRED:
+		case ZKE_CLOSING:
+		case ZKE_SYSTEM_ERROR:
+		case ZKE_RUNTIME_INCONSISTENCY:
+		case ZKE_OTHER:
 			controller_trouble(c, results[i].error, doing);
 			return (true);
+		default:	/* about this one node: its own affair */
+			break;
 		}
 	return (false);
 }

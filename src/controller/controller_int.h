@@ -91,7 +91,7 @@ typedef void step_fn(struct controller *, const struct zk_result *, uint32_t n);
 void	 step_read(struct controller *, const struct zk_op *, uint32_t n, step_fn *);
 void	 step_write(struct controller *, const struct zk_op *, uint32_t n, step_fn *);	/* fenced */
 void	 step_delete_tree(struct controller *, const char *path, step_fn *);	/* fenced; one result */
-/* FENCED or EXPIRED among the results: trouble, true. */
+/* An error among the results that is not about one node (fenced, expired, the server's own): trouble, true. */
 bool	 step_lost(struct controller *, const struct zk_result *, uint32_t n, const char *doing);
 
 const char *work_path(struct controller *, struct zk_path);	/* a copy that lives as long as the event */

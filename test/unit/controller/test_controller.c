@@ -1,0 +1,682 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The controller on a ZooKeeper tree in memory, with a channel that answers at once: what stands in ZooKeeper and what brokers are told.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/str.h"
+#include "controller/context.h"
+#include "controller/controller.h"
+#include "test/unit/unit.h"
+#include "wire/walker.h"
+#include "zk/fake.h"
+#include "zk/json.h"
+#include "zk/paths.h"
+
+/* ---- a world with one broker ---- */
+
+struct world {
+	struct clock_manual clock;
+	struct random_seeded random;
+	struct loop	*loop;
+	struct zk_fake	*fake;
+	struct zk	*zk;		/* the controller's session, which also holds the registration */
+	struct zk	*user;		/* somebody who makes topics */
+	struct controller *c;
+	struct zk_registrar *registrar;
+	struct zk_listener listener;
+	struct strbuf	 told;		/* every request, a line each */
+	unsigned	 foreign, channels;
+	int32_t		 observed;
+	enum kerr	 stop_answer;
+	bool		 stopped;
+};
+
+struct test_channel {
+	struct controller_channel channel;
+	struct world *w;
+	STAILQ_HEAD(, controller_message) queue;
+	struct task task;
+	bool	busy;
+};
+
+static void
+told_leader_and_isr(struct world *w, const struct wire_leader_and_isr_request *rq)
+{
+	for (int32_t i = 0; i < rq->topic_states.n; i++)
+		for (int32_t j = 0; j < rq->topic_states.v[i].partition_states.n; j++) {
+			const struct wire_leader_and_isr_request_partition_state *s = &rq->topic_states.v[i].partition_states.v[j];
+
+			strbuf_add(&w->told, "lisr %.*s-%d leader=%d epoch=%d isr=%d%s\n", (int)rq->topic_states.v[i].topic_name.len,
+			    rq->topic_states.v[i].topic_name.p, s->partition_index, s->leader, s->leader_epoch, s->isr.n, s->is_new ? " new" : "");
+		}
+}
+
+static void
+told_metadata(struct world *w, const struct wire_update_metadata_request *rq)
+{
+	strbuf_add(&w->told, "um brokers=%d\n", rq->live_brokers.n);
+	for (int32_t i = 0; i < rq->topic_states.n; i++)
+		for (int32_t j = 0; j < rq->topic_states.v[i].partition_states.n; j++)
+			strbuf_add(&w->told, "um %.*s-%d leader=%d\n", (int)rq->topic_states.v[i].topic_name.len, rq->topic_states.v[i].topic_name.p,
+			    rq->topic_states.v[i].partition_states.v[j].partition_index, rq->topic_states.v[i].partition_states.v[j].leader);
+}
+
+static void
+told_stop(struct world *w, struct controller_message *m)
+{
+	const struct wire_stop_replica_request *rq = m->request.stop_replica;
+	struct wire_stop_replica_response *rs = WIRE_NEW(&m->arena, stop_replica_response);
+
+	rs->partition_errors.v = WIRE_NEW_ARRAY(&m->arena, stop_replica_response_partition_error, 100);
+	for (int32_t i = 0; i < rq->topic_states.n; i++)
+		for (int32_t j = 0; j < rq->topic_states.v[i].partition_states.n; j++) {
+			const struct wire_stop_replica_request_partition_state *s = &rq->topic_states.v[i].partition_states.v[j];
+
+			strbuf_add(&w->told, "stop %.*s-%d epoch=%d%s\n", (int)rq->topic_states.v[i].topic_name.len, rq->topic_states.v[i].topic_name.p,
+			    s->partition_index, s->leader_epoch, s->delete_partition ? " delete" : "");
+			rs->partition_errors.v[rs->partition_errors.n++].error_code = s->delete_partition ? (int16_t)w->stop_answer : 0;
+		}
+	m->request.stop_replica_response = rs;
+}
+
+static void
+channel_run(struct task *task)
+{
+	struct test_channel *ch = CONTAINER_OF(task, struct test_channel, task);
+	struct controller_message *m = STAILQ_FIRST(&ch->queue);
+
+	ch->busy = false;
+	if (m == NULL)
+		return;
+	STAILQ_REMOVE_HEAD(&ch->queue, link);
+	switch (m->request.kind) {
+	case CONTROL_LEADER_AND_ISR:
+		told_leader_and_isr(ch->w, m->request.leader_and_isr);
+		break;
+	case CONTROL_UPDATE_METADATA:
+		told_metadata(ch->w, m->request.update_metadata);
+		break;
+	case CONTROL_STOP_REPLICA:
+		told_stop(ch->w, m);
+		break;
+	}
+	if (m->answered != NULL)
+		m->answered(m, m->ctx);
+	controller_message_free(&m);
+	if (!STAILQ_EMPTY(&ch->queue)) {
+		ch->busy = true;
+		loop_post(ch->w->loop, &ch->task);
+	}
+}
+
+static void
+channel_send(struct controller_channel *c, struct controller_message *m)
+{
+	struct test_channel *ch = CONTAINER_OF(c, struct test_channel, channel);
+
+	STAILQ_INSERT_TAIL(&ch->queue, m, link);
+	if (!ch->busy) {
+		ch->busy = true;
+		ch->task.fn = channel_run;
+		loop_post(ch->w->loop, &ch->task);
+	}
+}
+
+static void
+channel_free(struct task *task)
+{
+	free(CONTAINER_OF(task, struct test_channel, task));
+}
+
+static void
+channel_close(struct controller_channel *c)
+{
+	struct test_channel *ch = CONTAINER_OF(c, struct test_channel, channel);
+	struct controller_message *m;
+
+	while ((m = STAILQ_FIRST(&ch->queue)) != NULL) {
+		STAILQ_REMOVE_HEAD(&ch->queue, link);
+		controller_message_free(&m);
+	}
+	ch->w->channels--;
+	ch->task.fn = channel_free;
+	if (!ch->busy)
+		free(ch);
+}
+
+static struct controller_channel *
+channel_open(void *ctx, const struct zk_broker_entry *e)
+{
+	struct world *w = ctx;
+	struct test_channel *ch;
+
+	if (e->info.id != 1)
+		return (NULL);
+	ch = xcalloc(1, sizeof(*ch));
+	ch->channel = (struct controller_channel){ channel_send, channel_close };
+	ch->w = w;
+	STAILQ_INIT(&ch->queue);
+	w->channels++;
+	return (&ch->channel);
+}
+
+static void
+observed(void *ctx, int32_t id)
+{
+	((struct world *)ctx)->observed = id;
+}
+
+static void
+foreign(void *ctx, int32_t id)
+{
+	(void)id;
+	((struct world *)ctx)->foreign++;
+}
+
+static void
+registered(void *ctx, enum err e, int64_t epoch, const struct errbuf *why)
+{
+	(void)ctx;
+	(void)epoch;
+	if (e != OK && e != ERR_ZK_EXPIRED)
+		fprintf(stderr, "registration: %s\n", why->text);
+}
+
+static void
+world_register(struct world *w)
+{
+	struct zk_endpoint ep = { "PLAINTEXT", ZK_PLAINTEXT, "127.0.0.1", 9092 };
+	struct zk_broker_info info = { .id = 1, .version = 5, .endpoints = &ep, .nendpoints = 1, .jmx_port = -1 };
+
+	zk_registrar_register(w->registrar, &info, false, registered, w);
+}
+
+static void
+session_event(struct zk_listener *l, enum zk_session_event e)
+{
+	struct world *w = CONTAINER_OF(l, struct world, listener);
+
+	if (e == ZK_EXPIRED)
+		world_register(w);	/* waits for the next session */
+}
+
+static void
+ignore_step(void *ctx, enum err e, const struct errbuf *why)
+{
+	(void)ctx;
+	(void)e;
+	(void)why;
+}
+
+static void
+ignore_result(void *ctx, const struct zk_result *r)
+{
+	(void)ctx;
+	(void)r;
+}
+
+static void
+world_init(struct world *w)
+{
+	struct loop_options lopt = { .name = "test" };
+
+	memset(w, 0, sizeof(*w));
+	clock_manual_init(&w->clock, 1700000000000);
+	random_seeded_init(&w->random, unit_seed());
+	lopt.clock = &w->clock.clock;
+	w->told = (struct strbuf)STRBUF_INIT;
+	w->observed = -2;
+	if (loop_new(&lopt, &w->loop, NULL) != OK)
+		abort();
+	w->fake = zk_fake_new(&w->clock.clock);
+	w->user = zk_fake_client(w->fake, w->loop);
+	w->zk = zk_fake_client(w->fake, w->loop);
+	zk_create_top_level_paths(w->user, ignore_step, NULL);
+	zk_fake_settle(w->loop);
+	w->registrar = zk_registrar_new(w->zk, 1);
+	w->listener.fn = session_event;
+	zk_listen(w->zk, &w->listener);
+	world_register(w);
+	zk_fake_settle(w->loop);
+}
+
+static void
+world_start(struct world *w)
+{
+	struct controller_options opt = {
+	    .loop = w->loop, .zk = w->zk, .broker_id = 1, .clock = &w->clock.clock, .random = &w->random.random, .diag = NULL,
+	    .delete_topic_enable = true, .channel_open = channel_open, .observed = observed, .foreign_broker = foreign, .ctx = w,
+	};
+
+	w->c = controller_new(&opt);
+	controller_start(w->c);
+	zk_fake_settle(w->loop);
+}
+
+/* Until nothing happens any more, timers of up to ten seconds included. */
+static void
+world_settle(struct world *w)
+{
+	for (int i = 0; i < 100; i++) {
+		zk_fake_settle(w->loop);
+		clock_manual_advance_ns(&w->clock, 100 * INT64_C(1000000));
+	}
+	zk_fake_settle(w->loop);
+}
+
+static void
+stopped(void *ctx)
+{
+	((struct world *)ctx)->stopped = true;
+}
+
+static void
+world_fini(struct world *w)
+{
+	if (w->c != NULL) {
+		controller_stop(w->c, stopped, w);
+		world_settle(w);
+		CHECK(w->stopped);
+		controller_free(&w->c);
+	}
+	CHECK_EQ(w->channels, 0);
+	zk_unlisten(w->zk, &w->listener);
+	zk_registrar_free(&w->registrar);
+	zk_close(&w->zk);
+	zk_close(&w->user);
+	zk_fake_settle(w->loop);
+	zk_fake_free(&w->fake);
+	loop_free(&w->loop);
+	strbuf_fini(&w->told);
+}
+
+static void
+forget(struct world *w)
+{
+	strbuf_fini(&w->told);
+	w->told = (struct strbuf)STRBUF_INIT;
+}
+
+static bool
+told(const struct world *w, const char *line)
+{
+	return (strstr(strbuf_str(&w->told), line) != NULL);
+}
+
+static void
+make_topic(struct world *w, const char *name, uint32_t partitions, int32_t replica, bool with_id)
+{
+	struct zk_topic_partition p[16];
+	struct zk_topic_info info = { .partitions = p, .npartitions = partitions };
+	struct arena a;
+
+	arena_init(&a, 1 << 20);
+	if (with_id)
+		info.id = uuid_random(&w->random.random);
+	for (uint32_t i = 0; i < partitions; i++)
+		p[i] = (struct zk_topic_partition){ .id = (int32_t)i, .replicas = { &replica, 1 } };
+	zk_create(w->user, zk_path_topic(name).s, zk_topic_encode(&a, &info), ZK_PERSISTENT, ignore_result, NULL);
+	arena_fini(&a);
+}
+
+struct finder { const char *path; bool found; char data[512]; int32_t version; };
+
+static void
+find_node(void *ctx, const char *path, struct slice data, const struct zk_stat *stat)
+{
+	struct finder *f = ctx;
+
+	if (strcmp(path, f->path) != 0)
+		return;
+	f->found = true;
+	f->version = stat->version;
+	str_format(f->data, sizeof(f->data), "%.*s", (int)data.len, data.p == NULL ? "" : (const char *)data.p);
+}
+
+static struct finder
+node(struct world *w, const char *path)
+{
+	struct finder f = { .path = path };
+
+	zk_tree_walk(zk_fake_tree(w->fake), find_node, &f);
+	return (f);
+}
+
+static bool
+exists(struct world *w, const char *path)
+{
+	return (node(w, path).found);
+}
+
+/* The state node as a structure; leader -99 when it is not there. */
+static struct zk_partition_state
+state(struct world *w, struct arena *a, const char *topic, int32_t partition)
+{
+	struct finder f = node(w, zk_path_partition_state(topic, partition).s);
+	struct zk_partition_state s = { .leader = -99 };
+
+	if (f.found && zk_partition_state_decode(a, slice_str(arena_strndup(a, f.data, strlen(f.data))), &s, NULL) != OK)
+		s.leader = -98;
+	return (s);
+}
+
+/* ---- tests ---- */
+
+TEST(the_first_broker_becomes_controller_and_hears_of_itself)
+{
+	struct world w;
+
+	world_init(&w);
+	world_start(&w);
+	CHECK(controller_active(w.c));
+	CHECK_EQ(controller_id(w.c), 1);
+	CHECK_EQ(w.observed, 1);
+	CHECK(told(&w, "um brokers=1\n"));
+	CHECK(exists(&w, "/controller"));
+	CHECK_STR(node(&w, "/controller_epoch").data, "1");
+	CHECK(exists(&w, "/feature"));
+	world_fini(&w);
+}
+
+TEST(a_topic_made_in_zookeeper_gets_states_and_a_leader)
+{
+	struct world w;
+	struct arena a;
+
+	arena_init(&a, 1 << 20);
+	world_init(&w);
+	world_start(&w);
+	forget(&w);
+	make_topic(&w, "t", 3, 1, true);
+	world_settle(&w);
+	for (int32_t i = 0; i < 3; i++) {
+		struct zk_partition_state s = state(&w, &a, "t", i);
+
+		CHECK_EQ(s.leader, 1);
+		CHECK_EQ(s.leader_epoch, 0);
+		CHECK_EQ(s.controller_epoch, 1);
+		CHECK_EQ(s.isr.n, 1);
+	}
+	CHECK(told(&w, "lisr t-0 leader=1 epoch=0 isr=1 new\n"));
+	CHECK(told(&w, "lisr t-2 leader=1 epoch=0 isr=1 new\n"));
+	CHECK(told(&w, "um t-1 leader=1\n"));
+	world_fini(&w);
+	arena_fini(&a);
+}
+
+TEST(topics_that_stand_already_are_served_again_after_a_restart)
+{
+	struct world w;
+	struct arena a;
+
+	arena_init(&a, 1 << 20);
+	world_init(&w);
+	make_topic(&w, "fresh", 1, 1, false);
+	zk_fake_settle(w.loop);
+	world_start(&w);
+	CHECK_EQ(state(&w, &a, "fresh", 0).leader, 1);
+	CHECK(strstr(node(&w, "/brokers/topics/fresh").data, "topic_id") != NULL);	/* an old topic got its id */
+	controller_stop(w.c, stopped, &w);
+	world_settle(&w);
+	controller_free(&w.c);
+	w.stopped = false;
+	forget(&w);
+	world_start(&w);
+	CHECK(told(&w, "lisr fresh-0 leader=1 epoch=0 isr=1\n"));	/* not new, same epoch */
+	CHECK_STR(node(&w, "/controller_epoch").data, "2");
+	CHECK_EQ(state(&w, &a, "fresh", 0).controller_epoch, 1);
+	world_fini(&w);
+	arena_fini(&a);
+}
+
+TEST(a_topic_grows)
+{
+	struct world w;
+	struct arena a;
+	int32_t one = 1;
+	struct zk_topic_partition p[2] = { { .id = 0, .replicas = { &one, 1 } }, { .id = 1, .replicas = { &one, 1 } } };
+	struct zk_topic_info info = { .partitions = p, .npartitions = 2 };
+
+	arena_init(&a, 1 << 20);
+	world_init(&w);
+	world_start(&w);
+	make_topic(&w, "t", 1, 1, true);
+	world_settle(&w);
+	forget(&w);
+	zk_set(w.user, "/brokers/topics/t", zk_topic_encode(&a, &info), ZK_ANY_VERSION, ignore_result, NULL);
+	world_settle(&w);
+	CHECK_EQ(state(&w, &a, "t", 1).leader, 1);
+	CHECK(told(&w, "lisr t-1 leader=1 epoch=0 isr=1 new\n"));
+	CHECK(!told(&w, "lisr t-0"));
+	world_fini(&w);
+	arena_fini(&a);
+}
+
+TEST(a_topic_is_deleted_with_everything_that_belongs_to_it)
+{
+	struct world w;
+
+	world_init(&w);
+	world_start(&w);
+	make_topic(&w, "t", 2, 1, true);
+	make_topic(&w, "other", 1, 1, true);
+	zk_create(w.user, "/config/topics/t", SLICE_LIT("{\"version\":1,\"config\":{}}"), ZK_PERSISTENT, ignore_result, NULL);
+	world_settle(&w);
+	forget(&w);
+	zk_create(w.user, "/admin/delete_topics/t", SLICE_NULL, ZK_PERSISTENT, ignore_result, NULL);
+	zk_create(w.user, "/admin/delete_topics/never-was", SLICE_NULL, ZK_PERSISTENT, ignore_result, NULL);
+	world_settle(&w);
+	CHECK(!exists(&w, "/brokers/topics/t"));
+	CHECK(!exists(&w, "/config/topics/t"));
+	CHECK(!exists(&w, "/admin/delete_topics/t"));
+	CHECK(!exists(&w, "/admin/delete_topics/never-was"));
+	CHECK(exists(&w, "/brokers/topics/other/partitions/0/state"));
+	CHECK(told(&w, "um t-0 leader=-2\n"));
+	CHECK(told(&w, "stop t-1 epoch=-2\n"));
+	CHECK(told(&w, "stop t-1 epoch=-2 delete\n"));
+	/* The name is free again. */
+	forget(&w);
+	make_topic(&w, "t", 1, 1, true);
+	world_settle(&w);
+	CHECK(told(&w, "lisr t-0 leader=1 epoch=0 isr=1 new\n"));
+	world_fini(&w);
+}
+
+TEST(a_replica_that_cannot_be_deleted_keeps_the_request)
+{
+	struct world w;
+
+	world_init(&w);
+	world_start(&w);
+	make_topic(&w, "t", 1, 1, true);
+	world_settle(&w);
+	w.stop_answer = KERR_KAFKA_STORAGE_ERROR;
+	zk_create(w.user, "/admin/delete_topics/t", SLICE_NULL, ZK_PERSISTENT, ignore_result, NULL);
+	world_settle(&w);
+	CHECK(exists(&w, "/admin/delete_topics/t"));
+	CHECK(exists(&w, "/brokers/topics/t"));
+	/* The next controller tries again. */
+	w.stop_answer = KERR_NONE;
+	zk_fake_expire(w.zk);
+	world_settle(&w);
+	CHECK(controller_active(w.c));
+	CHECK(!exists(&w, "/brokers/topics/t"));
+	CHECK(!exists(&w, "/admin/delete_topics/t"));
+	world_fini(&w);
+}
+
+TEST(a_foreign_broker_is_reported_and_gets_nothing)
+{
+	struct world w;
+	struct arena a;
+
+	arena_init(&a, 1 << 20);
+	world_init(&w);
+	world_start(&w);
+	forget(&w);
+	zk_create(w.user, "/brokers/ids/7",
+	    SLICE_LIT("{\"version\":5,\"host\":\"h\",\"port\":1,\"jmx_port\":-1,\"endpoints\":[\"PLAINTEXT://h:1\"]}"), ZK_EPHEMERAL, ignore_result, NULL);
+	world_settle(&w);
+	CHECK_EQ(w.foreign, 1);
+	CHECK(!told(&w, "um brokers=2"));
+	make_topic(&w, "elsewhere", 1, 7, true);
+	world_settle(&w);
+	CHECK_EQ(state(&w, &a, "elsewhere", 0).leader, -99);	/* nobody can lead it */
+	CHECK(!told(&w, "lisr elsewhere-0"));
+	world_fini(&w);
+	arena_fini(&a);
+}
+
+TEST(a_dead_leader_is_replaced_from_the_isr)
+{
+	struct world w;
+	struct arena a;
+	int32_t both[] = { 7, 1 };
+	struct zk_topic_partition p = { .id = 0, .replicas = { both, 2 } };
+	struct zk_topic_info info = { .partitions = &p, .npartitions = 1 };
+	struct zk_partition_state s = { .controller_epoch = 0, .leader = 7, .leader_epoch = 4, .isr = { both, 2 } };
+
+	arena_init(&a, 1 << 20);
+	world_init(&w);
+	info.id = uuid_random(&w.random.random);
+	zk_create(w.user, "/brokers/topics/t", zk_topic_encode(&a, &info), ZK_PERSISTENT, ignore_result, NULL);
+	zk_create_recursive(w.user, "/brokers/topics/t/partitions/0/state", zk_partition_state_encode(&a, &s), ignore_result, NULL);
+	zk_fake_settle(w.loop);
+	world_start(&w);
+	s = state(&w, &a, "t", 0);
+	CHECK_EQ(s.leader, 1);
+	CHECK_EQ(s.isr.n, 1);
+	CHECK_GE(s.leader_epoch, 5);
+	CHECK(told(&w, "um t-0 leader=1\n"));
+	world_fini(&w);
+	arena_fini(&a);
+}
+
+TEST(acknowledged_records_are_not_given_up_without_permission)
+{
+	struct world w;
+	struct arena a;
+	int32_t both[] = { 7, 1 }, seven[] = { 7 };
+	struct zk_topic_partition p = { .id = 0, .replicas = { both, 2 } };
+	struct zk_topic_info info = { .partitions = &p, .npartitions = 1 };
+	struct zk_partition_state s = { .leader = 7, .leader_epoch = 4, .isr = { seven, 1 } };
+
+	arena_init(&a, 1 << 20);
+	world_init(&w);
+	info.id = uuid_random(&w.random.random);
+	zk_create(w.user, "/brokers/topics/t", zk_topic_encode(&a, &info), ZK_PERSISTENT, ignore_result, NULL);
+	zk_create_recursive(w.user, "/brokers/topics/t/partitions/0/state", zk_partition_state_encode(&a, &s), ignore_result, NULL);
+	zk_fake_settle(w.loop);
+	world_start(&w);
+	CHECK_EQ(state(&w, &a, "t", 0).leader, -1);	/* no leader: 7 has what was acknowledged */
+	CHECK_EQ(state(&w, &a, "t", 0).isr.v[0], 7);
+	/* With the operator's permission the next failover elects. */
+	zk_create(w.user, "/config/topics/t", SLICE_LIT("{\"version\":1,\"config\":{\"unclean.leader.election.enable\":\"true\"}}"), ZK_PERSISTENT,
+	    ignore_result, NULL);
+	zk_fake_settle(w.loop);
+	zk_fake_expire(w.zk);
+	world_settle(&w);
+	CHECK_EQ(state(&w, &a, "t", 0).leader, 1);
+	CHECK_EQ(state(&w, &a, "t", 0).leader_recovery_state, 1);
+	world_fini(&w);
+	arena_fini(&a);
+}
+
+TEST(another_controller_ends_our_reign)
+{
+	struct world w;
+
+	world_init(&w);
+	world_start(&w);
+	zk_delete(w.user, "/controller", ZK_ANY_VERSION, ignore_result, NULL);
+	zk_create(w.user, "/controller", SLICE_LIT("{\"version\":2,\"brokerid\":7,\"timestamp\":\"1\",\"kraftControllerEpoch\":-1}"), ZK_EPHEMERAL,
+	    ignore_result, NULL);
+	world_settle(&w);
+	CHECK(!controller_active(w.c));
+	CHECK_EQ(w.observed, 7);
+	world_fini(&w);
+}
+
+/* The story of a topic under one fault at every operation: in the end everything stands as without it. */
+static bool
+story(enum zk_fault fault, uint64_t nth)
+{
+	struct world w;
+	struct arena a;
+	bool happened;
+
+	arena_init(&a, 1 << 20);
+	world_init(&w);
+	make_topic(&w, "before", 2, 1, false);
+	zk_fake_settle(w.loop);
+	zk_fake_fault(w.zk, fault, nth);
+	world_start(&w);
+	world_settle(&w);
+	make_topic(&w, "after", 2, 1, true);
+	world_settle(&w);
+	zk_create(w.user, "/admin/delete_topics/before", SLICE_NULL, ZK_PERSISTENT, ignore_result, NULL);
+	world_settle(&w);
+	happened = !zk_fake_faults_pending(w.zk);
+	CHECK(controller_active(w.c));
+	CHECK_EQ(state(&w, &a, "after", 0).leader, 1);
+	CHECK_EQ(state(&w, &a, "after", 1).leader, 1);
+	CHECK(told(&w, "lisr after-1 leader=1"));
+	CHECK(told(&w, "um after-1 leader=1"));
+	CHECK(!exists(&w, "/brokers/topics/before"));
+	CHECK(!exists(&w, "/admin/delete_topics/before"));
+	CHECK(told(&w, "stop before-0 epoch=-2 delete"));
+	zk_tree_check(zk_fake_tree(w.fake));
+	world_fini(&w);
+	arena_fini(&a);
+	return (happened);
+}
+
+TEST(every_operation_survives_a_lost_connection_an_expiry_and_an_error)
+{
+	static const enum zk_fault faults[] = { ZK_FAULT_LOSS_BEFORE, ZK_FAULT_LOSS_AFTER, ZK_FAULT_EXPIRE_BEFORE, ZK_FAULT_EXPIRE_AFTER,
+	    ZK_FAULT_SYSTEM_ERROR };
+
+	for (size_t i = 0; i < NELEM(faults); i++) {
+		uint64_t n = 1;
+
+		while (story(faults[i], n) && n < 1000)
+			n++;
+		CHECK_GE(n, 10);
+		CHECK(n < 1000);
+	}
+}
+
+TEST(only_listed_transitions_are_allowed)
+{
+	unsigned partitions = 0, replicas = 0;
+
+	for (int f = 0; f < PARTITION_STATES_; f++)
+		for (int t = 0; t < PARTITION_STATES_; t++)
+			partitions += partition_move_allowed(f, t);
+	for (int f = 0; f < REPLICA_STATES_; f++)
+		for (int t = 0; t < REPLICA_STATES_; t++)
+			replicas += replica_move_allowed(f, t);
+	CHECK_EQ(partitions, 8);
+	CHECK_EQ(replicas, 14);
+	CHECK(!partition_move_allowed(PARTITION_ONLINE, PARTITION_NEW));
+	CHECK(!partition_move_allowed(PARTITION_NONEXISTENT, PARTITION_ONLINE));
+	CHECK(!replica_move_allowed(REPLICA_ONLINE, REPLICA_DELETION_STARTED));
+	CHECK(!replica_move_allowed(REPLICA_DELETED, REPLICA_ONLINE));
+}
+
+UNIT_MAIN("controller",
+    T(the_first_broker_becomes_controller_and_hears_of_itself),
+    T(a_topic_made_in_zookeeper_gets_states_and_a_leader),
+    T(topics_that_stand_already_are_served_again_after_a_restart),
+    T(a_topic_grows),
+    T(a_topic_is_deleted_with_everything_that_belongs_to_it),
+    T(a_replica_that_cannot_be_deleted_keeps_the_request),
+    T(a_foreign_broker_is_reported_and_gets_nothing),
+    T(a_dead_leader_is_replaced_from_the_isr),
+    T(acknowledged_records_are_not_given_up_without_permission),
+    T(another_controller_ends_our_reign),
+    T(every_operation_survives_a_lost_connection_an_expiry_and_an_error),
+    T(only_listed_transitions_are_allowed))
