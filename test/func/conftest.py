@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures.  A test that asks for `kind` (or for `broker` or `brokers`, which do) runs once per kind of broker under test.
+
+	broker		one shared broker per kind, with the default configuration; tests take their own topics
+	brokers		makes private brokers, each under its own chroot and directory; all of them are stopped at the end
+	topic		makes topic names nobody else has
+	zk		the ZooKeeper server of the run (zk_private: one that the test may stop)
+
+Whatever happens, every process is ended; the directory of a failed test stays, and its place is printed."""
+import itertools
+import os
+import random
+import signal
+import sys
+
+import pytest
+
+from harness import env, java
+from harness.broker import make_broker
+from harness.proxy import Proxy
+from harness.zookeeper import ZooKeeper
+
+serial = itertools.count()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--brokers", default=None, help="kinds of broker under test: ottla, java or ottla,java (default: ottla when it is built)")
+    parser.addoption("--long", action="store_true", help="the long ones too")
+    parser.addoption("--seed", type=int, default=None, help="seed of the random tests (printed by each run)")
+
+
+def kinds(config):
+    given = config.getoption("--brokers")
+    return given.split(",") if given else ["ottla" if env.ottlad() else "java"]
+
+
+def pytest_configure(config):
+    # SIGTERM unwinds like Ctrl-C: the fixtures end their processes.
+    def unwind(signo, frame):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, unwind)
+    signal.signal(signal.SIGINT, unwind)
+    config.seed = config.getoption("--seed")
+    if config.seed is None:
+        config.seed = random.SystemRandom().randrange(1 << 32)
+
+
+def pytest_report_header(config):
+    return f"brokers under test: {', '.join(kinds(config))}; ottlad: {env.ottlad()}; seed {config.seed}"
+
+
+def pytest_unconfigure(config):
+    java.forget()
+
+
+def pytest_generate_tests(metafunc):
+    if "kind" in metafunc.fixturenames:
+        wanted = kinds(metafunc.config)
+        only = metafunc.definition.get_closest_marker("only")
+        metafunc.parametrize("kind", [k for k in wanted if not only or k in only.args] or ["none"], scope="session")
+
+
+def pytest_collection_modifyitems(config, items):
+    out = [i for i in items if ("kind" in getattr(i, "fixturenames", ()) and i.callspec.params.get("kind") == "none")
+           or ("long" in i.keywords and not config.getoption("--long"))]
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [i for i in items if i not in out]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call" and report.failed:
+        item.failed = True
+        for b in getattr(item, "brokers", []):
+            report.sections.append((f"{b.kind} broker {b.id} in {b.directory}", b.process.tail(25) if b.process else "never started"))
+
+
+@pytest.fixture(scope="session")
+def seed(request):
+    return request.config.seed
+
+
+@pytest.fixture
+def rng(request, seed):
+    """Random, from the seed of the run and the test's name."""
+    return random.Random(f"{seed} {request.node.name}")
+
+
+@pytest.fixture(scope="session")
+def zk(tmp_path_factory):
+    server = ZooKeeper(tmp_path_factory.mktemp("zookeeper"))
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def zk_private(tmp_path):
+    server = ZooKeeper(tmp_path / "zookeeper")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_brokers(zk, tmp_path_factory):
+    made = {}
+    try:
+        yield made
+    finally:
+        problems = []
+        for b in made.values():
+            try:
+                b.stop()
+            except AssertionError as e:
+                problems.append(str(e))
+            b.cleanup()
+        assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def broker(request, kind, zk, shared_brokers, tmp_path_factory):
+    b = shared_brokers.get(kind)
+    if b is None or not b.alive():
+        again = b is not None
+        b = shared_brokers[kind] = b or make_broker(kind, tmp_path_factory.mktemp(f"shared-{kind}"), f"{zk.address}/shared-{kind}", 1)
+        b.start()
+        assert not again or kind == "java", "the shared broker had died"
+    request.node.brokers = [b]
+    yield b
+    assert b.alive(), f"the broker died under this test\n{b.process.tail(60)}"
+
+
+@pytest.fixture
+def brokers(request, zk, tmp_path):
+    """brokers(kind, config={...}, ...) -> a broker that is not started yet."""
+    made = request.node.brokers = getattr(request.node, "brokers", [])
+    own = []
+
+    def make(kind, config=None, broker_id=0, zk_connect=None, directory=None, port=None):
+        n = next(serial)
+        b = make_broker(kind, directory or tmp_path / f"b{n}", zk_connect or f"{zk.address}/t{os.getpid()}-{n}", broker_id, config, port)
+        made.append(b)
+        own.append(b)
+        return b
+
+    make.adopt = lambda b: (made.append(b), own.append(b), b)[2]
+    try:
+        yield make
+    finally:
+        for b in own:
+            b.cleanup()
+        if getattr(request.node, "failed", False):
+            print(f"the directories stay in {tmp_path}", file=sys.stderr)
+
+
+@pytest.fixture
+def proxies():
+    made = []
+
+    def make(target):
+        made.append(Proxy(target))
+        return made[-1]
+
+    yield make
+    for p in made:
+        p.close()
+
+
+@pytest.fixture
+def topic(request):
+    """topic() -> a new name; topic(broker, partitions=, config=) creates it as well."""
+    def make(broker=None, partitions=1, config=None, name=None):
+        name = name or f"t{next(serial)}-{os.getpid()}"
+        if broker is not None:
+            with broker.connect() as c:
+                answer = c.call("CreateTopics", 4, {
+                    "Topics": [{"Name": name, "NumPartitions": partitions, "ReplicationFactor": 1,
+                                "Configs": [{"Name": k, "Value": str(v)} for k, v in (config or {}).items()]}], "timeoutMs": 30000})
+                assert answer["Topics"][0]["ErrorCode"] == 0, answer
+        return name
+
+    return make

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A broker of either kind, "java" (Kafka 3.9.1) or "ottla", behind one interface, so that one test holds for both.
+
+The directory, the port and the id outlive the process: stop/kill9 and start give the same broker again, and `as_kind` the other kind on the
+same log directory."""
+import os
+import pathlib
+import signal
+import time
+
+from . import env, java, wire
+from .proc import Process, cpu_seconds, free_port, memory_kib, pids_with, wait_until
+
+COMMON = {
+    "offsets.topic.replication.factor": 1,
+    "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1,
+    "group.initial.rebalance.delay.ms": 0,
+    "zookeeper.session.timeout.ms": 6000,
+    "zookeeper.connection.timeout.ms": 20000,
+}
+
+
+def make_broker(kind, *args, **kwargs):
+    return {"java": JavaBroker, "ottla": OttlaBroker}[kind](*args, **kwargs)
+
+
+class Broker:
+    kind = ""
+
+    def __init__(self, directory, zk_connect, broker_id=0, config=None, port=None):
+        self.directory = pathlib.Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.zk_connect, self.id, self.port = zk_connect, broker_id, port or free_port()
+        self.data = self.directory / "data"
+        self.config = dict(COMMON, **(config or {}))
+        self.conf = self.directory / f"server-{self.kind}.properties"
+        self.process = None
+
+    # ---- what differs -----------------------------------------------------------------------------------------------------------
+    def argv(self):
+        raise NotImplementedError
+
+    def environment(self):
+        return {}
+
+    # ---- what does not ----------------------------------------------------------------------------------------------------------
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def properties(self):
+        rows = {
+            "broker.id": self.id,
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "log.dirs": self.data,
+            "zookeeper.connect": self.zk_connect,
+        }
+        rows.update(self.config)
+        return {k: v for k, v in rows.items() if v is not None}
+
+    def write_config(self):
+        self.conf.write_text("".join(f"{k}={v}\n" for k, v in self.properties().items()))
+
+    def launch(self, preexec=None):
+        """Starts the process and returns at once."""
+        self.write_config()
+        self.process = Process(self.argv(), self.directory / f"{self.kind}.log", cwd=self.directory, env=self.environment())
+        self.process.start(preexec)
+        return self
+
+    def start(self, seconds=60):
+        self.launch()
+        self.wait_ready(seconds)
+        return self
+
+    def wait_ready(self, seconds=60):
+        """Ready: it answers ApiVersions, and Metadata names this broker and a controller."""
+        def ready():
+            if not self.alive():
+                return "dead"
+            with self.connect(timeout=5) as c:
+                c.call("ApiVersions", 0, {})
+                answer = c.call("Metadata", 1, {"Topics": []})
+                return answer["ControllerId"] == self.id and any(b["NodeId"] == self.id for b in answer["Brokers"])
+
+        try:
+            state = wait_until(ready, seconds, f"{self.kind} broker on {self.address} to be ready")
+        except AssertionError as e:
+            raise AssertionError(f"{e}\n{self.process.tail()}") from None
+        if state == "dead":
+            raise AssertionError(f"{self.kind} broker ended with status {self.process.popen.returncode}\n{self.process.tail()}")
+
+    def connect(self, timeout=30):
+        return wire.Connection("127.0.0.1", self.port, timeout)
+
+    def alive(self):
+        return self.process is not None and self.process.alive()
+
+    def kill9(self):
+        self.process.kill9()
+
+    def stop(self, seconds=60):
+        return self.process.stop(seconds) if self.process else None
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def text(self):
+        return self.process.text()
+
+    def wait_exit(self, seconds=30):
+        """-> (exit status, what it said)"""
+        return self.process.wait(seconds), self.process.text()
+
+    def cleanup(self):
+        """Ends everything of this broker, whatever state it is in."""
+        if self.process:
+            self.process.signal(signal.SIGCONT)
+            self.process.kill9()
+
+    def as_kind(self, kind):
+        """The other kind of broker with this one's id, port, ZooKeeper and log directory.  This one must be stopped."""
+        assert not self.alive()
+        other = make_broker(kind, self.directory, self.zk_connect, self.id, self.config, self.port)
+        other.data = self.data
+        return other
+
+    # ---- looking at it ----------------------------------------------------------------------------------------------------------
+    def partition_dir(self, topic, partition=0):
+        return self.data / f"{topic}-{partition}"
+
+    def cpu(self):
+        return cpu_seconds(self.pid)
+
+    def memory(self):
+        return memory_kib(self.pid)
+
+
+class JavaBroker(Broker):
+    kind = "java"
+
+    def argv(self):
+        return [*java.command(heap=self.config_heap(), broker=True), "kafka.Kafka", self.conf]
+
+    def config_heap(self):
+        return os.environ.get("OTTLA_TEST_JAVA_HEAP", "384m")
+
+    def start(self, seconds=60):
+        # Java refuses its own id until the session of the run that was killed is over.
+        super().launch()
+        for _ in range(40):
+            try:
+                self.wait_ready(seconds)
+                return self
+            except AssertionError:
+                if "NodeExistsException" not in self.text():
+                    raise
+            self.cleanup()
+            time.sleep(0.5)
+            super().launch()
+        raise AssertionError("the znode of the killed broker never went away")
+
+
+class OttlaBroker(Broker):
+    kind = "ottla"
+
+    def argv(self):
+        return [env.ottlad() or env.missing("ottlad"), self.conf]
+
+    def environment(self):
+        return {"ASAN_OPTIONS": "detect_leaks=1:exitcode=99:" + os.environ.get("ASAN_OPTIONS", ""),
+                "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:" + os.environ.get("UBSAN_OPTIONS", "")}
+
+    def keepers(self):
+        """The pids of this broker's keepers (forked from it, so with its command line), the daemon itself excepted."""
+        return [p for p in pids_with(str(self.conf)) if not self.process or p != self.pid]
+
+    def stop(self, seconds=60):
+        status = super().stop(seconds)
+        assert "Sanitizer" not in self.text(), self.process.tail(80)
+        return status
+
+    def cleanup(self):
+        super().cleanup()
+        for pid in self.keepers():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass

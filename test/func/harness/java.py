@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Java Kafka's own programs: the broker's command line and the tools behind kafka-*.sh."""
+import os
+import pathlib
+import subprocess
+import tempfile
+
+from . import env
+
+TOOLS = {
+    "kafka-topics": "org.apache.kafka.tools.TopicCommand",
+    "kafka-configs": "kafka.admin.ConfigCommand",
+    "kafka-get-offsets": "org.apache.kafka.tools.GetOffsetShell",
+    "kafka-console-producer": "kafka.tools.ConsoleProducer",
+    "kafka-console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
+    "kafka-producer-perf-test": "org.apache.kafka.tools.ProducerPerformance",
+    "kafka-dump-log": "kafka.tools.DumpLogSegments",
+    "kafka-broker-api-versions": "kafka.admin.BrokerApiVersionsCommand",
+    "kafka-cluster": "org.apache.kafka.tools.ClusterTool",
+    "kafka-log-dirs": "org.apache.kafka.tools.LogDirsCommand",
+}
+LOG4J = """log4j.rootLogger={level}, out
+log4j.appender.out=org.apache.log4j.ConsoleAppender
+log4j.appender.out.target=System.err
+log4j.appender.out.layout=org.apache.log4j.PatternLayout
+log4j.appender.out.layout.ConversionPattern=[%d] %p %m (%c)%n
+"""
+_log4j = {}
+
+
+def log4j(level):
+    if level not in _log4j:
+        path = pathlib.Path(tempfile.mkdtemp(prefix="ottla-log4j-")) / "log4j.properties"
+        path.write_text(LOG4J.format(level=level))
+        _log4j[level] = path
+    return _log4j[level]
+
+
+def forget():
+    for path in _log4j.values():
+        path.unlink()
+        path.parent.rmdir()
+    _log4j.clear()
+
+
+def command(heap="192m", broker=False):
+    """java and its options up to the class name."""
+    jars = env.need_jars()
+    return [env.need_command("java"), f"-Xmx{heap}", "-XX:+UseSerialGC", *([] if broker else ["-XX:TieredStopAtLevel=1"]), "-Xshare:auto",
+            f"-Dlog4j.configuration=file:{log4j('INFO' if broker else 'ERROR')}", "-cp", f"{jars}/*"]
+
+
+def tool(name, *args, stdin=None, seconds=60, check=True):
+    """Runs one of TOOLS; -> subprocess.CompletedProcess with text output."""
+    done = subprocess.run([*command(), TOOLS[name], *[str(a) for a in args]], input=stdin, capture_output=True, timeout=seconds,
+                          env=dict(os.environ, LC_ALL="C.UTF-8"))
+    done.stdout, done.stderr = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    if check and done.returncode != 0:
+        raise AssertionError(f"{name} {' '.join(map(str, args))}: status {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done

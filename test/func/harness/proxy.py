@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A TCP proxy whose connections a test can cut, refuse or hold."""
+import asyncio
+import threading
+
+from .proc import free_port
+
+
+class Proxy:
+    """Passes bytes to 127.0.0.1:target.  cut() ends what is open; refuse() also turns new ones away; hold() lets nothing through, silently."""
+
+    def __init__(self, target):
+        self.target, self.port = target, free_port()
+        self.refusing = False
+        self.passing = None
+        self.writers = set()
+        self.loop = asyncio.new_event_loop()
+        ready = threading.Event()
+        self.thread = threading.Thread(target=self.run, args=(ready,), daemon=True)
+        self.thread.start()
+        ready.wait(10)
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def run(self, ready):
+        asyncio.set_event_loop(self.loop)
+        self.passing = asyncio.Event()
+        self.passing.set()
+        self.server = self.loop.run_until_complete(asyncio.start_server(self.accept, "127.0.0.1", self.port))
+        ready.set()
+        self.loop.run_forever()
+
+    async def accept(self, reader, writer):
+        if self.refusing:
+            writer.transport.abort()
+            return
+        try:
+            there, here = await asyncio.open_connection("127.0.0.1", self.target)
+        except OSError:
+            writer.transport.abort()
+            return
+        self.writers |= {writer, here}
+        await asyncio.gather(self.pump(reader, here), self.pump(there, writer))
+        self.writers -= {writer, here}
+
+    async def pump(self, source, sink):
+        try:
+            while data := await source.read(65536):
+                await self.passing.wait()
+                sink.write(data)
+                await sink.drain()
+        except OSError:
+            pass
+        sink.close()
+
+    def call(self, function):
+        done = threading.Event()
+
+        def run():
+            function()
+            done.set()
+
+        self.loop.call_soon_threadsafe(run)
+        done.wait(10)
+
+    def cut(self):
+        self.call(lambda: [w.transport.abort() for w in list(self.writers)])
+
+    def refuse(self):
+        self.refusing = True
+        self.cut()
+
+    def allow(self):
+        self.refusing = False
+        self.call(self.passing.set)
+
+    def hold(self):
+        self.call(self.passing.clear)
+
+    def close(self):
+        self.refuse()
+        self.call(self.server.close)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(10)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Record batches (magic 2) as bytes: made for raw Produce requests, read back from .log files and Fetch answers."""
+import gzip
+import pathlib
+import struct
+from collections import namedtuple
+
+CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
+HEADER = struct.Struct(">qiibIhiqqqhii")        # 61 bytes
+Batch = namedtuple("Batch", "base_offset length leader_epoch magic crc attributes last_delta first_ts max_ts producer epoch sequence count raw")
+
+_TABLE = []
+for _i in range(256):
+    for _ in range(8):
+        _i = _i >> 1 ^ (0x82F63B78 if _i & 1 else 0)
+    _TABLE.append(_i)
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for b in data:
+        crc = crc >> 8 ^ _TABLE[(crc ^ b) & 0xFF]
+    return crc ^ 0xFFFFFFFF
+
+
+def zigzag(n):
+    n = (n << 1) ^ (n >> 63)
+    n &= (1 << 64) - 1
+    out = bytearray()
+    while n > 0x7f:
+        out.append(n & 0x7f | 0x80)
+        n >>= 7
+    out.append(n)
+    return bytes(out)
+
+
+def unzigzag(data, at):
+    value = shift = 0
+    while True:
+        b = data[at]
+        at += 1
+        value |= (b & 0x7f) << shift
+        shift += 7
+        if b < 0x80:
+            return (value >> 1) ^ -(value & 1), at
+
+
+def record(delta, value, key=None, ts_delta=0, headers=()):
+    def blob(b):
+        return zigzag(-1) if b is None else zigzag(len(b)) + b
+
+    body = b"\0" + zigzag(ts_delta) + zigzag(delta) + blob(key) + blob(value) + zigzag(len(headers))
+    for name, v in headers:
+        body += zigzag(len(name)) + name + blob(v)
+    return zigzag(len(body)) + body
+
+
+def batch(values, codec="none", first_ts=1_600_000_000_000, base_offset=0, crc=None, attributes=None, producer=-1, epoch=-1, sequence=-1,
+          count=None, last_delta=None, payload=None, magic=2):
+    """A batch of these values (bytes, or ready records with `payload`)."""
+    raw = payload if payload is not None else b"".join(record(i, v) for i, v in enumerate(values))
+    if codec == "gzip":
+        raw = gzip.compress(raw)
+    elif codec != "none":
+        raise ValueError(codec)
+    n = len(values)
+    attributes = CODECS.index(codec) if attributes is None else attributes
+    tail = struct.pack(">hiqqqhii", attributes, n - 1 if last_delta is None else last_delta, first_ts, first_ts, producer, epoch, sequence,
+                       n if count is None else count) + raw
+    return struct.pack(">qiibI", base_offset, 9 + len(tail), -1, magic, crc32c(tail) if crc is None else crc) + tail
+
+
+def batches(data):
+    """Takes a run of whole batches apart; a torn last one is left out (Fetch may cut it)."""
+    found, at = [], 0
+    while at + 61 <= len(data):
+        fields = HEADER.unpack_from(data, at)
+        end = at + 12 + fields[1]
+        if end > len(data):
+            break
+        found.append(Batch(*fields, data[at:end]))
+        at = end
+    return found
+
+
+def values(data):
+    """(offset, value) of every record in these uncompressed batches."""
+    out = []
+    for b in batches(data):
+        assert b.attributes & 7 == 0, "compressed"
+        at = 61
+        for _ in range(b.count):
+            _, at = unzigzag(b.raw, at)
+            at += 1
+            _, at = unzigzag(b.raw, at)
+            delta, at = unzigzag(b.raw, at)
+            n, at = unzigzag(b.raw, at)
+            at += max(n, 0)
+            n, at = unzigzag(b.raw, at)
+            out.append((b.base_offset + delta, None if n < 0 else b.raw[at:at + n]))
+            at += max(n, 0)
+            headers, at = unzigzag(b.raw, at)
+            for _ in range(headers * 2):
+                n, at = unzigzag(b.raw, at)
+                at += max(n, 0)
+    return out
+
+
+def stored(directory):
+    """Every batch in the .log files of a partition's directory, in order, its CRC checked."""
+    found = []
+    for path in sorted(pathlib.Path(directory).glob("*.log")):
+        data = path.read_bytes().rstrip(b"\0") if path.stat().st_size == 0 else path.read_bytes()
+        got = batches(data)
+        assert sum(len(b.raw) for b in got) == len(data), f"{path}: a torn batch at the end"
+        found += got
+    return found
+
+
+def stored_codecs(directory):
+    return {CODECS[b.attributes & 7] for b in stored(directory)}

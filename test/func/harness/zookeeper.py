@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real ZooKeeper server: Debian's (libzookeeper-java), else the one among Kafka's jars."""
+import pathlib
+import socket
+
+from kazoo.client import KazooClient
+
+from . import env
+from .proc import Process, free_port, wait_until
+
+DEBIAN_JAR = pathlib.Path("/usr/share/java/zookeeper.jar")
+DEBIAN_LOG4J = [pathlib.Path("/usr/share/java/slf4j-log4j12.jar"), pathlib.Path("/usr/share/java/log4j-1.2.jar")]
+LOG4J = """log4j.rootLogger=INFO, out
+log4j.appender.out=org.apache.log4j.ConsoleAppender
+log4j.appender.out.layout=org.apache.log4j.PatternLayout
+log4j.appender.out.layout.ConversionPattern=[%d] %p %m (%c)%n
+"""
+
+
+def class_path(directory):
+    if DEBIAN_JAR.exists():
+        return ":".join(str(p) for p in [directory, DEBIAN_JAR, *[j for j in DEBIAN_LOG4J if j.exists()]])
+    return f"{directory}:{env.need_jars()}/*"
+
+
+class ZooKeeper:
+    """One server; the data stays over stop and start, as does the port."""
+
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        conf = self.directory / "zoo.cfg"
+        conf.write_text("\n".join([
+            f"dataDir={self.directory}/data", f"clientPort={self.port}", "clientPortAddress=127.0.0.1", "tickTime=2000",
+            "maxClientCnxns=0", "admin.enableServer=false", "4lw.commands.whitelist=*", "forceSync=no", ""]))
+        (self.directory / "log4j.properties").write_text(LOG4J)
+        self.process = Process(
+            [env.need_command("java"), "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.jmx.log4j.disable=true",
+             "-cp", class_path(self.directory), "org.apache.zookeeper.server.quorum.QuorumPeerMain", conf],
+            self.directory / "zookeeper.log")
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def command(self, four_letters):
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as s:
+            s.sendall(four_letters.encode())
+            s.shutdown(socket.SHUT_WR)
+            answer = b""
+            while more := s.recv(65536):
+                answer += more
+        return answer.decode()
+
+    def start(self):
+        self.process.start()
+        try:
+            wait_until(lambda: self.command("ruok") == "imok" and "Mode" in self.command("srvr"), 30, "ZooKeeper to answer", every=0.05)
+        except AssertionError as e:
+            raise AssertionError(f"{e}\n{self.process.tail()}") from None
+        return self
+
+    def stop(self):
+        self.process.kill9()        # it has nothing to say on the way out, and its log is fit for this
+
+    def client(self, chroot=""):
+        """A connected kazoo client; the caller stops it (or uses `with zk.session(chroot) as k`)."""
+        k = KazooClient(hosts=self.address + chroot, timeout=10.0)
+        k.start(timeout=15)
+        return k
+
+    def session(self, chroot=""):
+        return Session(self, chroot)
+
+
+class Session:
+    def __init__(self, zk, chroot):
+        self.zk, self.chroot = zk, chroot
+
+    def __enter__(self):
+        self.k = self.zk.client(self.chroot)
+        return self.k
+
+    def __exit__(self, *exc):
+        self.k.stop()
+        self.k.close()

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was acknowledged stays: over restarts, kills, retention, and a change between Ottla and Java on the same directory."""
+import re
+import threading
+import time
+
+import pytest
+
+from harness import java, records
+from harness.clients import confluent_consume, confluent_produce
+from harness.proc import wait_until
+
+SMALL_SEGMENTS = {"segment.bytes": 6000, "index.interval.bytes": 500, "segment.index.bytes": 4096}
+
+
+def dump(*files, args=()):
+    return java.tool("kafka-dump-log", *args, "--files", ",".join(str(f) for f in files)).stdout
+
+
+def check_with_dump_log(directory):
+    """Java's own reader finds nothing wrong with any file of a partition."""
+    logs = sorted(directory.glob("*.log"))
+    text = dump(*logs, args=("--deep-iteration",))
+    assert "isvalid: false" not in text and text.count("baseOffset:") == len(records.stored(directory)), text[-3000:]
+    for kind in ("index", "timeindex"):
+        files = sorted(directory.glob(f"*.{kind}"))
+        assert len(files) == len(logs)
+        text = dump(*files, args=("--index-sanity-check",))
+        assert text.count("passed sanity check.") == len(files), text[-3000:]
+        text = dump(*files)
+        assert not re.search(r"mismatch|out of order|Found|Mismatch", text), text[-3000:]
+    return logs
+
+
+def list_offset(b, t, when):
+    """when: a time, -1 the end, -2 the start"""
+    with b.connect() as c:
+        answer = c.call("ListOffsets", 7, {"ReplicaId": -1, "Topics": [{"Name": t, "Partitions": [{"PartitionIndex": 0, "Timestamp": when}]}]})
+        return answer["Topics"][0]["Partitions"][0]
+
+
+def fill(b, t, n=400):
+    """Many batches of every codec; -> the values."""
+    values = []
+    for i, codec in enumerate(records.CODECS * 4):
+        part = [b"%d %d %s" % (i, j, codec.encode() * 10) for j in range(n // 20)]
+        confluent_produce(b, t, part, codec)
+        values += part
+    return values
+
+
+def test_records_and_offsets_survive_a_clean_restart(brokers, kind, topic):
+    b = brokers(kind).start()
+    t = topic(b, config=SMALL_SEGMENTS)
+    values = fill(b, t)
+    assert not (b.data / ".kafka_cleanshutdown").exists()
+    status = b.stop()
+    assert status == (0 if kind == "ottla" else 143)
+    assert (b.data / ".kafka_cleanshutdown").exists()
+    b.start()
+    assert confluent_consume(b, t, len(values)) == values
+    confluent_produce(b, t, [b"after"])
+    (last,) = confluent_consume(b, t, 1, messages=True, offset=len(values))
+    assert (last.offset(), last.value()) == (len(values), b"after")
+
+
+def test_java_reads_every_file_while_the_broker_runs_and_after_it_stopped(brokers, kind, topic):
+    b = brokers(kind).start()
+    t = topic(b, config=SMALL_SEGMENTS)
+    fill(b, t, 2000)
+    d = b.partition_dir(t)
+    assert len(list(d.glob("*.log"))) > 2
+    dump(*sorted(d.glob("*.log")), args=("--deep-iteration",))
+    b.stop()
+    assert len(check_with_dump_log(d)) > 2
+    assert (d / "partition.metadata").read_text().startswith("version: 0\ntopic_id: ")
+    assert (d / "leader-epoch-checkpoint").read_text() == "0\n1\n0 0\n"
+
+
+@pytest.mark.parametrize("first", ["java", "ours"])
+def test_java_and_we_serve_each_others_directories(brokers, kind, topic, first):
+    """Same id, same ZooKeeper, same directory: one broker goes, the other comes, three times."""
+    order = ["java", kind, "java"] if first == "java" else [kind, "java", kind]
+    b = brokers(order[0]).start()
+    t = topic(b, partitions=2, config=SMALL_SEGMENTS)
+    values, fresh = fill(b, t), topic(b)
+    for n, k in enumerate(order):
+        if n:
+            b = brokers.adopt(b.as_kind(k)).start()
+        assert confluent_consume(b, t, len(values)) == values, f"{k} on what {order[:n]} wrote"
+        values += fill(b, t)
+        confluent_produce(b, fresh, [b"%d" % n])
+        topic(b, name=f"{fresh}-{n}")
+        b.stop()
+        check_with_dump_log(b.partition_dir(t))
+    b.start()
+    assert confluent_consume(b, fresh, 3) == [b"0", b"1", b"2"]
+    assert confluent_consume(b, t, len(values)) == values
+    with b.connect() as c:
+        names = {x["Name"] for x in c.call("Metadata", 9, {"Topics": None})["Topics"]}
+        assert {f"{fresh}-{n}" for n in range(3)} <= names
+
+
+def test_java_and_we_take_over_each_others_killed_directories(brokers, kind, topic):
+    b = brokers(kind, config={"zookeeper.session.timeout.ms": 4000}).start()
+    t = topic(b, config=SMALL_SEGMENTS)
+    values = fill(b, t)
+    for k in ("java", kind):
+        b.kill9()
+        b = brokers.adopt(b.as_kind(k)).start()
+        assert confluent_consume(b, t, len(values)) == values
+        values += fill(b, t)
+    b.stop()
+    check_with_dump_log(b.partition_dir(t))
+
+
+RETENTION = {"log.retention.check.interval.ms": 300, "log.initial.task.delay.ms": 0, "log.segment.delete.delay.ms": 0}
+
+
+def test_retention_by_size_deletes_the_oldest_segments_and_moves_the_start(brokers, kind, topic):
+    b = brokers(kind, config=RETENTION).start()
+    t = topic(b, config={"segment.bytes": 10000, "retention.bytes": 30000})
+    values = [b"%05d" % i + b"x" * 995 for i in range(200)]
+    for i in range(0, 200, 5):
+        confluent_produce(b, t, values[i:i + 5])
+
+    def start():
+        return list_offset(b, t, -2)["Offset"]
+
+    wait_until(lambda: start() > 100, 20, "the start to move")
+    first = wait_until(lambda: (a := start(), time.sleep(0.7)) and a == start() and a, 20)
+    assert 160 <= first < 180
+    assert confluent_consume(b, t, 200 - first, offset=first) == values[first:]
+    wait_until(lambda: min(int(p.stem) for p in b.partition_dir(t).glob("*.log")) == first, 20, "the files to go")
+    wait_until(lambda: not list(b.partition_dir(t).glob("*.deleted")), 20)
+    b.restart()
+    assert confluent_consume(b, t, 200 - first, offset=first) == values[first:]
+
+
+def test_retention_by_time_deletes_old_records_and_keeps_new_ones(brokers, kind, topic):
+    from confluent_kafka import Producer
+    b = brokers(kind, config=RETENTION).start()
+    t = topic(b, config={"segment.bytes": 10000, "retention.ms": 60000, "message.timestamp.before.max.ms": 1 << 60})
+    p = Producer({"bootstrap.servers": b.address, "broker.address.family": "v4", "batch.num.messages": 5})
+    now = int(time.time() * 1000)
+    for i in range(50):
+        p.produce(t, b"x" * 1000, partition=0, timestamp=now - 3_600_000)
+    assert p.flush(20) == 0
+    for i in range(50):
+        p.produce(t, b"y" * 1000, partition=0, timestamp=now)
+    assert p.flush(20) == 0
+    wait_until(lambda: min(int(x.stem) for x in b.partition_dir(t).glob("*.log")) > 0, 20, "old segments to go")
+    wait_until(lambda: (time.sleep(1), confluent_consume(b, t, 1, offset=50, seconds=5))[1] == [b"y" * 1000], 10)
+    time.sleep(1)
+    assert confluent_consume(b, t, 50, offset=50) == [b"y" * 1000] * 50
+
+
+class Load:
+    """A producer with acks=all that notes which value was acknowledged at which offset."""
+
+    def __init__(self, broker, topic, tag):
+        from confluent_kafka import Producer
+        self.acked, self.n, self.stop = {}, 0, threading.Event()
+        self.p = Producer({"bootstrap.servers": broker.address, "acks": "all", "linger.ms": 1, "message.send.max.retries": 0,
+                           "message.timeout.ms": 3000, "socket.timeout.ms": 2000, "broker.address.family": "v4", "log_level": 0,
+                           "compression.type": ("none", "lz4", "zstd", "snappy", "gzip")[tag % 5]})
+        self.topic, self.tag = topic, tag
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        while not self.stop.is_set():
+            value = b"%d:%d:" % (self.tag, self.n) + b"v" * (self.n * 37 % 900)
+            try:
+                self.p.produce(self.topic, value, partition=0, on_delivery=self.delivered)
+                self.n += 1
+            except BufferError:
+                pass
+            self.p.poll(0 if self.n % 50 else 0.001)
+
+    def delivered(self, error, message):
+        if error is None:
+            self.acked[message.offset()] = message.value()
+
+    def end(self):
+        self.stop.set()
+        self.thread.join()
+        self.p.flush(5)
+        return self.acked
+
+
+@pytest.mark.timeout(600)
+def test_acknowledged_records_survive_kill_9_under_load(brokers, kind, topic, rng, seed):
+    """Twenty random points (Java: three, each waits for its session to end).  Ottla is back before its session could have timed out."""
+    points = 20 if kind == "ottla" else 3
+    b = brokers(kind, config={"zookeeper.session.timeout.ms": 18000 if kind == "ottla" else 4000}).start()
+    t = topic(b, config={"segment.bytes": 200_000, "index.interval.bytes": 4096})
+    print(f"seed {seed}")
+    total, first = 0, 0
+    for n in range(points):
+        load = Load(b, t, n)
+        delay = rng.uniform(0.02, 0.8)
+        time.sleep(delay)                   # the random point
+        began = time.monotonic()
+        b.kill9()
+        acked = load.end()
+        again = time.monotonic()
+        b.start()
+        back = time.monotonic() - again
+        print(f"point {n}: after {delay:.3f} s {len(acked)} acknowledged; ready {back:.2f} s after its start")
+        if kind == "ottla":
+            assert time.monotonic() - began < 12 and back < 5, "waited for the session time-out"
+        end = wait_until(lambda: (answer := list_offset(b, t, -1))["ErrorCode"] == 0 and answer, 20, "the partition")["Offset"]
+        assert not acked or max(acked) < end
+        got = {m.offset(): m.value() for m in confluent_consume(b, t, end - first, messages=True, offset=first)}
+        lost = {o: v for o, v in acked.items() if got.get(o) != v}
+        assert not lost, f"seed {seed}, point {n}: {len(lost)} of {len(acked)} acknowledged records are lost, first {min(lost)}"
+        total, first = total + len(acked), end
+    assert total > 0
+    b.stop()
+    check_with_dump_log(b.partition_dir(t))
