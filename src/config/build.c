@@ -147,9 +147,9 @@ report_value(struct config_report *r, const struct config *c, const struct confi
 
 /* node.id that stands there only because broker.id does, or the other way round: one mistake is reported once. */
 static bool
-is_echo(const struct config *c, const struct config_map_entry *e)
+is_echo(const struct config_map_entry *e)
 {
-	return (e->line == 0 && config_map_find(&c->internal->fixed, e->name) != NULL && config_map_find(&c->internal->by_broker, e->name) == NULL);
+	return (e->line == 0 && (strcmp(e->name, "node.id") == 0 || strcmp(e->name, "broker.id") == 0));
 }
 
 static void
@@ -162,7 +162,7 @@ parse_row(struct config *c, size_t i, struct config_report *r)
 
 	if (e != NULL && config_value_parse(key, e->value, config_field(c, key), &c->internal->nulls[i], &eb))
 		return;
-	if (e != NULL && !is_echo(c, e))
+	if (e != NULL && !is_echo(e))
 		report_value(r, c, key, key->name, &eb);
 	ok = config_value_parse(key, key->default_text, config_field(c, key), &c->internal->nulls[i], &eb);
 	must(ok);	/* a default that its own row refuses */

@@ -94,6 +94,10 @@ next_logical(struct line_reader *r)
 			skip_comment(r);
 		else
 			continued = take_natural(r);
+		if (continued && r->end - r->p <= 1) {	/* the file ends here: an entry, though maybe with nothing in it */
+			r->p = r->end;
+			return (true);
+		}
 		if (r->p < r->end)
 			skip_eol(r);
 		if (r->len > 0 && !continued)

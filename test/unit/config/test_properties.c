@@ -2,6 +2,7 @@
  *
  * The properties syntax: what java.util.Properties reads, we read; what we write, both read.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +57,9 @@ TEST(every_separator_and_blank_is_javas)
 	expect("a=\\\n\n", "a", "");
 	expect("a\\\nb=c", "ab", "c");
 	expect("\r\r\na=1\r\r", "a", "1");
+	expect("\\", "", "");
+	expect("\\\n", "", "");
+	expect("\\\na=1", "a", "1");
 }
 
 TEST(escapes_are_worked_out)
@@ -145,6 +149,66 @@ TEST(writing_escapes_as_java_does)
 	strbuf_fini(&sb);
 }
 
+/* ---- what Java makes of random texts (test/golden/config/properties.golden) ---- */
+
+static size_t
+unhex(const char *s, char *out)
+{
+	size_t n = 0;
+	unsigned byte;
+
+	for (; sscanf(s, "%2x", &byte) == 1 && s[1] != '\0'; s += 2)
+		out[n++] = (char)byte;
+	out[n] = '\0';
+	return (n);
+}
+
+static void
+compare(const struct properties *p, char *expected, unsigned line)
+{
+	char key[256], value[256], *pair, *equals, *save = NULL;
+	size_t n = 0;
+
+	for (pair = strtok_r(expected, " ", &save); pair != NULL; pair = strtok_r(NULL, " ", &save), n++) {
+		equals = strchr(pair, '=');
+		REQUIRE(equals != NULL);
+		*equals = '\0';
+		unhex(pair, key);
+		unhex(equals + 1, value);
+		unit_check(properties_get(p, key) != NULL && strcmp(properties_get(p, key), value) == 0, __FILE__, __LINE__,
+		    "line %u: <%s> is <%s>, Java's <%s>", line, key, properties_get(p, key) ? properties_get(p, key) : "absent", value);
+	}
+	unit_check(n == properties_count(p), __FILE__, __LINE__, "line %u: %zu entries, Java %zu", line, properties_count(p), n);
+}
+
+TEST(random_texts_are_read_as_java_reads_them)
+{
+	char *path = xasprintf("%s/test/golden/config/properties.golden", unit_srcdir()), line[2048], text[256];
+	FILE *f = fopen(path, "r");
+	unsigned number = 0;
+
+	REQUIRE(f != NULL);
+	while (fgets(line, sizeof(line), f) != NULL) {
+		char *tab = strchr(line, '\t');
+		struct properties *p;
+		struct errbuf eb;
+		enum err e;
+
+		number++;
+		REQUIRE(tab != NULL);
+		*tab++ = '\0';
+		tab[strcspn(tab, "\n")] = '\0';
+		e = properties_parse(slice_of(text, unhex(line, text)), "golden", sizeof(text), &p, &eb);
+		unit_check((e == OK) == (strcmp(tab, "BAD") != 0), __FILE__, __LINE__, "line %u: %s", number, err_name(e));
+		if (e == OK)
+			compare(p, tab, number);
+		properties_free(&p);
+	}
+	CHECK_EQ(number, 500);
+	fclose(f);
+	free(path);
+}
+
 /* Random text out of the characters that matter, in a block of its own so that ASan sees a step outside. */
 TEST(no_bytes_break_the_parser)
 {
@@ -181,4 +245,4 @@ TEST(no_bytes_break_the_parser)
 UNIT_MAIN("config/properties", T(every_separator_and_blank_is_javas), T(escapes_are_worked_out),
     T(comments_are_not_continued_and_do_not_continue), T(the_last_of_repeated_keys_counts_with_its_line),
     T(malformed_and_oversized_files_are_refused_with_their_line), T(what_is_written_is_read_again), T(writing_escapes_as_java_does),
-    T(no_bytes_break_the_parser))
+    T(random_texts_are_read_as_java_reads_them), T(no_bytes_break_the_parser))
