@@ -398,6 +398,7 @@ execute(struct net_conn *c, struct net_request *r)
 	atomic_fetch_sub_explicit(&c->net->queued_requests, 1, memory_order_relaxed);
 	metric_add(c->net->opt.metrics, METRIC_requests_total, 1);
 	c->next = NULL;
+	c->executed++;
 	TAILQ_INSERT_TAIL(&c->requests, r, link);
 	r->state = NET_REQUEST_RUNNING;
 	c->running++;
@@ -551,10 +552,11 @@ receive_once(struct net_conn *c, size_t *total)
 static void
 receive(struct net_conn *c)
 {
+	uint64_t stop = c->executed + LIMIT_REQUESTS_PER_TURN;
 	size_t total = 0;
 
 	c->doing = "receiving";
-	while (may_receive(c)) {
+	while (may_receive(c) && c->executed < stop) {
 		bool more = receive_once(c, &total);
 
 		if (c->state != CONN_READY)

@@ -83,6 +83,7 @@ struct net_conn {
 	int64_t		 reserved;		/* bytes counted for the frame being received */
 	struct net_request *next;		/* whole, waits for execution */
 	struct request_list requests;		/* handed up and not yet in the output queue, oldest first */
+	uint64_t	 executed;		/* requests handed up so far */
 	unsigned	 running;		/* of them: not answered */
 	unsigned	 blocking;		/* of those: not marked by net_request_allow_next */
 	size_t		 running_bytes;		/* frame bytes of those running */

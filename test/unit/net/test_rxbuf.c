@@ -41,7 +41,7 @@ TEST(a_frame_may_arrive_one_byte_at_a_time)
 	rxbuf_init(&rx);
 	for (int i = 0; i < 8; i++) {
 		CHECK(!rxbuf_has_frame(&rx));
-		put(&rx, "\0\0\0\4abcd" + i, 1);
+		put(&rx, &"\0\0\0\4abcd"[i], 1);
 	}
 	REQUIRE(rxbuf_has_frame(&rx));
 	frame = rxbuf_take(&rx, &block);
