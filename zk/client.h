@@ -91,7 +91,7 @@ struct zk_op {
 
 struct zk_result {
 	enum zke	    error;
-	struct zk_stat	    stat;	/* create, exists, get, set, children; in a multi: create and set */
+	struct zk_stat	    stat;	/* create, exists, get, set, children; in a multi: set only */
 	const char	   *path;	/* create: the name made (sequence number included), without the chroot; else the path asked for */
 	struct slice	    data;	/* get; a null slice when the node holds null.  p[len] is readable and 0 */
 	const char *const  *children;	/* children: names, in no order */

@@ -41,7 +41,8 @@ struct zk_session_options {
 	struct workers	*workers;
 	struct diag	*diag;			/* may be NULL */
 	/* Called (on the home loop) for every new ZooKeeper session before any operation, so before any ephemeral, is sent in it: the place
-	 * to tell the keeper and write the session record.  Nothing is sent until zk_session_proceed is called, from inside or later.
+	 * to tell the keeper and write the session record.  Nothing is sent until zk_session_proceed is called, from inside or later:
+	 * exactly once for each call of this, even if that session has ended meanwhile.
 	 * NULL: proceeds at once. */
 	void		(*established)(void *ctx, struct zk_session *, const struct zk_session_ident *);
 	void		*ctx;
