@@ -37,7 +37,7 @@ put src/base/README 'base\n'
 put src/log/README 'log\n'
 put src/base/a.h '#include <stdint.h>\nint64_t a(void);\n'
 put src/log/b.c '#include "base/a.h"\n#define B_MAGIC\t0x11111111u\nint b(int (*open)(int));\n'
-put src/Makefile.inc 'X = src/base/a.h src/log/b.c \\\n\tsrc/log/c.c src/log/c_int.h zk/d.c zk/session.c src/log/e.h\n'
+put src/Makefile.inc 'X = src/base/a.h src/log/b.c \\\n\tsrc/log/c.c src/log/c_int.h zk/d.c zk/session.c src/log/e.h src/base/README src/log/README zk/README\n'
 for s in layers headers banned tidy; do
 	content $s
 done
@@ -85,5 +85,9 @@ rm "$tmp/zk/README"
 finds tidy 'zk: has no README'
 put zk/README 'zk\n'
 content tidy
+sed -i 's| src/base/README||' "$tmp/src/Makefile.inc"
+content tidy		# a directory without code needs none
+sed -i 's| src/log/README||' "$tmp/src/Makefile.inc"
+finds tidy 'src/log/README: no Makefile.inc names it'
 
 exit $bad

@@ -12,7 +12,7 @@ fail() {
 
 # Trailing blanks, in whatever people write by hand.
 written=$(tree_files src zk test contrib conf m4 configure.ac Makefile.am HACKING README ChangeLog |
-    grep -E '(\.(c|h|def|inc|sh|awk|py|ac|am|m4|java|properties)|README|HACKING|ChangeLog|LAYERS)$')
+    grep -v '^test/golden/.*properties$' | grep -E '(\.(c|h|def|inc|sh|awk|py|ac|am|m4|java|properties)|README|HACKING|ChangeLog|LAYERS)$')
 # shellcheck disable=SC2086
 if [ -n "$written" ] && grep -nE '[[:blank:]]+$' /dev/null $written; then
 	fail "trailing blanks"
@@ -23,7 +23,6 @@ find . \( -name Makefile.inc -o -name Makefile.am \) -path './*' ! -path './buil
 for f in $(tree_files src zk test/unit | grep -E '\.(c|h|def)$') $(tree_files test/lint | grep -E '\.(sh|awk)$'); do
 	grep -qxF "$f" "$build_dir/lint-listed.$$" || fail "$f: no Makefile.inc names it"
 done
-rm -f "$build_dir/lint-listed.$$"
 
 # A README for every directory with code in it, and short enough to be read.
 for d in $(tree_files src zk | grep '\.c$' | sed 's|/[^/]*$||' | LC_ALL=C sort -u); do
@@ -31,8 +30,11 @@ for d in $(tree_files src zk | grep '\.c$' | sed 's|/[^/]*$||' | LC_ALL=C sort -
 		fail "$d: has no README"
 	elif [ "$(wc -l <"$d/README")" -gt 200 ]; then
 		fail "$d/README: longer than 200 lines"
+	elif ! grep -qxF "$d/README" "$build_dir/lint-listed.$$"; then
+		fail "$d/README: no Makefile.inc names it"
 	fi
 done
+rm -f "$build_dir/lint-listed.$$"
 
 # A magic number names one kind of object.
 # shellcheck disable=SC2046
