@@ -8,6 +8,7 @@
  *
  * broker.id and node.id are two names of one thing: whichever is given stands for both (KafkaConfig.populateSynonyms).
  */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +23,7 @@
 struct config *
 config_ref(const struct config *c)
 {
-	__atomic_add_fetch(&c->internal->refs, 1, __ATOMIC_RELAXED);
+	atomic_fetch_add_explicit(&c->internal->refs, 1, memory_order_relaxed);
 	return ((struct config *)(uintptr_t)c);
 }
 
@@ -55,7 +56,7 @@ config_unref(struct config **cp)
 	struct config *c = *cp;
 
 	*cp = NULL;
-	if (c != NULL && __atomic_sub_fetch(&c->internal->refs, 1, __ATOMIC_ACQ_REL) == 0)
+	if (c != NULL && atomic_fetch_sub_explicit(&c->internal->refs, 1, memory_order_acq_rel) == 1)
 		config_free(c);
 }
 

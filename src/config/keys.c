@@ -2,8 +2,6 @@
  *
  * config/keys.c - see keys.h for the interface.  The tables are the rows of the .def files; both are sorted by name, so look-ups bisect.
  */
-#include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"

@@ -5,6 +5,7 @@
  * The value of a topic setting is its override, else the broker setting behind it (topic_synonyms.def), else the default of its row.  The
  * broker's value goes through text, so that one parser and one set of ranges decide for both sources.
  */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,7 +122,7 @@ topic_config_new(const struct config *c, const struct config_map *overrides, str
 struct topic_config *
 topic_config_ref(const struct topic_config *t)
 {
-	__atomic_add_fetch(&t->internal->refs, 1, __ATOMIC_RELAXED);
+	atomic_fetch_add_explicit(&t->internal->refs, 1, memory_order_relaxed);
 	return ((struct topic_config *)(uintptr_t)t);
 }
 
@@ -132,7 +133,7 @@ topic_config_unref(struct topic_config **tp)
 	size_t i;
 
 	*tp = NULL;
-	if (t == NULL || __atomic_sub_fetch(&t->internal->refs, 1, __ATOMIC_ACQ_REL) > 0)
+	if (t == NULL || atomic_fetch_sub_explicit(&t->internal->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	for (i = 0; i < config_topic_key_count; i++)
 		config_value_fini(&config_topic_keys[i], config_field(t, &config_topic_keys[i]));

@@ -509,9 +509,9 @@ number_words(const struct config_key *key, struct strbuf *sb)
 	strbuf_add(sb, key->type == CONFIG_DOUBLE ? "a number" : "a whole number");
 	if (v->kind == CONFIG_VALID_RANGE || v->kind == CONFIG_VALID_RANGE_OR_MINUS_ONE)
 		strbuf_add(sb, " from %s to %s", lo, hi);
-	else if (key->type == CONFIG_DOUBLE)
-		strbuf_add(sb, v->kind == CONFIG_VALID_ANY ? "" : " from %s", lo);
-	else
+	else if (key->type == CONFIG_DOUBLE && v->kind != CONFIG_VALID_ANY)
+		strbuf_add(sb, " from %s", lo);
+	else if (key->type != CONFIG_DOUBLE)
 		strbuf_add(sb, " from %s to %s", v->kind != CONFIG_VALID_ANY ? lo : key->type == CONFIG_INT ? "-2147483648" :
 		    key->type == CONFIG_SHORT ? "-32768" : "-9223372036854775808", key->type == CONFIG_INT ? "2147483647" :
 		    key->type == CONFIG_SHORT ? "32767" : "9223372036854775807");
