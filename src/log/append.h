@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "base/kerr.h"
 #include "event/loop.h"
+#include "record/validate.h"
 
 struct log;
 
@@ -46,6 +47,8 @@ struct append_set {
 	enum append_origin origin;
 	int32_t		   leader_epoch;	/* the set is refused (NOT_LEADER_OR_FOLLOWER) unless the log has this epoch at the write */
 	bool		   acks_all;		/* refuse with NOT_ENOUGH_REPLICAS while the log's role says min ISR is not met */
+	const struct record_info *info;		/* APPEND_CLIENT: what record_validate or record_rebuild said of the one batch; else NULL (the
+						 * batches of coordinators are complete but for offset, epoch and append time) */
 	bool		   log_append_time;	/* topic has message.timestamp.type=LogAppendTime */
 	bool		   txn_verified;	/* transactional: the coordinator confirmed the partition, or verification is switched off */
 	struct loop	  *loop;

@@ -82,6 +82,8 @@ void	 log_dirs_each(struct log_dirs *, bool (*fn)(void *ctx, struct log *), void
 uint32_t log_dirs_count(struct log_dirs *);			/* logs */
 /* The high watermark that the last checkpoint file held for this partition (read at load); 0: none. */
 int64_t	 log_dirs_stored_high_watermark(struct log_dirs *, const char *topic, int32_t partition);
+/* Some directory is offline: a log that is not here may stand there, so only a partition known to be new may be created. */
+bool	 log_dirs_any_offline(struct log_dirs *);
 bool	 log_dirs_was_clean(struct log_dirs *);			/* every live directory had its clean marker at load */
 
 /* ---- one row per directory, for DescribeLogDirs and metrics ---- */

@@ -211,7 +211,7 @@ take_all(int fd)
 		p += 4 + len;
 	}
 	if (got == 0)
-		snprintf(text + used, sizeof(text) - used, "|");
+		strcat(text, "|");
 	return (text);
 }
 

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * log/index_int.h - the two sparse indexes of a segment: offset -> file position, and timestamp -> offset.
+ *
+ * One type serves both; they differ in the size of an entry and of its key.  Look-ups go through a read-only mapping that is made when
+ * first needed and kept in one place (index.c), appends through pwrite.
+ *
+ * Ownership  The segment owns both.  Threads: append, resize, truncate, sync by the log's owner (sync also by a worker once sealed);
+ *            look-ups by any thread that base/reclaim protects.
+ * Failure    A look-up that cannot be made (no file, a faulting page) answers "no entry": the caller then scans from the beginning.
+ */
+#ifndef LOG_INDEX_INT_H
+#define LOG_INDEX_INT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/fs.h"
+#include "base/lock.h"
+
+enum {
+	OFFSET_ENTRY = 8,	/* i32 offset - base, i32 position */
+	TIME_ENTRY = 12,	/* i64 timestamp, i32 offset - base */
+};
+
+struct index_view;
+
+struct sparse_index {
+	struct fs	  *fs;
+	char		  *path;	/* of the file, for opening it again and for words */
+	int64_t		   base;	/* of the segment */
+	uint32_t	   entry_size;	/* OFFSET_ENTRY or TIME_ENTRY */
+	uint32_t	   entries_max;	/* what segment.index.bytes allows */
+	_Atomic uint32_t   entries;	/* published after the entry's bytes */
+	struct file	  *file;	/* open while the segment is active or being rebuilt, else NULL */
+	struct index_view *view;	/* published with base/reclaim; NULL: not mapped yet */
+	struct lock	   map_lock;	/* who makes the view */
+	int64_t		   last_key;	/* of the last entry: offset, or timestamp; -1: none (only known while file is open) */
+	int64_t		   last_offset;
+};
+
+void	 index_init(struct sparse_index *, struct fs *, const char *dir, int64_t base, uint32_t entry_size);
+void	 index_fini(struct sparse_index *);		/* closes; the view dies with the last reader */
+/* The file as it stands: every whole slot counts as an entry, as in Kafka.  ERR_NOENT. */
+enum err index_load(struct sparse_index *, struct errbuf *) MUST_CHECK;
+/* Opens for appending, presized to bytes_max (rounded down to entries) with zeros behind the entries. */
+enum err index_activate(struct sparse_index *, uint32_t bytes_max, struct errbuf *) MUST_CHECK;
+/* As index_activate on a file without entries, made when missing (recovery, new segments). */
+enum err index_reset(struct sparse_index *, uint32_t bytes_max, struct errbuf *) MUST_CHECK;
+/* Trims to the entries.  The file stays open until index_close_file, so that a worker can sync it. */
+enum err index_trim(struct sparse_index *, struct errbuf *) MUST_CHECK;
+void	 index_close_file(struct sparse_index *);
+enum err index_sync(struct sparse_index *, struct errbuf *) MUST_CHECK;
+bool	 index_is_full(const struct sparse_index *, uint32_t reserve);	/* fewer than reserve + 1 slots left */
+
+enum err offset_index_append(struct sparse_index *, int64_t offset, uint32_t position, struct errbuf *) MUST_CHECK;
+/* Only when timestamp is above the last entry's. */
+enum err time_index_append(struct sparse_index *, int64_t timestamp_ms, int64_t offset, struct errbuf *) MUST_CHECK;
+enum err index_truncate_entries(struct sparse_index *, uint32_t entries, struct errbuf *) MUST_CHECK;
+/* Entries whose offset is at or above go. */
+enum err index_truncate_offset(struct sparse_index *, int64_t offset, struct errbuf *) MUST_CHECK;
+
+struct index_entry {
+	int64_t	 key;		/* offset, or timestamp */
+	int64_t	 offset;
+	uint32_t position;	/* offset index only */
+};
+/* The greatest entry with key <= target; false: none. */
+bool	 index_lookup(struct sparse_index *, int64_t target, struct index_entry *);
+bool	 index_get(struct sparse_index *, uint32_t n, struct index_entry *);		/* false: no such entry, or unreadable */
+bool	 index_last(struct sparse_index *, struct index_entry *);
+/* The first offset entry whose position is at or after; false: none. */
+bool	 offset_index_at_position(struct sparse_index *, uint64_t position, struct index_entry *);
+
+#endif

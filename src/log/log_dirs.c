@@ -1,0 +1,686 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * log/log_dirs.c - see log_dirs.h: directories, their identity, the table of logs.  Loading and shutdown are in log_dirs_load.c, what runs
+ * on schedule in log_dirs_periodic.c.
+ *
+ * INVARIANTS
+ *   (1) A directory that is used holds its fcntl lock from log_dirs_new to log_dirs_free.
+ *   (2) A directory goes offline once, and never back.
+ *   (3) A log is in the table from the moment its directory exists until before that is renamed for deletion; the checkpoint files
+ *       do not know it any more when another log of its name can be made.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/str.h"
+#include "log/log_dirs_int.h"
+#include "log/names_int.h"
+
+char *
+log_key(const char *topic, int32_t partition)
+{
+	return (xasprintf("%s-%" PRId32, topic, partition));
+}
+
+bool
+dir_is_online(const struct dir *d)
+{
+	return (!d->base.offline);
+}
+
+/* ---- a directory goes offline ---- */
+
+struct offline_news {
+	struct job	 job;
+	struct log_dirs *ld;
+	const char	*path;
+	char		*why;
+	bool		 last;
+};
+
+static void
+tell_offline(struct job *j)
+{
+	struct offline_news *n = CONTAINER_OF(j, struct offline_news, job);
+	const struct log_events *ev = &n->ld->env.events;
+
+	if (ev->dir_offline != NULL)
+		ev->dir_offline(ev->ctx, n->path, n->why);
+	if (n->last && ev->all_offline != NULL)
+		ev->all_offline(ev->ctx);
+	free(n->why);
+	free(n);
+}
+
+static bool
+was_last(struct log_dirs *ld)
+{
+	bool last = true;
+
+	for (uint32_t i = 0; i < ld->ndirs; i++)
+		last = last && !dir_is_online(&ld->dirs[i]);
+	return (last && !__atomic_exchange_n(&ld->all_offline_told, true, __ATOMIC_SEQ_CST));
+}
+
+/* The caller may own a log: the news goes to a worker, so that no callback runs under ownership. */
+void
+log_dir_fail(struct log_dir *dir, const char *why)
+{
+	struct log_dirs *ld = CONTAINER_OF(dir->env, struct log_dirs, env);
+	struct offline_news *n;
+
+	if (__atomic_exchange_n(&dir->offline, true, __ATOMIC_SEQ_CST))
+		return;
+	diag_error(ld->env.diag, "log", "log directory %s goes offline: %s", dir->path, why);
+	metric_add(ld->env.metrics, METRIC_log_dirs_offline, 1);
+	n = xcalloc(1, sizeof(*n));
+	n->job.run = tell_offline;
+	n->ld = ld;
+	n->path = dir->path;
+	n->why = xstrdup(why);
+	n->last = was_last(ld);
+	if (ld->env.workers != NULL)
+		workers_submit(ld->env.workers, &n->job);
+	else
+		tell_offline(&n->job);
+}
+
+/* ---- new ---- */
+
+static enum err
+dir_lock(struct log_dirs *ld, struct dir *d, struct errbuf *eb)
+{
+	char *path = path_join(d->base.path, ".lock");
+	int holder = 0;
+	enum err e = file_open(ld->env.fs, path, FS_RDWR | FS_CREATE, &d->lock_file, eb);
+
+	if (e == OK)
+		e = ld->env.fs->ops->lock(d->lock_file, &holder, eb);
+	if (e == ERR_LOCKED && holder > 0)
+		errbuf_set(eb, "log directory %s is in use by process %d (it holds %s)", d->base.path, holder, path);
+	else if (e == ERR_LOCKED)
+		errbuf_set(eb, "log directory %s is in use by another process (it holds %s)", d->base.path, path);
+	free(path);
+	return (e);
+}
+
+static enum err
+take_meta(struct log_dirs *ld, struct dir *d, struct errbuf *eb)
+{
+	const struct meta_properties *m = &d->meta;
+
+	if (m->version != 0) {
+		errbuf_set(eb, "%s/meta.properties has version %" PRId32 "%s; a broker in ZooKeeper mode needs version 0", d->base.path, m->version,
+		    m->version == 1 ? " (KRaft)" : "");
+		return (ERR_UNSUPPORTED);
+	}
+	if (m->broker_id >= 0 && ld->broker_id >= 0 && m->broker_id != ld->broker_id) {
+		errbuf_set(eb, "the log directories belong to different brokers: %s/meta.properties says broker.id=%" PRId32 ", another one says %" PRId32,
+		    d->base.path, m->broker_id, ld->broker_id);
+		return (ERR_CONFLICT);
+	}
+	if (m->cluster_id[0] != '\0' && ld->cluster_id[0] != '\0' && strcmp(m->cluster_id, ld->cluster_id) != 0) {
+		errbuf_set(eb, "the log directories belong to different clusters: %s/meta.properties says cluster.id=%s, another one says %s",
+		    d->base.path, m->cluster_id, ld->cluster_id);
+		return (ERR_CONFLICT);
+	}
+	if (m->broker_id >= 0)
+		ld->broker_id = m->broker_id;
+	if (m->cluster_id[0] != '\0')
+		(void)str_copy(ld->cluster_id, sizeof(ld->cluster_id), m->cluster_id);
+	return (OK);
+}
+
+static enum err
+dir_open(struct log_dirs *ld, struct dir *d, struct errbuf *eb)
+{
+	enum err e = fs_mkdir_p(ld->env.fs, d->base.path, eb);
+
+	if (e == OK)
+		e = dir_lock(ld, d, eb);
+	if (e != OK)
+		return (e);
+	e = meta_properties_read(ld->env.fs, d->base.path, &d->meta, eb);
+	if (e == ERR_NOENT)
+		return (OK);
+	if (e == OK)
+		e = take_meta(ld, d, eb);
+	d->has_meta = e == OK;
+	return (e);
+}
+
+static bool
+is_fatal_at_start(enum err e)
+{
+	return (e == ERR_LOCKED || e == ERR_CONFLICT || e == ERR_UNSUPPORTED || e == ERR_CORRUPT || e == ERR_MALFORMED);
+}
+
+static enum err
+open_dirs(struct log_dirs *ld, struct errbuf *eb)
+{
+	uint32_t online = 0;
+
+	for (uint32_t i = 0; i < ld->ndirs; i++) {
+		struct errbuf why = ERRBUF_INIT;
+		enum err e = dir_open(ld, &ld->dirs[i], &why);
+
+		if (e != OK)
+			errbuf_set(eb, "%s", why.text);
+		if (is_fatal_at_start(e))
+			return (e);
+		online += e == OK;
+		if (e != OK) {
+			ld->dirs[i].base.offline = true;
+			metric_add(ld->env.metrics, METRIC_log_dirs_offline, 1);
+			diag_error(ld->env.diag, "log", "log directory %s cannot be used: %s", ld->dirs[i].base.path, why.text);
+		}
+	}
+	if (online > 0)
+		return (OK);
+	errbuf_add(eb, "no log directory can be used");
+	return (ERR_OFFLINE);
+}
+
+static enum err
+check_distinct(const struct log_dirs *ld, struct errbuf *eb)
+{
+	for (uint32_t i = 0; i < ld->ndirs; i++)
+		for (uint32_t k = 0; k < i; k++)
+			if (strcmp(ld->dirs[i].base.path, ld->dirs[k].base.path) == 0) {
+				errbuf_set(eb, "log.dirs names %s twice", ld->dirs[i].base.path);
+				return (ERR_INVALID);
+			}
+	return (OK);
+}
+
+static char *
+without_trailing_slash(const char *path)
+{
+	size_t n = strlen(path);
+
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	return (xstrndup(path, n));
+}
+
+enum err
+log_dirs_new(const struct log_dirs_options *o, struct log_dirs **out, struct errbuf *eb)
+{
+	struct log_dirs *ld = xcalloc(1, sizeof(*ld));
+	enum err e;
+
+	must(o->ndirs > 0);
+	ld->magic.value = LOG_DIRS_MAGIC;
+	ld->options = *o;
+	ld->env = (struct log_env){ o->fs, o->clock, o->diag, o->metrics, o->random, o->workers, o->events };
+	ld->broker_id = -1;
+	ld->ndirs = o->ndirs;
+	ld->dirs = xcalloc(o->ndirs, sizeof(*ld->dirs));
+	lock_init(&ld->lock, LOCK_log_dirs);
+	condition_init(&ld->created);
+	STAILQ_INIT(&ld->deletions);
+	for (uint32_t i = 0; i < o->ndirs; i++) {
+		ld->dirs[i].base.env = &ld->env;
+		ld->dirs[i].base.path = without_trailing_slash(o->dirs[i]);
+		lock_init(&ld->dirs[i].checkpoints, LOCK_log_checkpoint);
+	}
+	e = check_distinct(ld, eb);
+	if (e == OK)
+		e = open_dirs(ld, eb);
+	if (e != OK) {
+		log_dirs_free(&ld);
+		return (e);
+	}
+	*out = ld;
+	return (OK);
+}
+
+/* ---- identity ---- */
+
+int32_t	    log_dirs_broker_id(const struct log_dirs *ld) { return (ld->broker_id); }
+const char *log_dirs_cluster_id(const struct log_dirs *ld) { return (ld->cluster_id[0] == '\0' ? NULL : ld->cluster_id); }
+
+static enum err
+check_identity(const struct log_dirs *ld, int32_t broker_id, const char *cluster_id, struct errbuf *eb)
+{
+	if (ld->broker_id >= 0 && ld->broker_id != broker_id) {
+		errbuf_set(eb, "the log directories (%s/meta.properties ...) belong to broker.id=%" PRId32 ", this broker is %" PRId32
+		    "; use its own directories, or the broker.id they were made with", ld->dirs[0].base.path, ld->broker_id, broker_id);
+		return (ERR_CONFLICT);
+	}
+	if (ld->cluster_id[0] != '\0' && strcmp(ld->cluster_id, cluster_id) != 0) {
+		errbuf_set(eb, "the log directories (%s/meta.properties ...) belong to cluster.id=%s, ZooKeeper says this cluster is %s"
+		    "; check zookeeper.connect", ld->dirs[0].base.path, ld->cluster_id, cluster_id);
+		return (ERR_CONFLICT);
+	}
+	return (OK);
+}
+
+enum err
+log_dirs_set_identity(struct log_dirs *ld, int32_t broker_id, const char *cluster_id, struct errbuf *eb)
+{
+	enum err e = check_identity(ld, broker_id, cluster_id, eb);
+
+	if (e != OK)
+		return (e);
+	ld->broker_id = broker_id;
+	if (!str_copy(ld->cluster_id, sizeof(ld->cluster_id), cluster_id)) {
+		errbuf_set(eb, "the cluster id is longer than %zu bytes", sizeof(ld->cluster_id) - 1);
+		return (ERR_INVALID);
+	}
+	for (uint32_t i = 0; i < ld->ndirs; i++) {
+		struct dir *d = &ld->dirs[i];
+		struct errbuf why = ERRBUF_INIT;
+
+		if (!dir_is_online(d) || (d->has_meta && d->meta.broker_id == broker_id && strcmp(d->meta.cluster_id, cluster_id) == 0))
+			continue;
+		d->meta.broker_id = broker_id;
+		(void)str_copy(d->meta.cluster_id, sizeof(d->meta.cluster_id), cluster_id);
+		e = meta_properties_write(ld->env.fs, d->base.path, &d->meta, clock_wall_ms(ld->env.clock), &why);
+		d->has_meta = e == OK;
+		if (e != OK)
+			log_dir_fail(&d->base, why.text);
+	}
+	return (OK);
+}
+
+/* ---- the table ---- */
+
+static struct log_entry *
+find_entry(struct log_dirs *ld, const char *key)
+{
+	struct log_entry *en = NULL;
+
+	HASH_FIND_STR(ld->table, key, en);
+	return (en);
+}
+
+/* Under lock. */
+static struct log_entry *
+add_entry(struct log_dirs *ld, const char *key, struct log *log)
+{
+	struct log_entry *en = xcalloc(1, sizeof(*en));
+
+	en->key = xstrdup(key);
+	en->log = log;
+	HASH_ADD_KEYPTR(hh, ld->table, en->key, strlen(en->key), en);
+	return (en);
+}
+
+/* Under lock. */
+static void
+remove_entry(struct log_dirs *ld, struct log_entry *en)
+{
+	HASH_DEL(ld->table, en);
+	free(en->key);
+	free(en);
+}
+
+enum err
+log_dirs_add(struct log_dirs *ld, struct dir *d, struct log *log, struct errbuf *eb)
+{
+	char *key = log_key(log->topic, log->partition);
+	const struct log_entry *en;
+	enum err e = OK;
+
+	lock_acquire(&ld->lock);
+	en = find_entry(ld, key);
+	if (en != NULL) {
+		errbuf_set(eb, "%s stands in two log directories: %s and %s; remove one of them", key, en->log->dir->path, d->base.path);
+		e = ERR_CONFLICT;
+	} else {
+		(void)add_entry(ld, key, log_ref(log));
+		d->logs++;
+	}
+	lock_release(&ld->lock);
+	free(key);
+	return (e);
+}
+
+struct log *
+log_dirs_find(struct log_dirs *ld, const char *topic, int32_t partition)
+{
+	char *key = log_key(topic, partition);
+	const struct log_entry *en;
+	struct log *log = NULL;
+
+	lock_acquire(&ld->lock);
+	en = find_entry(ld, key);
+	if (en != NULL && en->log != NULL)
+		log = log_ref(en->log);
+	lock_release(&ld->lock);
+	free(key);
+	return (log);
+}
+
+struct log **
+log_dirs_hold(struct log_dirs *ld, const struct dir *only, uint32_t *n)
+{
+	const struct log_entry *en;
+	struct log **logs;
+
+	*n = 0;
+	lock_acquire(&ld->lock);
+	logs = xreallocarray(NULL, (size_t)HASH_COUNT(ld->table) + 1, sizeof(*logs));
+	for (en = ld->table; en != NULL; en = en->hh.next)
+		if (en->log != NULL && (only == NULL || en->log->dir == &only->base))
+			logs[(*n)++] = log_ref(en->log);
+	lock_release(&ld->lock);
+	return (logs);
+}
+
+void
+log_dirs_release(struct log **logs, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		log_unref(&logs[i]);
+	free(logs);
+}
+
+void
+log_dirs_each(struct log_dirs *ld, bool (*fn)(void *, struct log *), void *ctx)
+{
+	uint32_t n;
+	struct log **logs = log_dirs_hold(ld, NULL, &n);
+
+	for (uint32_t i = 0; i < n; i++)
+		if (!fn(ctx, logs[i]))
+			break;
+	log_dirs_release(logs, n);
+}
+
+uint32_t
+log_dirs_count(struct log_dirs *ld)
+{
+	uint32_t n;
+
+	lock_acquire(&ld->lock);
+	n = HASH_COUNT(ld->table);
+	lock_release(&ld->lock);
+	return (n);
+}
+
+bool
+log_dirs_any_offline(struct log_dirs *ld)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < ld->ndirs; i++)
+		any = any || !dir_is_online(&ld->dirs[i]);
+	return (any);
+}
+
+uint32_t
+log_dirs_info(struct log_dirs *ld, struct log_dir_info *rows, uint32_t n)
+{
+	struct fs_space sp;
+
+	for (uint32_t i = 0; i < ld->ndirs && i < n; i++) {
+		struct dir *d = &ld->dirs[i];
+
+		lock_acquire(&ld->lock);
+		rows[i] = (struct log_dir_info){ .path = d->base.path, .online = dir_is_online(d), .logs = d->logs };
+		lock_release(&ld->lock);
+		if (rows[i].online && ld->env.fs->ops->space(ld->env.fs, d->base.path, &sp, NULL) == OK) {
+			rows[i].total = sp.total;
+			rows[i].usable = sp.usable;
+		}
+	}
+	return (ld->ndirs);
+}
+
+/* ---- create ---- */
+
+void
+log_dirs_options_for(struct log_dirs *ld, const char *topic, struct log_options *o)
+{
+	*o = ld->options.defaults;
+	if (ld->options.topic_options != NULL)
+		ld->options.topic_options(ld->options.topic_options_ctx, topic, o);
+}
+
+/* Under lock: the live directory with the fewest logs; in the order of log.dirs when equal. */
+static struct dir *
+choose_dir(struct log_dirs *ld)
+{
+	struct dir *best = NULL;
+
+	for (uint32_t i = 0; i < ld->ndirs; i++)
+		if (dir_is_online(&ld->dirs[i]) && (best == NULL || ld->dirs[i].logs < best->logs))
+			best = &ld->dirs[i];
+	return (best);
+}
+
+static enum err
+make_log(struct log_dirs *ld, struct dir *d, struct log *log, struct uuid topic_id, struct errbuf *eb)
+{
+	const struct log_load fresh = { .clean = true };
+	struct fs *fs = ld->env.fs;
+	enum err e = fs->ops->mkdir(fs, log->path, eb);
+
+	if (e == ERR_EXISTS)
+		e = OK;
+	if (e == OK)
+		e = fs->ops->sync_dir(fs, d->base.path, eb);
+	if (e == OK && !uuid_is_zero(topic_id))
+		e = partition_metadata_write(fs, log->path, topic_id, eb);
+	return (e == OK ? log_load(log, &fresh, eb) : e);
+}
+
+static enum err
+create_in(struct log_dirs *ld, struct dir *d, struct log_entry *en, const char *topic, int32_t partition, struct uuid id,
+    const struct log_options *o, struct log **out, struct errbuf *eb)
+{
+	char *path = path_join(d->base.path, en->key);
+	struct log *log = log_new(&ld->env, &d->base, topic, partition, path, o);
+	enum err e = make_log(ld, d, log, id, eb);
+
+	lock_acquire(&ld->lock);
+	if (e == OK) {
+		en->log = log_ref(log);
+		*out = log;
+	} else {
+		d->logs--;
+		remove_entry(ld, en);
+	}
+	condition_broadcast(&ld->created);
+	lock_release(&ld->lock);
+	if (e != OK) {
+		log_unref(&log);
+		if (e != ERR_NOSPACE)
+			log_dir_fail(&d->base, eb != NULL ? eb->text : err_text(e));
+	}
+	free(path);
+	return (e);
+}
+
+static enum err
+take_existing(struct log *log, struct uuid id, struct log **out, struct errbuf *eb)
+{
+	enum err e = OK;
+
+	if (log->dir->offline) {
+		errbuf_set(eb, "%s is offline", log->dir->path);
+		e = ERR_OFFLINE;
+	} else if (!uuid_is_zero(id))
+		e = log_set_topic_id(log, id, eb);
+	if (e == OK)
+		*out = log;
+	else
+		log_unref(&log);
+	return (e);
+}
+
+enum err
+log_dirs_create(struct log_dirs *ld, const char *topic, int32_t partition, struct uuid id, const struct log_options *o, struct log **out,
+    struct errbuf *eb)
+{
+	char *key = log_key(topic, partition);
+	struct log_entry *en;
+	struct log *have = NULL;
+	struct dir *d = NULL;
+	enum err e;
+
+	lock_acquire(&ld->lock);
+	while ((en = find_entry(ld, key)) != NULL && en->log == NULL)
+		condition_wait(&ld->created, &ld->lock);
+	if (en != NULL)
+		have = log_ref(en->log);
+	else if ((d = choose_dir(ld)) != NULL) {
+		en = add_entry(ld, key, NULL);
+		d->logs++;
+	}
+	lock_release(&ld->lock);
+	free(key);
+	if (have != NULL)
+		return (take_existing(have, id, out, eb));
+	if (d == NULL) {
+		errbuf_set(eb, "every log directory is offline");
+		return (ERR_OFFLINE);
+	}
+	e = create_in(ld, d, en, topic, partition, id, o, out, eb);
+	return (e);
+}
+
+/* ---- delete ---- */
+
+void
+log_dirs_add_deletion(struct log_dirs *ld, struct dir *d, const char *path)
+{
+	struct deletion *del = xcalloc(1, sizeof(*del));
+
+	del->dir = d;
+	del->path = xstrdup(path);
+	del->due_ms = clock_wall_ms(ld->env.clock) + ld->options.defaults.file_delete_delay_ms;
+	lock_acquire(&ld->lock);
+	STAILQ_INSERT_TAIL(&ld->deletions, del, link);
+	lock_release(&ld->lock);
+}
+
+static enum err
+rename_for_deletion(struct log_dirs *ld, struct log *log, struct errbuf *eb)
+{
+	char hex[33], *name, *to, *old = log->path;
+	enum err e;
+
+	uuid_hex(uuid_random(ld->env.random), hex);
+	name = name_delete_dir(log->topic, log->partition, hex);
+	to = path_join(log->dir->path, name);
+	e = ld->env.fs->ops->rename(ld->env.fs, old, to, eb);
+	if (e == OK)
+		e = ld->env.fs->ops->sync_dir(ld->env.fs, log->dir->path, eb);
+	free(name);
+	if (e != OK) {
+		free(to);
+		return (e);
+	}
+	log->path = to;
+	reclaim_defer(free, old);	/* somebody may be printing it */
+	return (OK);
+}
+
+/* Another log of this name must not inherit what was stored for this one. */
+static void
+forget_mark(struct dir *d, const char *topic, int32_t partition)
+{
+	const struct checkpoint_entry *row = checkpoint_find(&d->marks, topic, partition);
+
+	if (row != NULL)
+		__atomic_store_n(&d->marks.entries[row - d->marks.entries].offset, 0, __ATOMIC_RELAXED);
+}
+
+enum err
+log_dirs_delete(struct log_dirs *ld, const char *topic, int32_t partition, struct errbuf *eb)
+{
+	char *key = log_key(topic, partition);
+	struct log_entry *en;
+	struct log *log = NULL;
+	struct dir *d;
+	enum err e;
+
+	lock_acquire(&ld->lock);
+	while ((en = find_entry(ld, key)) != NULL && en->log == NULL)
+		condition_wait(&ld->created, &ld->lock);
+	if (en != NULL) {
+		log = en->log;		/* with the table's reference */
+		CONTAINER_OF(log->dir, struct dir, base)->logs--;
+		remove_entry(ld, en);
+	}
+	lock_release(&ld->lock);
+	free(key);
+	if (log == NULL)
+		return (ERR_NOTFOUND);
+	d = CONTAINER_OF(log->dir, struct dir, base);
+	(void)!log_close(log, false, NULL);
+	e = dir_is_online(d) ? rename_for_deletion(ld, log, eb) : ERR_OFFLINE;
+	if (e == OK) {
+		log_dirs_add_deletion(ld, d, log->path);
+		forget_mark(d, topic, partition);
+		dir_checkpoint_recovery(ld, d);
+		dir_checkpoint_starts(ld, d);
+		dir_checkpoint_marks(ld, d);
+	} else if (e != ERR_OFFLINE)
+		log_dir_fail(&d->base, eb != NULL ? eb->text : err_text(e));
+	log_unref(&log);
+	return (e);
+}
+
+/* ---- free ---- */
+
+static void
+free_dir(struct dir *d)
+{
+	file_unref(&d->lock_file);
+	meta_properties_fini(&d->meta);
+	checkpoint_fini(&d->recovery);
+	checkpoint_fini(&d->starts);
+	checkpoint_fini(&d->marks);
+	lock_fini(&d->checkpoints);
+	free(d->base.path);
+}
+
+static void
+free_table(struct log_dirs *ld)
+{
+	struct log_entry *en, *tmp;
+	struct deletion *del;
+
+	HASH_ITER(hh, ld->table, en, tmp) {
+		(void)!log_close(en->log, false, NULL);
+		log_unref(&en->log);
+		remove_entry(ld, en);
+	}
+	while ((del = STAILQ_FIRST(&ld->deletions)) != NULL) {
+		STAILQ_REMOVE_HEAD(&ld->deletions, link);
+		free(del->path);
+		free(del);
+	}
+}
+
+void
+log_dirs_free(struct log_dirs **ldp)
+{
+	struct log_dirs *ld = *ldp;
+
+	*ldp = NULL;
+	if (ld == NULL)
+		return;
+	MAGIC_OK(ld, LOG_DIRS_MAGIC);
+	free_table(ld);
+	if (ld->env.workers != NULL)
+		workers_drain(ld->env.workers);	/* their jobs know the logs */
+	for (uint32_t i = 0; i < ld->ndirs; i++)
+		free_dir(&ld->dirs[i]);
+	condition_fini(&ld->created);
+	lock_fini(&ld->lock);
+	/* What was put aside for readers refers to the file system, which may go next.  Twice: the first round puts more aside. */
+	reclaim_offline();
+	reclaim_barrier();
+	reclaim_barrier();
+	reclaim_online();
+	ld->magic.value = 0;
+	free(ld->dirs);
+	free(ld);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * log/log_dirs_int.h - the inside of log_dirs, for its three files.
+ */
+#ifndef LOG_LOG_DIRS_INT_H
+#define LOG_LOG_DIRS_INT_H
+
+#include <uthash.h>
+
+#include "log/checkpoint.h"
+#include "log/log_int.h"
+
+#define LOG_DIRS_MAGIC	0x6c646972u
+
+struct log_entry {
+	char		 *key;		/* "<topic>-<partition>" */
+	struct log	 *log;		/* one reference; NULL while log_dirs_create is at work */
+	UT_hash_handle	  hh;
+};
+
+enum dir_file { DIR_RECOVERY, DIR_STARTS, DIR_MARKS, DIR_FILE_COUNT_ };
+
+struct dir {
+	struct log_dir	  base;
+	struct file	 *lock_file;	/* holds the fcntl lock; never opened twice in this process, a close would drop the lock */
+	bool		  was_clean, loaded;
+	bool		  has_meta;
+	struct meta_properties meta;
+	struct checkpoint recovery, starts, marks;	/* as read at load */
+	struct lock	  checkpoints;	/* one writer of this directory's files at a time */
+	_Atomic uint64_t  turn;		/* counts looks at the logs, for checkpoints */
+	uint64_t	  written[DIR_FILE_COUNT_];	/* under checkpoints: the look that each file shows */
+	uint32_t	  logs;		/* under log_dirs.lock */
+};
+
+struct deletion {			/* a -delete directory, to be removed when due */
+	STAILQ_ENTRY(deletion) link;
+	int64_t	    due_ms;
+	struct dir *dir;
+	char	   *path;
+};
+
+struct log_dirs {
+	struct magic	 magic;
+	struct log_env	 env;
+	struct log_dirs_options options;	/* env has the parts that logs use */
+	struct dir	*dirs;
+	uint32_t	 ndirs;
+	int32_t		 broker_id;
+	char		 cluster_id[128];
+	bool		 all_offline_told;	/* under lock */
+	struct lock	 lock;			/* the table, deletions, dir.logs */
+	struct condition created;
+	struct log_entry *table;
+	STAILQ_HEAD(, deletion) deletions;
+};
+
+char	    *log_key(const char *topic, int32_t partition);		/* malloc'ed */
+struct log **log_dirs_hold(struct log_dirs *, const struct dir *only, uint32_t *n);	/* referenced; only: NULL = every directory */
+void	     log_dirs_release(struct log **, uint32_t n);
+enum err     log_dirs_add(struct log_dirs *, struct dir *, struct log *, struct errbuf *) MUST_CHECK;	/* ERR_CONFLICT: already there */
+void	     log_dirs_add_deletion(struct log_dirs *, struct dir *, const char *path);	/* due after the delay */
+bool	     dir_is_online(const struct dir *);
+void	     log_dirs_options_for(struct log_dirs *, const char *topic, struct log_options *);
+/* Runs fn for every item, on up to `threads` threads; returns when all are done. */
+void	     run_parallel(unsigned threads, const char *name, void (*fn)(void *), void *const *items, uint32_t n);
+void	     dir_checkpoint_recovery(struct log_dirs *, struct dir *);
+void	     dir_checkpoint_starts(struct log_dirs *, struct dir *);
+void	     dir_checkpoint_marks(struct log_dirs *, struct dir *);
+
+#endif

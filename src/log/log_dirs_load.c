@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * log/log_dirs_load.c - the start and the clean end of the log directories.
+ *
+ * START   per directory: the clean marker is noted and removed before anything else is changed (a crash from here on is a crash), the
+ *         checkpoints are read, every <topic>-<partition> is loaded by num.recovery.threads.per.data.dir threads, -delete directories
+ *         are queued for removal.
+ * END     high watermarks -> every log closed (flush, trim, snapshot, all synced) -> recovery points and start offsets -> the marker, and
+ *         that only when every log of the directory was closed well.  A crash anywhere before the marker is an ordinary crash.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "log/log_dirs_int.h"
+#include "log/names_int.h"
+
+#define CLEAN_MARKER		".kafka_cleanshutdown"
+#define CLEAN_MARKER_TEXT	"{\"version\":0,\"brokerEpoch\":-1}"
+
+/* ---- work on several threads ---- */
+
+struct parallel_job {
+	struct job job;
+	void (*fn)(void *);
+	void *item;
+};
+
+static void
+parallel_run(struct job *j)
+{
+	struct parallel_job *p = CONTAINER_OF(j, struct parallel_job, job);
+
+	p->fn(p->item);
+}
+
+void
+run_parallel(unsigned threads, const char *name, void (*fn)(void *), void *const *items, uint32_t n)
+{
+	struct parallel_job *jobs = xcalloc((size_t)n + 1, sizeof(*jobs));
+	struct workers *pool = NULL;
+
+	if (threads > 1 && n > 1 && workers_new(MIN(threads, n), name, &pool, NULL) != OK)
+		pool = NULL;
+	for (uint32_t i = 0; i < n; i++) {
+		jobs[i] = (struct parallel_job){ .job = { .run = parallel_run }, .fn = fn, .item = items[i] };
+		if (pool != NULL)
+			workers_submit(pool, &jobs[i].job);
+		else
+			fn(items[i]);
+	}
+	if (pool != NULL) {
+		workers_drain(pool);
+		workers_free(&pool);
+	}
+	free(jobs);
+}
+
+/* ---- one log ---- */
+
+struct load_item {
+	struct log_dirs *ld;
+	struct dir	*dir;
+	char		*topic, *path;
+	int32_t		 partition;
+	struct log	*log;		/* out */
+	enum err	 e;
+	struct errbuf	 eb;
+	_Atomic uint32_t *done;
+	uint32_t	 total;
+};
+
+static int64_t
+checkpointed(const struct checkpoint *cp, const struct load_item *it)
+{
+	const struct checkpoint_entry *row = checkpoint_find(cp, it->topic, it->partition);
+
+	return (row == NULL || row->offset < 0 ? 0 : row->offset);
+}
+
+static void
+load_item(void *p)
+{
+	struct load_item *it = p;
+	const struct log_load in = {
+		.clean = it->dir->was_clean,
+		.recovery_point = checkpointed(&it->dir->recovery, it),
+		.start_offset = checkpointed(&it->dir->starts, it),
+	};
+	struct log_options o;
+	uint32_t done;
+
+	if (!dir_is_online(it->dir))
+		return;
+	log_dirs_options_for(it->ld, it->topic, &o);
+	it->log = log_new(&it->ld->env, &it->dir->base, it->topic, it->partition, it->path, &o);
+	it->e = log_load(it->log, &in, &it->eb);
+	done = ++*it->done;
+	if (it->e == OK && (!in.clean || done % 1000 == 0))
+		diag_info(it->ld->env.diag, "log", "%s: loaded, offsets %" PRId64 " to %" PRId64 " (%" PRIu32 " of %" PRIu32 " in this directory)",
+		    it->path, log_start_offset(it->log), log_end_offset(it->log), done, it->total);
+}
+
+/* ---- one directory ---- */
+
+struct items {
+	struct log_dirs *ld;
+	struct dir	*dir;
+	struct load_item **rows;
+	uint32_t	 n;
+	enum err	 e;
+	struct errbuf	 eb;
+};
+
+static void
+add_item(struct items *its, const char *name, char *topic, int32_t partition)
+{
+	struct load_item *it = xcalloc(1, sizeof(*it));
+
+	it->ld = its->ld;
+	it->dir = its->dir;
+	it->topic = topic;
+	it->partition = partition;
+	it->path = path_join(its->dir->base.path, name);
+	its->rows = xreallocarray(its->rows, its->n + 1, sizeof(*its->rows));
+	its->rows[its->n++] = it;
+}
+
+static bool
+is_foreign(const char *name)	/* KRaft's and tiered storage's: as Kafka, left alone */
+{
+	return (strcmp(name, "__cluster_metadata-0") == 0 || strcmp(name, "remote-log-index-cache") == 0);
+}
+
+static bool
+take_entry(void *ctx, const char *name, bool is_dir)
+{
+	struct items *its = ctx;
+	char *path, *topic;
+	int32_t partition;
+
+	if (!is_dir || is_foreign(name))
+		return (true);
+	path = path_join(its->dir->base.path, name);
+	switch (name_parse_log_dir(name, &topic, &partition)) {
+	case LOG_DIR_LOG:
+		add_item(its, name, topic, partition);
+		topic = NULL;
+		break;
+	case LOG_DIR_DELETE:
+		log_dirs_add_deletion(its->ld, its->dir, path);
+		break;
+	case LOG_DIR_FUTURE:
+	case LOG_DIR_STRAY:
+		diag_warning(its->ld->env.diag, "log", "%s: left alone (moving logs between directories is not built yet)", path);
+		break;
+	case LOG_DIR_OTHER:
+		errbuf_set(&its->eb, "%s is no log (its name is not <topic>-<partition>); move it out of the log directory", path);
+		its->e = ERR_INVALID;
+		break;
+	}
+	free(topic);
+	free(path);
+	return (its->e == OK);
+}
+
+static enum err
+read_checkpoint(struct log_dirs *ld, struct dir *d, const char *name, struct checkpoint *cp, struct errbuf *eb)
+{
+	char *path = path_join(d->base.path, name);
+	struct errbuf why = ERRBUF_INIT;
+	enum err e = checkpoint_read(ld->env.fs, path, cp, &why);
+
+	if (e == ERR_CORRUPT || e == ERR_LIMIT) {
+		diag_warning(ld->env.diag, "log", "%s; taken as empty", why.text);
+		e = OK;
+	} else if (e == ERR_NOENT)
+		e = OK;
+	else if (e != OK)
+		errbuf_set(eb, "%s", why.text);
+	free(path);
+	return (e);
+}
+
+static enum err
+take_marker(struct log_dirs *ld, struct dir *d, struct errbuf *eb)
+{
+	char *path = path_join(d->base.path, CLEAN_MARKER);
+	enum err e = OK;
+
+	d->was_clean = fs_exists(ld->env.fs, path);
+	if (d->was_clean) {
+		e = ld->env.fs->ops->unlink(ld->env.fs, path, eb);
+		if (e == OK)
+			e = ld->env.fs->ops->sync_dir(ld->env.fs, d->base.path, eb);
+	}
+	free(path);
+	return (e);
+}
+
+static enum err
+prepare_dir(struct log_dirs *ld, struct dir *d, struct items *its, struct errbuf *eb)
+{
+	enum err e = take_marker(ld, d, eb);
+
+	if (e == OK)
+		e = read_checkpoint(ld, d, "recovery-point-offset-checkpoint", &d->recovery, eb);
+	if (e == OK)
+		e = read_checkpoint(ld, d, "log-start-offset-checkpoint", &d->starts, eb);
+	if (e == OK)
+		e = read_checkpoint(ld, d, "replication-offset-checkpoint", &d->marks, eb);
+	if (e == OK)
+		e = ld->env.fs->ops->list(ld->env.fs, d->base.path, take_entry, its, eb);
+	return (e);
+}
+
+/* The log goes into the table, or takes its directory offline; only what the operator must sort out ends the start. */
+static enum err
+settle_item(struct load_item *it, struct errbuf *eb)
+{
+	enum err e = it->e;
+
+	if (it->log == NULL)
+		return (OK);
+	if (e == OK)
+		e = log_dirs_add(it->ld, it->dir, it->log, eb);
+	else {
+		errbuf_add(&it->eb, "loading %s", it->path);
+		log_dir_fail(&it->dir->base, it->eb.text);
+		e = OK;
+	}
+	return (e);
+}
+
+static enum err
+load_dir(struct log_dirs *ld, struct dir *d, struct errbuf *eb)
+{
+	struct items its = { .ld = ld, .dir = d };
+	_Atomic uint32_t done = 0;
+	enum err e = prepare_dir(ld, d, &its, &its.eb);
+
+	if (e != OK)
+		log_dir_fail(&d->base, its.eb.text);
+	else if (its.e != OK)
+		errbuf_set(eb, "%s", its.eb.text);
+	else {
+		diag_info(ld->env.diag, "log", "%s: loading %" PRIu32 " logs, %s", d->base.path, its.n,
+		    d->was_clean ? "closed cleanly" : its.n == 0 ? "new or empty" : "not closed cleanly: recovering past the recovery points");
+		for (uint32_t i = 0; i < its.n; i++) {
+			its.rows[i]->done = &done;
+			its.rows[i]->total = its.n;
+		}
+		run_parallel(ld->options.recovery_threads_per_dir, "recovery", load_item, (void *const *)its.rows, its.n);
+		d->loaded = true;
+	}
+	e = its.e;
+	for (uint32_t i = 0; i < its.n; i++) {
+		if (e == OK)
+			e = settle_item(its.rows[i], eb);
+		log_unref(&its.rows[i]->log);
+		free(its.rows[i]->topic);
+		free(its.rows[i]->path);
+		free(its.rows[i]);
+	}
+	free(its.rows);
+	return (e);
+}
+
+enum err
+log_dirs_load(struct log_dirs *ld, struct errbuf *eb)
+{
+	int64_t began = clock_mono_ms(ld->env.clock);
+	enum err e = OK;
+
+	for (uint32_t i = 0; i < ld->ndirs && e == OK; i++)
+		if (dir_is_online(&ld->dirs[i]))
+			e = load_dir(ld, &ld->dirs[i], eb);
+	if (e == OK)
+		diag_info(ld->env.diag, "log", "%" PRIu32 " logs loaded in %" PRId64 " ms", log_dirs_count(ld), clock_mono_ms(ld->env.clock) - began);
+	return (e);
+}
+
+bool
+log_dirs_was_clean(struct log_dirs *ld)
+{
+	bool clean = true;
+
+	for (uint32_t i = 0; i < ld->ndirs; i++)
+		clean = clean && (!dir_is_online(&ld->dirs[i]) || ld->dirs[i].was_clean);
+	return (clean);
+}
+
+int64_t
+log_dirs_stored_high_watermark(struct log_dirs *ld, const char *topic, int32_t partition)
+{
+	const struct checkpoint_entry *row;
+	int64_t hw = 0;
+
+	for (uint32_t i = 0; i < ld->ndirs; i++) {
+		row = checkpoint_find(&ld->dirs[i].marks, topic, partition);
+		if (row != NULL)
+			hw = MAX(hw, __atomic_load_n(&row->offset, __ATOMIC_RELAXED));
+	}
+	return (hw);
+}
+
+/* ---- the end ---- */
+
+struct close_item {
+	struct log *log;
+	enum err    e;
+};
+
+static void
+close_item(void *p)
+{
+	struct close_item *it = p;
+	struct errbuf eb = ERRBUF_INIT;
+
+	it->e = log_close(it->log, true, &eb);
+}
+
+static bool
+close_logs(struct log_dirs *ld, struct dir *d)
+{
+	uint32_t n;
+	struct log **logs = log_dirs_hold(ld, d, &n);
+	struct close_item *items = xcalloc((size_t)n + 1, sizeof(*items));
+	void **ps = xcalloc((size_t)n + 1, sizeof(*ps));
+	bool good = true;
+
+	for (uint32_t i = 0; i < n; i++) {
+		items[i].log = logs[i];
+		ps[i] = &items[i];
+	}
+	run_parallel(ld->options.recovery_threads_per_dir, "closing", close_item, ps, n);
+	for (uint32_t i = 0; i < n; i++)
+		good = good && items[i].e == OK;
+	free(ps);
+	free(items);
+	log_dirs_release(logs, n);
+	return (good);
+}
+
+static void
+write_marker(struct log_dirs *ld, struct dir *d)
+{
+	char *path = path_join(d->base.path, CLEAN_MARKER);
+	struct errbuf eb = ERRBUF_INIT;
+	enum err e = fs_write_file_atomic(ld->env.fs, path, SLICE_LIT(CLEAN_MARKER_TEXT), &eb);
+
+	if (e != OK)
+		diag_error(ld->env.diag, "log", "%s: %s; the next start recovers this directory", path, eb.text);
+	free(path);
+}
+
+void
+log_dirs_shutdown(struct log_dirs *ld)
+{
+	log_dirs_checkpoint_high_watermarks(ld);
+	for (uint32_t i = 0; i < ld->ndirs; i++) {
+		struct dir *d = &ld->dirs[i];
+		bool good;
+
+		if (!dir_is_online(d) || !d->loaded)
+			continue;
+		good = close_logs(ld, d);
+		if (dir_is_online(d))
+			dir_checkpoint_recovery(ld, d);
+		if (dir_is_online(d))
+			dir_checkpoint_starts(ld, d);
+		if (good && dir_is_online(d))
+			write_marker(ld, d);
+	}
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * log/log_int.h - the inside of a log, for the files of this directory.
+ *
+ * OWNERSHIP  `owned` is the right to write files, to change the segment list, the producer map and the epochs.  It is a flag under `lock`, not
+ *            the lock itself: the owner works without holding the lock, so nobody ever waits on a mutex for a disk.  Appenders that find the
+ *            log owned leave their set in the queue and go; others (log_own) wait on `freed`.  Fields say who may touch them:
+ *              [O] the owner only              [L] under lock            [OL] changed by the owner under lock, read under lock
+ *              [A] atomic, any thread          [R] published with base/reclaim, readers take no lock
+ */
+#ifndef LOG_LOG_INT_H
+#define LOG_LOG_INT_H
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/lock.h"
+#include "base/metrics.h"
+#include "base/must.h"
+#include "base/random.h"
+#include "base/reclaim.h"
+#include "event/workers.h"
+#include "log/epoch_cache.h"
+#include "log/log.h"
+#include "log/log_dirs.h"
+#include "log/producer_state.h"
+#include "log/segment_int.h"
+
+#define LOG_MAGIC	0x6c6f6731u
+
+struct log_env {		/* the world, as log_dirs was given it */
+	struct fs	 *fs;
+	struct clock	 *clock;
+	struct diag	 *diag;
+	struct metrics	 *metrics;
+	struct random	 *random;
+	struct workers	 *workers;	/* may be NULL */
+	struct log_events events;
+};
+
+struct log_dir {
+	struct log_env *env;
+	char	       *path;
+	_Atomic bool	offline;
+	_Atomic bool	slow;		/* its last write took long: sets are drained by workers */
+};
+
+struct segment_list {		/* immutable once published; holds a reference to each */
+	uint32_t	n;
+	struct segment *segments[];	/* by base; the last is the active one */
+};
+
+struct doomed {			/* files renamed to .deleted, to be unlinked when due */
+	STAILQ_ENTRY(doomed) link;
+	int64_t due_ms;
+	char   *path;
+};
+
+enum log_state { LOG_OPEN, LOG_CLOSED };
+
+struct log {
+	struct magic	    magic;
+	_Atomic uint32_t    refs;
+	struct log_env	   *env;
+	struct log_dir	   *dir;
+	char		   *topic;
+	int32_t		    partition;
+	char		   *path;		/* [O]; borrowed by others until the log is deleted */
+
+	struct lock	    lock;
+	struct condition    freed;		/* owned or flushing became false */
+	bool		    owned;		/* [L] */
+	unsigned	    wanted;		/* [L] threads in log_own: the drainer yields */
+	bool		    drain_scheduled;	/* [L] */
+	bool		    flushing;		/* [L] somebody holds the right to sync files */
+	bool		    flush_scheduled;	/* [L] */
+	enum log_state	    state;		/* [L] */
+	STAILQ_HEAD(, append_set) queue;	/* [L] */
+	uint64_t	    queue_bytes;	/* [L] */
+	struct log_role	    role;		/* [L] */
+	bool		    has_role;		/* [L] */
+	struct log_options  options;		/* [L] */
+	struct uuid	    topic_id;		/* [OL] */
+	struct job	    drain_job, flush_job;
+
+	struct segment_list *segments;		/* [R], replaced by the owner */
+	_Atomic uint32_t    tail_seq;		/* odd while the three below change together */
+	_Atomic int64_t	    tail_end;		/* [A] end offset */
+	_Atomic int64_t	    tail_base;		/* [A] base of the active segment */
+	_Atomic uint32_t    tail_size;		/* [A] its bytes that belong to offsets below end */
+	_Atomic int64_t	    start, high_watermark, recovery_point;	/* [A] */
+	_Atomic int64_t	    first_unstable;	/* [A] -1: none; set before the end offset that covers it is published */
+	_Atomic int64_t	    last_flush_ms;	/* [A] */
+	_Atomic uint64_t    sealed_bytes;	/* [A] data bytes of all but the active segment */
+
+	struct epoch_cache  epochs;		/* [OL]; truncations of it also by others, under lock */
+	uint64_t	    epochs_version;	/* [L] */
+	struct lock	    epochs_file;	/* one writer of leader-epoch-checkpoint */
+	uint64_t	    epochs_stored;	/* under epochs_file: the version the file holds */
+	struct producer_state *producers;	/* [L] */
+	int64_t		   *snapshots;		/* [O] offsets of the .snapshot files, ascending */
+	uint32_t	    nsnapshots;
+	STAILQ_HEAD(, doomed) doomed;		/* [L] */
+};
+
+struct tail {
+	int64_t	 end, base;
+	uint32_t size;
+};
+
+/* ---- log.c ---- */
+struct log *log_new(struct log_env *, struct log_dir *, const char *topic, int32_t partition, const char *path, const struct log_options *);
+void	    log_own(struct log *);		/* waits for the set being written; then nobody else writes */
+void	    log_disown(struct log *);		/* and lets the queue go on */
+/* The right to sync and to lower the recovery point; taken after ownership, when both are needed. */
+void	    log_flush_begin(struct log *);
+void	    log_flush_end(struct log *);
+struct segment_list *log_hold_segments(struct log *);	/* a referenced copy, for threads that base/reclaim need not know */
+void	    segment_list_free(void *);
+struct tail log_tail(const struct log *);
+void	    log_publish_tail(struct log *, struct tail);	/* owner */
+void	    log_publish_segments(struct log *, struct segment *const *, uint32_t n);	/* owner; references are taken */
+struct segment *log_active(const struct log *);			/* owner */
+void	    log_update_first_unstable(struct log *);		/* under lock */
+void	    log_raise_start_locked(struct log *, int64_t);	/* under lock */
+void	    log_segment_options(struct log *, struct segment_options *);
+/* The disk failed: the directory goes offline.  Returns KAFKA_STORAGE_ERROR. */
+enum kerr   log_fail(struct log *, const char *doing, enum err, const struct errbuf *);
+void	    log_dir_fail(struct log_dir *, const char *why);
+enum err    log_store_epochs(struct log *, struct errbuf *) MUST_CHECK;	/* writes the epoch file when it is behind */
+void	    log_fail_queue(struct log *, enum kerr, const char *words);	/* owner: completes every queued set */
+enum err    log_close(struct log *, bool clean, struct errbuf *) MUST_CHECK;	/* clean: flush, trim, snapshot */
+
+/* ---- append.c ---- */
+void	    log_drain_later(struct log *);
+void	    log_complete(struct append_set *, bool own);
+
+/* ---- roll.c ---- */
+enum err    log_roll_to(struct log *, int64_t base, struct errbuf *) MUST_CHECK;	/* owner */
+enum err    log_flush_to(struct log *, int64_t up_to, bool active_too, struct errbuf *) MUST_CHECK;	/* between flush_begin and _end */
+void	    log_flush_later(struct log *);
+enum err    log_snapshot(struct log *, bool sync, struct errbuf *) MUST_CHECK;	/* owner: producer state at its end offset */
+enum err    log_snapshot_of(struct log *, struct producer_state *, bool sync, struct errbuf *) MUST_CHECK;
+enum err    log_sync_snapshot(struct log *, int64_t offset, struct errbuf *) MUST_CHECK;
+bool	    snapshots_find(const struct log *, int64_t offset);
+void	    snapshots_add(struct log *, int64_t offset);
+enum err    snapshots_remove(struct log *, int64_t offset, bool later, struct errbuf *) MUST_CHECK;
+
+/* ---- retain.c ---- */
+enum err    log_remove_segments(struct log *, uint32_t from, uint32_t n, struct errbuf *) MUST_CHECK;	/* owner; list never gets empty */
+enum err    log_doom_segment(struct log *, struct segment *, struct errbuf *) MUST_CHECK;		/* renames, queues for unlinking */
+
+/* ---- facts.c ---- */
+enum err    producer_facts(const struct batch_header *, struct slice whole, struct producer_batch_facts *, struct errbuf *) MUST_CHECK;
+/* Replays one stored batch into a producer state; an ended transaction goes to txns (may be NULL). */
+enum err    producer_replay(struct producer_state *, const struct batch_header *, struct slice whole, struct txn_index *txns, struct errbuf *) MUST_CHECK;
+
+/* ---- load.c ---- */
+struct log_load {
+	bool	clean;			/* the directory had its clean marker */
+	int64_t recovery_point;		/* checkpoints; 0: none */
+	int64_t start_offset;
+};
+/* Opens what stands in log->path (which exists), recovering as needed. */
+enum err    log_load(struct log *, const struct log_load *, struct errbuf *) MUST_CHECK;
+
+/* ---- producers.c ---- */
+enum err    log_rebuild_producers(struct log *, struct segment *const *, uint32_t n, int64_t start, int64_t end, bool clean, struct errbuf *) MUST_CHECK;
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * log/producers.c - building the producer map of a log from its snapshots and its batches.
+ *
+ * The newest readable snapshot at or below the end is taken and the batches from there on are replayed.  On the way snapshots are written at
+ * the last two segment bases and at the end, so that the next start replays little.  When a clean log has no snapshot at all (a version of
+ * Kafka that had none), empty ones are written instead of a replay, as Kafka does.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "log/log_int.h"
+#include "log/names_int.h"
+
+enum { SNAPSHOT_BYTES_MAX = 1 << 30, REPLAY_WINDOW = 1 << 18 };
+
+static enum err
+load_one(struct log *log, struct producer_state *ps, int64_t offset, struct errbuf *eb)
+{
+	char *path = segment_path(log->path, offset, SUFFIX_SNAPSHOT), *bytes = NULL;
+	size_t len = 0;
+	enum err e = fs_read_file(log->env->fs, path, SNAPSHOT_BYTES_MAX, &bytes, &len, eb);
+
+	if (e == OK)
+		e = producer_state_decode(ps, (const uint8_t *)bytes, len, offset, clock_wall_ms(log->env->clock), eb);
+	if (e != OK)
+		errbuf_add(eb, "%s", path);
+	free(bytes);
+	free(path);
+	return (e);
+}
+
+static enum err
+load_newest(struct log *log, struct producer_state *ps, int64_t start, struct errbuf *eb)
+{
+	while (log->nsnapshots > 0) {
+		int64_t offset = log->snapshots[log->nsnapshots - 1];
+		struct errbuf why = ERRBUF_INIT;
+		enum err e = load_one(log, ps, offset, &why);
+
+		if (e == OK)
+			return (OK);
+		if (e != ERR_CORRUPT && e != ERR_NOENT && e != ERR_LIMIT) {
+			errbuf_set(eb, "%s", why.text);
+			return (e);
+		}
+		diag_warning(log->env->diag, "log", "%s; it is removed, an older one or the batches will do", why.text);
+		e = snapshots_remove(log, offset, false, eb);
+		if (e != OK)
+			return (e);
+	}
+	producer_state_set_end(ps, start);
+	return (OK);
+}
+
+static enum err
+replay_segment(struct producer_state *ps, struct segment *s, int64_t from, int64_t end, struct errbuf *eb)
+{
+	struct segment_hit hit;
+	struct batch_header h;
+	struct batch_scan sc;
+	struct slice whole;
+	uint64_t at;
+	enum err e = segment_find(s, from, s->size, &hit, eb);
+
+	if (e != OK)
+		return (e == ERR_NOTFOUND ? OK : e);
+	batch_scan_init(&sc, s->data, hit.position, s->size, NULL, REPLAY_WINDOW);
+	while ((e = batch_scan_whole(&sc, &h, &whole, &at, eb)) == OK && h.last_offset < end) {
+		e = producer_replay(ps, &h, whole, NULL, eb);
+		if (e != OK)
+			break;
+	}
+	batch_scan_fini(&sc);
+	return (e == ERR_NOTFOUND ? OK : e);
+}
+
+static enum err
+replay(struct log *log, struct producer_state *ps, struct segment *const *segs, uint32_t n, int64_t start, int64_t end, struct errbuf *eb)
+{
+	enum err e = OK;
+
+	for (uint32_t i = 0; i < n && e == OK; i++) {
+		int64_t from = MAX(MAX(segs[i]->base, producer_state_end(ps)), start);
+
+		if (segs[i]->base >= end || (i + 1 < n && segs[i + 1]->base <= producer_state_end(ps)))
+			continue;
+		producer_state_set_end(ps, from);
+		if (i + 2 >= n)
+			e = log_snapshot_of(log, ps, true, eb);
+		if (e == OK)
+			e = replay_segment(ps, segs[i], from, end, eb);
+	}
+	return (e);
+}
+
+static enum err
+write_empty(struct log *log, struct producer_state *ps, struct segment *const *segs, uint32_t n, int64_t end, struct errbuf *eb)
+{
+	enum err e = OK;
+
+	for (uint32_t i = n < 2 ? 0 : n - 2; i < n && e == OK; i++) {
+		producer_state_set_end(ps, segs[i]->base);
+		e = log_snapshot_of(log, ps, true, eb);
+	}
+	producer_state_set_end(ps, end);
+	return (e == OK ? log_snapshot_of(log, ps, true, eb) : e);
+}
+
+static enum err
+drop_out_of_range(struct log *log, int64_t start, int64_t end, struct errbuf *eb)
+{
+	enum err e = OK;
+
+	for (uint32_t i = log->nsnapshots; i-- > 0 && e == OK;)
+		if (log->snapshots[i] > end || log->snapshots[i] <= start)
+			e = snapshots_remove(log, log->snapshots[i], false, eb);
+	return (e);
+}
+
+static enum err
+rebuild(struct log *log, struct producer_state *ps, struct segment *const *segs, uint32_t n, int64_t start, int64_t end, struct errbuf *eb)
+{
+	enum err e = drop_out_of_range(log, start, end, eb);
+
+	if (e == OK)
+		e = load_newest(log, ps, start, eb);
+	if (e == OK && end > producer_state_end(ps))
+		e = replay(log, ps, segs, n, start, end, eb);
+	if (e != OK)
+		return (e);
+	producer_state_set_end(ps, end);
+	return (log_snapshot_of(log, ps, true, eb));
+}
+
+enum err
+log_rebuild_producers(struct log *log, struct segment *const *segs, uint32_t n, int64_t start, int64_t end, bool clean, struct errbuf *eb)
+{
+	struct producer_state *ps = producer_state_new(log->options.producer_expiration_ms), *old;
+	enum err e;
+
+	if (log->nsnapshots == 0 && clean)
+		e = write_empty(log, ps, segs, n, end, eb);
+	else
+		e = rebuild(log, ps, segs, n, start, end, eb);
+	if (e != OK) {
+		producer_state_free(&ps);
+		return (e);
+	}
+	lock_acquire(&log->lock);
+	old = log->producers;
+	log->producers = ps;
+	log_update_first_unstable(log);
+	lock_release(&log->lock);
+	producer_state_free(&old);
+	return (OK);
+}

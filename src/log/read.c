@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * log/read.c - see read.h.
+ *
+ * A read looks at the offsets first (high watermark, unstable offset, tail), then at the segment list: the list is at least as new as the
+ * tail (log_publish_segments comes before log_publish_tail), so the segment of every offset below the end is in it, unless retention or
+ * a truncation took it away meanwhile; then the offset is out of range by now.
+ *
+ * The range ends at a position, and the bound is an offset.  When the bound is the end, its position is published with it; else it is the
+ * start of the batch that holds the bound.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log/log_int.h"
+#include "record/record.h"
+
+struct view {			/* one consistent look */
+	struct tail tail;
+	int64_t	    start, high_watermark, last_stable;
+	int64_t	    bound;
+	const struct segment_list *list;
+};
+
+static void
+look(struct log *log, enum log_bound bound, struct view *v)
+{
+	int64_t unstable;
+
+	v->high_watermark = log->high_watermark;
+	unstable = log->first_unstable;
+	v->last_stable = unstable >= 0 && unstable < v->high_watermark ? unstable : v->high_watermark;
+	v->tail = log_tail(log);
+	v->list = reclaim_read(&log->segments);
+	v->start = log->start;
+	v->high_watermark = MIN(v->high_watermark, v->tail.end);
+	v->last_stable = MIN(v->last_stable, v->tail.end);
+	v->bound = bound == LOG_BOUND_END ? v->tail.end : bound == LOG_BOUND_HIGH_WATERMARK ? v->high_watermark : v->last_stable;
+}
+
+/* Index of the last segment whose base is at or below; -1: none. */
+static int64_t
+floor_segment(const struct segment_list *l, int64_t offset)
+{
+	uint32_t lo = 0, hi = l->n;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (l->segments[mid]->base <= offset)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return ((int64_t)lo - 1);
+}
+
+static uint64_t
+data_end(const struct view *v, const struct segment *s)
+{
+	return (s->base == v->tail.base ? MIN(v->tail.size, (uint32_t)s->size) : s->size);
+}
+
+/* Where the bound lies in segment i. */
+static enum err
+bound_position(const struct view *v, uint32_t i, uint64_t *pos, struct errbuf *eb)
+{
+	struct segment *s = v->list->segments[i];
+	struct segment_hit hit;
+	enum err e;
+
+	*pos = data_end(v, s);
+	if (v->bound >= v->tail.end || (i + 1 < v->list->n && v->list->segments[i + 1]->base <= v->bound))
+		return (OK);
+	e = segment_find(s, v->bound, *pos, &hit, eb);
+	if (e == OK)
+		*pos = hit.position;
+	return (e == ERR_NOTFOUND ? OK : e);
+}
+
+/* ---- aborted transactions ---- */
+
+struct aborted_list {
+	struct arena	   *arena;
+	struct aborted_txn *rows;
+	uint32_t	    n, room;
+	bool		    full;
+};
+
+static void
+add_aborted(void *ctx, const struct txn_entry *te)
+{
+	struct aborted_list *l = ctx;
+	struct aborted_txn *more;
+
+	if (l->n == l->room) {
+		more = ARENA_ARRAY(l->arena, struct aborted_txn, l->room == 0 ? 8 : l->room * 2);
+		if (more == NULL) {
+			l->full = true;
+			return;
+		}
+		if (l->n > 0)
+			memcpy(more, l->rows, l->n * sizeof(*more));
+		l->rows = more;
+		l->room = l->room == 0 ? 8 : l->room * 2;
+	}
+	l->rows[l->n++] = (struct aborted_txn){ te->producer_id, te->first_offset };
+}
+
+static enum err
+collect_aborted(const struct view *v, uint32_t i, int64_t from, struct log_read_result *r, struct arena *arena, struct errbuf *eb)
+{
+	struct aborted_list l = { .arena = arena };
+	struct index_entry above;
+	int64_t upper = i + 1 < v->list->n ? v->list->segments[i + 1]->base : v->tail.end;
+	bool complete = false;
+	enum err e = OK;
+
+	if (offset_index_at_position(&v->list->segments[i]->offsets, r->range.pos + r->range.len, &above))
+		upper = above.offset;
+	for (; i < v->list->n && e == OK && !complete; i++)
+		e = txn_index_collect(&v->list->segments[i]->txns, from, upper, add_aborted, &l, &complete, eb);
+	r->aborted = l.rows;
+	r->naborted = l.n;
+	return (e == OK && l.full ? ERR_LIMIT : e);
+}
+
+/* ---- the read ---- */
+
+static enum err
+read_at(const struct view *v, uint32_t i, const struct log_read_options *o, struct log_read_result *r, struct errbuf *eb)
+{
+	struct segment *s = v->list->segments[i];
+	struct segment_hit hit;
+	uint64_t end = 0, max;
+	enum err e = bound_position(v, i, &end, eb);
+
+	if (e == OK)
+		e = segment_find(s, o->offset, data_end(v, s), &hit, eb);
+	if (e != OK)
+		return (e);
+	max = o->min_one ? MAX(o->bytes_max, (uint64_t)hit.header.size) : o->bytes_max;
+	if (max == 0 || hit.position >= end)
+		return (OK);
+	r->segment_base = s->base;
+	r->first_offset = hit.header.base_offset >= 0 ? hit.header.base_offset : hit.header.last_offset;
+	r->first_batch_len = hit.header.size;
+	r->range = (struct file_range){ file_ref(s->data), hit.position, MIN(end - hit.position, max) };
+	return (OK);
+}
+
+static enum err
+read_from(const struct view *v, const struct log_read_options *o, struct arena *arena, struct log_read_result *r, struct errbuf *eb)
+{
+	int64_t i = floor_segment(v->list, o->offset);
+	enum err e = ERR_RANGE;
+
+	if (i < 0)
+		return (ERR_RANGE);
+	for (; i < v->list->n; i++) {
+		/* NOTFOUND: the offset lies behind the last batch of this segment (a gap); the next one begins above it. */
+		e = read_at(v, (uint32_t)i, o, r, eb);
+		if (e != ERR_NOTFOUND)
+			break;
+	}
+	if (e == OK && r->range.file != NULL && o->bound == LOG_BOUND_LAST_STABLE)
+		e = collect_aborted(v, (uint32_t)i, o->offset, r, arena, eb);
+	return (e == ERR_NOTFOUND ? OK : e);
+}
+
+static enum kerr
+read_error(struct log *log, enum err e, const struct errbuf *eb)
+{
+	switch (e) {
+	case OK:
+		return (KERR_NONE);
+	case ERR_RANGE:
+		return (KERR_OFFSET_OUT_OF_RANGE);
+	case ERR_LIMIT:
+		return (KERR_UNKNOWN_SERVER_ERROR);
+	case ERR_CORRUPT:
+		diag_error(log->env->diag, "log", "%s-%" PRId32 ": reading: %s", log->topic, log->partition, eb->text);
+		return (KERR_CORRUPT_MESSAGE);
+	default:
+		return (log_fail(log, "reading", e, eb));
+	}
+}
+
+enum kerr
+log_read(struct log *log, const struct log_read_options *o, struct arena *arena, struct log_read_result *r)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct view v;
+	enum err e;
+
+	*r = (struct log_read_result){ .first_offset = -1, .segment_base = -1 };
+	if (log->dir->offline)
+		return (KERR_KAFKA_STORAGE_ERROR);
+	look(log, o->bound, &v);
+	r->end_offset = v.tail.end;
+	r->high_watermark = v.high_watermark;
+	r->last_stable_offset = v.last_stable;
+	r->log_start_offset = v.start;
+	if (o->offset < v.start || o->offset > v.tail.end)
+		return (KERR_OFFSET_OUT_OF_RANGE);
+	if (o->offset >= v.bound)
+		return (KERR_NONE);
+	e = read_from(&v, o, arena, r, &eb);
+	if (e != OK)
+		log_read_result_fini(r);
+	return (read_error(log, e, &eb));
+}
+
+void
+log_read_result_fini(struct log_read_result *r)
+{
+	file_range_fini(&r->range);
+}
+
+uint64_t
+log_bytes_available(struct log *log, int64_t offset, enum log_bound bound)
+{
+	struct segment_hit hit;
+	uint64_t sum = 0, end = 0;
+	struct view v;
+	int64_t i;
+
+	look(log, bound, &v);
+	if (log->dir->offline || offset < v.start || offset >= v.bound || (i = floor_segment(v.list, offset)) < 0)
+		return (0);
+	for (int64_t k = i; k < v.list->n && v.list->segments[k]->base < v.bound; k++) {
+		if (bound_position(&v, (uint32_t)k, &end, NULL) != OK)
+			return (sum);
+		sum += end;
+	}
+	if (segment_find(v.list->segments[i], offset, data_end(&v, v.list->segments[i]), &hit, NULL) == OK)
+		sum -= MIN(sum, hit.position);
+	return (sum);
+}
+
+/* ---- offsets by time ---- */
+
+struct time_search {
+	int64_t timestamp_ms;
+	int64_t from;		/* offsets below do not count */
+	bool	exact;		/* the record that has exactly this timestamp */
+	struct log_time_offset *out;
+};
+
+static enum err
+search_batch(struct time_search *ts, const struct batch_header *h, struct slice whole, struct errbuf *eb)
+{
+	struct record_iter it;
+	struct record rec;
+	enum err e = record_iter_init(&it, NULL, whole, h, RECORD_FRAMING, eb);
+
+	while (e == OK && (e = record_iter_next(&it, &rec, eb)) == OK) {
+		if (rec.offset < ts->from || (ts->exact ? rec.timestamp != ts->timestamp_ms : rec.timestamp < ts->timestamp_ms))
+			continue;
+		*ts->out = (struct log_time_offset){ true, rec.timestamp, rec.offset, h->leader_epoch };
+		break;
+	}
+	record_iter_fini(&it);
+	return (e);
+}
+
+static enum err
+search_segment(struct time_search *ts, struct segment *s, int64_t near, uint64_t end, struct errbuf *eb)
+{
+	struct index_entry ie;
+	struct batch_header h;
+	struct batch_scan sc;
+	struct slice whole;
+	uint64_t at, from = index_lookup(&s->offsets, near, &ie) ? ie.position : 0;
+	enum err e;
+
+	batch_scan_init(&sc, s->data, MIN(from, end), end, NULL, 65536);
+	while ((e = batch_scan_whole(&sc, &h, &whole, &at, eb)) == OK) {
+		if (ts->exact ? h.max_timestamp != ts->timestamp_ms : h.max_timestamp < ts->timestamp_ms)
+			continue;
+		e = search_batch(ts, &h, whole, eb);
+		if (e != ERR_NOTFOUND)
+			break;
+	}
+	batch_scan_fini(&sc);
+	return (e == ERR_NOTFOUND ? OK : e);
+}
+
+static int64_t
+largest_timestamp(struct segment *s)
+{
+	int64_t ts = segment_max_timestamp(s, NULL);
+
+	return (ts >= 0 ? ts : segment_mtime_ms(s));
+}
+
+static enum err
+search_time(const struct segment_list *l, struct view *v, struct time_search *ts, struct errbuf *eb)
+{
+	for (uint32_t i = 0; i < l->n; i++) {
+		struct segment *s = l->segments[i];
+		struct index_entry ie;
+		int64_t near = s->base;
+
+		if (largest_timestamp(s) < ts->timestamp_ms)
+			continue;
+		if (index_lookup(&s->times, ts->timestamp_ms, &ie))
+			near = ie.offset;
+		return (search_segment(ts, s, MAX(near, ts->from), data_end(v, s), eb));
+	}
+	return (OK);
+}
+
+static enum err
+search_max(const struct segment_list *l, struct view *v, struct time_search *ts, struct errbuf *eb)
+{
+	struct segment *best = l->segments[0];
+	int64_t best_ts = -1, near = 0;
+
+	for (uint32_t i = 0; i < l->n; i++) {
+		int64_t at, t = segment_max_timestamp(l->segments[i], &at);
+
+		if (t <= best_ts)
+			continue;
+		best = l->segments[i];
+		best_ts = t;
+		near = at;
+	}
+	ts->timestamp_ms = best_ts;
+	ts->exact = true;
+	ts->from = 0;		/* as Kafka: not limited by the log start */
+	return (best_ts < 0 ? OK : search_segment(ts, best, near, data_end(v, best), eb));
+}
+
+enum kerr
+log_offset_for_time(struct log *log, int64_t timestamp_ms, struct log_time_offset *out)
+{
+	struct time_search ts = { .timestamp_ms = timestamp_ms, .out = out };
+	struct errbuf eb = ERRBUF_INIT;
+	struct segment_list *l;
+	struct view v;
+	enum err e;
+
+	*out = (struct log_time_offset){ false, -1, -1, -1 };
+	if (log->dir->offline)
+		return (KERR_KAFKA_STORAGE_ERROR);
+	if (timestamp_ms == LOG_TIME_LATEST) {
+		*out = (struct log_time_offset){ true, -1, log_end_offset(log), log_latest_epoch(log) };
+		return (KERR_NONE);
+	}
+	if (timestamp_ms == LOG_TIME_EARLIEST || timestamp_ms == LOG_TIME_EARLIEST_LOCAL) {
+		int64_t start = log->start;
+
+		*out = (struct log_time_offset){ true, -1, start, log_epoch_of_offset(log, start) };
+		return (KERR_NONE);
+	}
+	if (timestamp_ms < 0 && timestamp_ms != LOG_TIME_MAX)
+		return (KERR_NONE);
+	look(log, LOG_BOUND_END, &v);
+	l = log_hold_segments(log);
+	v.list = l;
+	ts.from = v.start;
+	e = timestamp_ms == LOG_TIME_MAX ? search_max(l, &v, &ts, &eb) : search_time(l, &v, &ts, &eb);
+	segment_list_free(l);
+	return (read_error(log, e == ERR_MALFORMED || e == ERR_UNSUPPORTED ? ERR_CORRUPT : e, &eb));
+}

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * log/roll.c - a new segment, what makes old ones durable, and producer snapshots.
+ *
+ * ROLL   (by the owner, on whatever thread appends; no syncs)
+ *   1. the new segment's files are made          - fails: they are removed again, nothing has changed
+ *   2. the old one is sealed: last time index entry, indexes and data trimmed   - fails: directory offline
+ *   3. <new base>.snapshot is written            - fails: directory offline
+ *   4. the new list and tail are published; a flush is given to a worker
+ * FLUSH  (by a worker, under the right to flush)
+ *   data, offset index, time index, transaction index of each segment not yet below the recovery point; the snapshots at their bases;
+ *   then the directory; then the recovery point moves.  A sync that fails is never repeated: the directory goes offline.
+ * CRASH  Before 4 the log is the old one, with perhaps an empty newer segment: the loader takes it as the active one (its base is the end).
+ *        After 4 and before the flush ends, the recovery point is still below: recovery walks both.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "log/log_int.h"
+#include "log/names_int.h"
+
+/* ---- the list of snapshot files ---- */
+
+bool
+snapshots_find(const struct log *log, int64_t offset)
+{
+	for (uint32_t i = 0; i < log->nsnapshots; i++)
+		if (log->snapshots[i] == offset)
+			return (true);
+	return (false);
+}
+
+void
+snapshots_add(struct log *log, int64_t offset)
+{
+	uint32_t at = log->nsnapshots;
+
+	if (snapshots_find(log, offset))
+		return;
+	log->snapshots = xreallocarray(log->snapshots, log->nsnapshots + 1, sizeof(*log->snapshots));
+	while (at > 0 && log->snapshots[at - 1] > offset) {
+		log->snapshots[at] = log->snapshots[at - 1];
+		at--;
+	}
+	log->snapshots[at] = offset;
+	log->nsnapshots++;
+}
+
+static void
+doom_file(struct log *log, char *path)
+{
+	struct doomed *d = xcalloc(1, sizeof(*d));
+
+	d->path = path;
+	lock_acquire(&log->lock);
+	d->due_ms = clock_wall_ms(log->env->clock) + log->options.file_delete_delay_ms;
+	STAILQ_INSERT_TAIL(&log->doomed, d, link);
+	lock_release(&log->lock);
+}
+
+enum err
+snapshots_remove(struct log *log, int64_t offset, bool later, struct errbuf *eb)
+{
+	char *path = segment_path(log->path, offset, SUFFIX_SNAPSHOT), *to;
+	uint32_t kept = 0;
+	enum err e;
+
+	for (uint32_t i = 0; i < log->nsnapshots; i++)
+		if (log->snapshots[i] != offset)
+			log->snapshots[kept++] = log->snapshots[i];
+	log->nsnapshots = kept;
+	if (later) {
+		to = xasprintf("%s%s", path, SUFFIX_DELETED);
+		e = log->env->fs->ops->rename(log->env->fs, path, to, eb);
+		if (e == OK)
+			doom_file(log, to);
+		else
+			free(to);
+	} else
+		e = log->env->fs->ops->unlink(log->env->fs, path, eb);
+	free(path);
+	return (e == ERR_NOENT ? OK : e);
+}
+
+static enum err
+write_snapshot(struct fs *fs, const char *path, const uint8_t *bytes, size_t len, bool sync, struct errbuf *eb)
+{
+	struct file *f = NULL;
+	enum err e = file_open(fs, path, FS_RDWR | FS_CREATE | FS_TRUNC, &f, eb);
+
+	if (e == OK)
+		e = file_pwrite(f, bytes, len, 0, eb);
+	if (e == OK && sync)
+		e = fs->ops->sync(f, eb);
+	file_unref(&f);
+	return (e);
+}
+
+/* As Kafka: none when nothing came since the last one. */
+enum err
+log_snapshot_of(struct log *log, struct producer_state *ps, bool sync, struct errbuf *eb)
+{
+	int64_t last = log->nsnapshots > 0 ? log->snapshots[log->nsnapshots - 1] : (int64_t)log->start, end;
+	uint8_t *bytes = NULL;
+	size_t len = 0;
+	char *path;
+	enum err e;
+
+	lock_acquire(&log->lock);
+	end = producer_state_end(ps);
+	if (end > last)
+		producer_state_encode(ps, &bytes, &len);
+	lock_release(&log->lock);
+	if (bytes == NULL)
+		return (OK);
+	path = segment_path(log->path, end, SUFFIX_SNAPSHOT);
+	e = write_snapshot(log->env->fs, path, bytes, len, sync, eb);
+	if (e == OK)
+		snapshots_add(log, end);
+	free(bytes);
+	free(path);
+	return (e);
+}
+
+enum err
+log_snapshot(struct log *log, bool sync, struct errbuf *eb)
+{
+	return (log_snapshot_of(log, log->producers, sync, eb));
+}
+
+enum err
+log_sync_snapshot(struct log *log, int64_t offset, struct errbuf *eb)
+{
+	char *path = segment_path(log->path, offset, SUFFIX_SNAPSHOT);
+	struct file *f = NULL;
+	enum err e = file_open(log->env->fs, path, FS_RDWR, &f, eb);
+
+	if (e == OK)
+		e = log->env->fs->ops->sync(f, eb);
+	file_unref(&f);
+	free(path);
+	return (e == ERR_NOENT ? OK : e);
+}
+
+/* ---- flush ---- */
+
+static void
+raise_recovery_point(struct log *log, int64_t to)
+{
+	int64_t rp = log->recovery_point;
+
+	while (rp < to && !__atomic_compare_exchange_n(&log->recovery_point, &rp, to, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		;
+}
+
+static enum err
+flush_segment(struct log *log, struct segment *s, bool active, struct errbuf *eb)
+{
+	enum err e = segment_sync(s, eb);
+
+	if (e == OK)
+		e = log_sync_snapshot(log, s->base, eb);
+	if (e == OK && !active) {
+		index_close_file(&s->offsets);
+		index_close_file(&s->times);
+	}
+	return (e);
+}
+
+enum err
+log_flush_to(struct log *log, int64_t up_to, bool active_too, struct errbuf *eb)
+{
+	struct segment_list *l = log_hold_segments(log);
+	int64_t from = log->recovery_point;
+	bool rolled = false;
+	enum err e = OK;
+
+	for (uint32_t i = 0; i < l->n && e == OK; i++) {
+		bool active = i + 1 == l->n;
+
+		if ((active && !active_too) || (!active && l->segments[i + 1]->base <= from) || l->segments[i]->base > up_to)
+			continue;
+		rolled |= !active || l->segments[i]->base >= from;
+		e = flush_segment(log, l->segments[i], active && l->segments[i]->active, eb);
+	}
+	if (e == OK && active_too)
+		e = log_sync_snapshot(log, up_to, eb);
+	if (e == OK && (rolled || active_too))
+		e = log->env->fs->ops->sync_dir(log->env->fs, log->path, eb);
+	segment_list_free(l);
+	if (e == OK) {
+		raise_recovery_point(log, up_to);
+		log->last_flush_ms = clock_wall_ms(log->env->clock);
+	}
+	return (e);
+}
+
+static bool
+is_open(struct log *log)
+{
+	bool open;
+
+	lock_acquire(&log->lock);
+	open = log->state == LOG_OPEN;
+	lock_release(&log->lock);
+	return (open && !log->dir->offline);
+}
+
+enum err
+log_flush(struct log *log, struct errbuf *eb)
+{
+	enum err e = ERR_OFFLINE;
+
+	log_flush_begin(log);
+	if (is_open(log))
+		e = log_flush_to(log, log->tail_end, true, eb);
+	log_flush_end(log);
+	if (e != OK && e != ERR_OFFLINE)
+		(void)log_fail(log, "flushing", e, eb);
+	return (e);
+}
+
+static void
+flush_job(struct job *j)
+{
+	struct log *log = CONTAINER_OF(j, struct log, flush_job);
+	struct errbuf eb = ERRBUF_INIT;
+	enum err e = OK;
+
+	lock_acquire(&log->lock);
+	log->flush_scheduled = false;
+	lock_release(&log->lock);
+	log_flush_begin(log);
+	if (is_open(log))
+		e = log_flush_to(log, log->tail_base, false, &eb);
+	log_flush_end(log);
+	if (e != OK)
+		(void)log_fail(log, "flushing rolled segments", e, &eb);
+	log_unref(&log);
+}
+
+void
+log_flush_later(struct log *log)
+{
+	bool submit;
+
+	lock_acquire(&log->lock);
+	submit = !log->flush_scheduled;
+	log->flush_scheduled = true;
+	lock_release(&log->lock);
+	if (!submit)
+		return;
+	(void)log_ref(log);
+	log->flush_job = (struct job){ .run = flush_job };
+	if (log->env->workers != NULL)
+		workers_submit(log->env->workers, &log->flush_job);
+	else
+		flush_job(&log->flush_job);
+}
+
+/* ---- roll ---- */
+
+static void
+publish_with(struct log *log, struct segment *fresh)
+{
+	struct segment_list *l = log->segments;
+	struct segment **segs = xreallocarray(NULL, l->n + 1, sizeof(*segs));
+
+	memcpy(segs, l->segments, l->n * sizeof(*segs));
+	segs[l->n] = fresh;
+	log_publish_segments(log, segs, l->n + 1);
+	log_publish_tail(log, (struct tail){ log->tail_end, fresh->base, 0 });
+	free(segs);
+}
+
+enum err
+log_roll_to(struct log *log, int64_t base, struct errbuf *eb)
+{
+	struct segment *active = log_active(log), *fresh = NULL;
+	struct segment_options so;
+	enum err e;
+
+	if (active->size == 0 && active->base >= base)
+		return (OK);		/* as good as new */
+	log_segment_options(log, &so);
+	e = segment_create(log->path, base, &so, &fresh, eb);
+	if (e != OK)
+		return (e);
+	e = segment_seal(active, eb);
+	if (e == OK) {
+		lock_acquire(&log->lock);
+		producer_state_set_end(log->producers, base);
+		lock_release(&log->lock);
+		e = log_snapshot(log, false, eb);
+	}
+	if (e != OK) {
+		segment_unref(&fresh);
+		(void)log_fail(log, "closing a segment", e, eb);
+		return (ERR_OFFLINE);
+	}
+	publish_with(log, fresh);
+	segment_unref(&fresh);
+	metric_add(log->env->metrics, METRIC_segments_rolled_total, 1);
+	log_flush_later(log);
+	return (OK);
+}
+
+enum err
+log_roll(struct log *log, struct errbuf *eb)
+{
+	enum err e;
+
+	if (log->dir->offline)
+		return (ERR_OFFLINE);
+	log_own(log);
+	e = log_roll_to(log, log->tail_end, eb);
+	log_disown(log);
+	if (e != OK && e != ERR_OFFLINE && e != ERR_NOSPACE)
+		(void)log_fail(log, "beginning a new segment", e, eb);
+	return (e);
+}

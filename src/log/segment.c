@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * log/segment.c - see segment_int.h for the interface; recovery and truncation are in segment_recover.c.
+ *
+ * FILES   <base>.log        batches, byte for byte as written (Fetch is sendfile of a range)
+ *         <base>.index, <base>.timeindex: index.c     <base>.txnindex: txn_index.c
+ *
+ * INVARIANTS
+ *   (1) data in [0, size) is whole batches with increasing offsets, all >= base and < base + 2^31.
+ *   (2) One index entry per write at most, made before the write is counted: (last offset of the write, position where it began), when
+ *       more than index.interval.bytes came since the last entry.  So an entry's position is that of a batch at or before its offset.
+ *   (3) The time index gets (max timestamp so far, offset of the batch that has it) at the same moments, and at last when sealed.
+ *   (4) A sealed segment's index files are exactly their entries, its data file exactly its data.
+ *   (5) Bytes below size never change; segment_truncate says what happens when a reader still holds the file.
+ *
+ * CRASH   Of a write any part may be on disk: recovery keeps whole valid batches.  Index entries may be missing or ahead of the data:
+ *         the segments at and past the recovery point get theirs rebuilt.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "log/names_int.h"
+#include "log/segment_int.h"
+
+enum { FIND_WINDOW = 8192 };
+
+/* ---- life ---- */
+
+static struct segment *
+segment_new(const char *dir, int64_t base, const struct segment_options *o)
+{
+	struct segment *s = xcalloc(1, sizeof(*s));
+
+	s->magic.value = SEGMENT_MAGIC;
+	s->refs = 1;
+	s->fs = o->fs;
+	s->dir = xstrdup(dir);
+	s->base = base;
+	s->index_interval = o->index_interval;
+	s->index_bytes = o->index_bytes;
+	s->created_ms = o->now_ms;
+	s->jitter_ms = o->jitter_ms;
+	s->first_timestamp_ms = ROLL_TIME_UNKNOWN;
+	s->max_timestamp_ms = -1;
+	s->max_timestamp_offset = base;
+	index_init(&s->offsets, o->fs, dir, base, OFFSET_ENTRY);
+	index_init(&s->times, o->fs, dir, base, TIME_ENTRY);
+	txn_index_init(&s->txns, o->fs, dir, base);
+	return (s);
+}
+
+struct segment *
+segment_ref(struct segment *s)
+{
+	MAGIC_OK(s, SEGMENT_MAGIC);
+	s->refs++;
+	return (s);
+}
+
+void
+segment_unref(struct segment **sp)
+{
+	struct segment *s = *sp;
+
+	*sp = NULL;
+	if (s == NULL)
+		return;
+	MAGIC_OK(s, SEGMENT_MAGIC);
+	if (--s->refs > 0)
+		return;
+	index_fini(&s->offsets);
+	index_fini(&s->times);
+	txn_index_fini(&s->txns);
+	file_unref(&s->data);
+	s->magic.value = 0;
+	free(s->dir);
+	free(s);
+}
+
+static enum err
+open_data(struct segment *s, unsigned flags, struct errbuf *eb)
+{
+	char *path = segment_path(s->dir, s->base, SUFFIX_DATA);
+	uint64_t size = 0;
+	enum err e = file_open(s->fs, path, FS_RDWR | flags, &s->data, eb);
+
+	if (e == OK)
+		e = file_size(s->data, &size, eb);
+	if (e == OK && size > INT32_MAX) {
+		errbuf_set(eb, "%s: %" PRIu64 " bytes, no segment can be that large", path, size);
+		e = ERR_CORRUPT;
+	}
+	if (e == OK)
+		s->size = (uint32_t)size;
+	free(path);
+	return (e);
+}
+
+enum err
+segment_create(const char *dir, int64_t base, const struct segment_options *o, struct segment **out, struct errbuf *eb)
+{
+	struct segment *s = segment_new(dir, base, o);
+	enum err e = open_data(s, FS_CREATE | FS_TRUNC, eb);
+
+	if (e == OK && o->preallocate_bytes > 0)
+		e = s->fs->ops->allocate(s->data, o->preallocate_bytes, eb);
+	s->size = 0;
+	if (e == OK)
+		e = index_reset(&s->offsets, o->index_bytes, eb);
+	if (e == OK)
+		e = index_reset(&s->times, o->index_bytes, eb);
+	if (e == OK)
+		e = txn_index_reset(&s->txns, eb);
+	if (e != OK) {
+		if (s->data != NULL)
+			(void)segment_unlink(s, "", NULL);
+		segment_unref(&s);
+		return (e);
+	}
+	s->active = true;
+	s->max_known = true;
+	*out = s;
+	return (OK);
+}
+
+enum err
+segment_open_data(const char *dir, int64_t base, const struct segment_options *o, struct segment **out, struct errbuf *eb)
+{
+	struct segment *s = segment_new(dir, base, o);
+	enum err e = open_data(s, 0, eb);
+
+	if (e != OK)
+		segment_unref(&s);
+	else
+		*out = s;
+	return (e);
+}
+
+enum err
+segment_open(const char *dir, int64_t base, const struct segment_options *o, struct segment **out, struct errbuf *eb)
+{
+	struct segment *s = NULL;
+	enum err e = segment_open_data(dir, base, o, &s, eb);
+
+	if (e != OK)
+		return (e == ERR_NOENT ? ERR_IO : e);	/* the data file was listed a moment ago */
+	e = index_load(&s->offsets, eb);
+	if (e == OK) {
+		e = index_load(&s->times, eb);
+		if (e == ERR_NOENT)			/* as Kafka: an empty time index will do */
+			e = OK;
+	}
+	if (e == OK)
+		e = txn_index_load(&s->txns, base, eb);
+	if (e != OK)
+		segment_unref(&s);
+	else
+		*out = s;
+	return (e);
+}
+
+enum err
+segment_activate(struct segment *s, struct errbuf *eb)
+{
+	enum err e;
+
+	if (s->active)
+		return (OK);
+	e = index_activate(&s->offsets, s->index_bytes, eb);
+	if (e == OK)
+		e = index_activate(&s->times, s->index_bytes, eb);
+	if (e == OK) {
+		(void)segment_max_timestamp(s, NULL);
+		s->active = true;
+	}
+	return (e);
+}
+
+/* ---- appending ---- */
+
+static bool
+fits_relative(const struct segment *s, int64_t offset)
+{
+	return (offset >= s->base && offset - s->base <= INT32_MAX);
+}
+
+static int64_t
+first_timestamp(struct segment *s)
+{
+	struct batch_header h;
+	struct batch_scan sc;
+	uint64_t at;
+	uint8_t buf[BATCH_OVERHEAD];
+
+	if (s->first_timestamp_ms == ROLL_TIME_UNKNOWN && s->size > 0) {
+		batch_scan_init(&sc, s->data, 0, s->size, buf, sizeof(buf));
+		s->first_timestamp_ms = batch_scan_header(&sc, &h, &at, NULL) == OK ? h.max_timestamp : -1;
+		batch_scan_fini(&sc);
+	}
+	return (s->first_timestamp_ms == ROLL_TIME_UNKNOWN ? -1 : s->first_timestamp_ms);
+}
+
+bool
+segment_is_full(struct segment *s, const struct segment_set *set, const struct log_options *o, int64_t now_ms)
+{
+	int64_t first = first_timestamp(s);
+	int64_t waited = first >= 0 ? set->max_timestamp_ms - first : now_ms - s->created_ms;
+
+	if ((int64_t)s->size > (int64_t)o->segment_bytes - (int64_t)set->bytes.len)
+		return (true);
+	if (s->size > 0 && waited > o->segment_ms - s->jitter_ms)
+		return (true);
+	return (index_is_full(&s->offsets, 0) || index_is_full(&s->times, 1) || !fits_relative(s, set->last_offset));
+}
+
+static enum err
+write_index(struct segment *s, const struct segment_set *set, struct errbuf *eb)
+{
+	int64_t ts = s->max_timestamp_ms, at = s->max_timestamp_offset;
+	enum err e = offset_index_append(&s->offsets, set->last_offset, s->size, eb);
+
+	if (set->max_timestamp_ms > ts) {
+		ts = set->max_timestamp_ms;
+		at = set->max_timestamp_offset;
+	}
+	return (e == OK ? time_index_append(&s->times, ts, at, eb) : e);
+}
+
+enum err
+segment_write(struct segment *s, const struct segment_set *set, struct errbuf *eb)
+{
+	enum err e;
+
+	must(s->active);
+	if (!fits_relative(s, set->last_offset)) {
+		errbuf_set(eb, "offset %" PRId64 " does not fit in the segment from %" PRId64, set->last_offset, s->base);
+		return (ERR_RANGE);
+	}
+	e = s->fs->ops->pwritev(s->data, &set->bytes, 1, s->size, eb);
+	if (e == OK && s->unindexed > s->index_interval)
+		e = write_index(s, set, eb);
+	return (e);
+}
+
+void
+segment_publish(struct segment *s, const struct segment_set *set)
+{
+	if (s->size == 0)
+		s->first_timestamp_ms = set->max_timestamp_ms;
+	if (s->unindexed > s->index_interval)
+		s->unindexed = 0;
+	s->unindexed += (uint32_t)set->bytes.len;
+	if (set->max_timestamp_ms > s->max_timestamp_ms) {
+		s->max_timestamp_offset = set->max_timestamp_offset;
+		s->max_timestamp_ms = set->max_timestamp_ms;
+	}
+	__atomic_store_n(&s->size, s->size + (uint32_t)set->bytes.len, __ATOMIC_RELEASE);
+}
+
+/* The offset entry of the failed set may have been counted (its time entry comes last, so that one was not). */
+static enum err
+cut_back_index(struct segment *s, struct errbuf *eb)
+{
+	struct index_entry last;
+
+	if (!index_last(&s->offsets, &last) || last.position < s->size)
+		return (OK);
+	return (index_truncate_entries(&s->offsets, s->offsets.entries - 1, eb));
+}
+
+enum err
+segment_cut_back(struct segment *s, struct errbuf *eb)
+{
+	enum err e = s->fs->ops->truncate(s->data, s->size, eb);
+
+	return (e == OK ? cut_back_index(s, eb) : e);
+}
+
+enum err
+segment_seal(struct segment *s, struct errbuf *eb)
+{
+	int64_t at, ts = segment_max_timestamp(s, &at);
+	enum err e = OK;
+
+	if (!s->active)
+		return (OK);
+	if (ts >= 0)
+		e = time_index_append(&s->times, ts, at, eb);
+	if (e == OK)
+		e = index_trim(&s->offsets, eb);
+	if (e == OK)
+		e = index_trim(&s->times, eb);
+	if (e == OK)
+		e = s->fs->ops->truncate(s->data, s->size, eb);
+	if (e == OK)
+		s->active = false;
+	return (e);
+}
+
+enum err
+segment_sync(struct segment *s, struct errbuf *eb)
+{
+	enum err e = s->fs->ops->sync(s->data, eb);
+
+	if (e == OK)
+		e = index_sync(&s->offsets, eb);
+	if (e == OK)
+		e = index_sync(&s->times, eb);
+	if (e == OK)
+		e = txn_index_sync(&s->txns, eb);
+	return (e == ERR_NOENT && s->deleted ? OK : e);
+}
+
+/* ---- finding ---- */
+
+static enum err
+find_from(struct segment *s, uint64_t from, int64_t offset, uint64_t end, struct segment_hit *hit, struct errbuf *eb)
+{
+	uint8_t buf[FIND_WINDOW];
+	struct batch_scan sc;
+	enum err e;
+
+	batch_scan_init(&sc, s->data, from, end, buf, sizeof(buf));
+	do {
+		e = batch_scan_header(&sc, &hit->header, &hit->position, eb);
+	} while (e == OK && hit->header.last_offset < offset);
+	batch_scan_fini(&sc);
+	return (e);
+}
+
+enum err
+segment_find(struct segment *s, int64_t offset, uint64_t end, struct segment_hit *hit, struct errbuf *eb)
+{
+	struct index_entry ie;
+	uint64_t from = index_lookup(&s->offsets, offset, &ie) ? ie.position : 0;
+	enum err e;
+
+	if (from >= end)
+		from = 0;
+	e = find_from(s, from, offset, end, hit, eb);
+	/* An index entry that leads nowhere (it was being cut back, or is damaged): the data decides. */
+	if (from > 0 && (e == ERR_CORRUPT || (e == OK && (hit->header.last_offset - offset > INT32_MAX || hit->header.last_offset < s->base))))
+		e = find_from(s, 0, offset, end, hit, eb);
+	return (e);
+}
+
+enum err
+segment_next_offset(struct segment *s, int64_t *next, struct errbuf *eb)
+{
+	struct index_entry ie;
+	uint8_t buf[FIND_WINDOW];
+	struct batch_header h;
+	struct batch_scan sc;
+	uint64_t at, from = 0;
+	enum err e;
+
+	*next = s->base;
+	if (index_last(&s->offsets, &ie) && ie.position < s->size)
+		from = ie.position;
+	batch_scan_init(&sc, s->data, from, s->size, buf, sizeof(buf));
+	while ((e = batch_scan_header(&sc, &h, &at, eb)) == OK)
+		*next = h.last_offset + 1;
+	batch_scan_fini(&sc);
+	return (e == ERR_NOTFOUND ? OK : e);
+}
+
+int64_t
+segment_max_timestamp(struct segment *s, int64_t *offset)
+{
+	struct index_entry last;
+
+	if (!s->max_known) {
+		if (index_last(&s->times, &last) && last.key >= 0) {
+			s->max_timestamp_offset = last.offset;
+			s->max_timestamp_ms = last.key;
+		}
+		s->max_known = true;
+	}
+	if (offset != NULL)
+		*offset = s->max_timestamp_offset;
+	return (s->max_timestamp_ms);
+}
+
+int64_t
+segment_mtime_ms(struct segment *s)
+{
+	struct fs_stat st;
+
+	return (s->fs->ops->fstat(s->data, &st, NULL) == OK ? st.mtime_ms : INT64_MAX);
+}
+
+/* ---- files ---- */
+
+static const char *const suffixes[] = { SUFFIX_DATA, SUFFIX_INDEX, SUFFIX_TIME, SUFFIX_TXN };
+
+enum err
+segment_mark_deleted(struct segment *s, struct errbuf *eb)
+{
+	enum err e = OK;
+
+	s->deleted = true;
+	for (size_t i = 0; i < NELEM(suffixes) && e == OK; i++) {
+		char *from = segment_path(s->dir, s->base, suffixes[i]), *to = xasprintf("%s%s", from, SUFFIX_DELETED);
+
+		e = s->fs->ops->rename(s->fs, from, to, eb);
+		if (e == ERR_NOENT)
+			e = OK;
+		free(from);
+		free(to);
+	}
+	return (e);
+}
+
+enum err
+segment_unlink(struct segment *s, const char *suffix, struct errbuf *eb)
+{
+	enum err first = OK;
+
+	s->deleted = true;
+	for (size_t i = 0; i < NELEM(suffixes); i++) {
+		char *all = xasprintf("%s%s", suffixes[i], suffix), *path = segment_path(s->dir, s->base, all);
+		enum err e = s->fs->ops->unlink(s->fs, path, eb);
+
+		if (e != OK && e != ERR_NOENT && first == OK)
+			first = e;
+		free(path);
+		free(all);
+	}
+	return (first);
+}
+
+void
+segment_check(struct segment *s)
+{
+	struct batch_header h;
+	struct batch_scan sc;
+	int64_t last = s->base - 1;
+	uint64_t at;
+	enum err e;
+
+	MAGIC_OK(s, SEGMENT_MAGIC);
+	batch_scan_init(&sc, s->data, 0, s->size, NULL, 65536);
+	while ((e = batch_scan_header(&sc, &h, &at, NULL)) == OK) {
+		must(h.last_offset > last && h.last_offset - s->base <= INT32_MAX);	/* (1) */
+		must(h.magic < 2 || h.base_offset > last);
+		last = h.last_offset;
+	}
+	must(e == ERR_NOTFOUND);
+	batch_scan_fini(&sc);
+	for (uint32_t i = 0; i < s->offsets.entries; i++) {				/* (2) */
+		struct index_entry a, b;
+
+		must(index_get(&s->offsets, i, &a) && a.position < s->size && a.offset >= s->base && a.offset <= last);
+		must(i == 0 || (index_get(&s->offsets, i - 1, &b) && b.offset < a.offset && b.position < a.position));
+	}
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * log/segment_int.h - one segment of a log: a data file and its indexes.
+ *
+ * Ownership  The log owns its segments; a published segment list holds a reference to each, so that readers may go on with one that
+ *            retention has taken away (its file stays open).
+ * Threads    create, open, activate, write, seal, truncate: the log's owner.  sync: a worker, on sealed segments and on the active one.
+ *            find, max_timestamp and the fields marked "published": any thread that base/reclaim protects.
+ * Failure    write: on an error nothing of the set counts; the caller cuts back (segment_cut_back) or takes the log offline.
+ */
+#ifndef LOG_SEGMENT_INT_H
+#define LOG_SEGMENT_INT_H
+
+#include "base/fs.h"
+#include "base/must.h"
+#include "log/index_int.h"
+#include "log/log.h"
+#include "log/scan_int.h"
+#include "log/txn_index_int.h"
+
+#define SEGMENT_MAGIC	0x73656731u
+#define ROLL_TIME_UNKNOWN INT64_MIN
+
+struct segment {
+	struct magic	    magic;
+	_Atomic uint32_t    refs;
+	struct fs	   *fs;
+	char		   *dir;		/* of the log */
+	int64_t		    base;		/* smallest offset it may hold; also the file names */
+	struct file	   *data;
+	_Atomic uint32_t    size;		/* published: bytes of whole batches in data */
+	struct sparse_index offsets, times;
+	struct txn_index    txns;
+	/* of the owner */
+	uint32_t	    index_interval;
+	uint32_t	    index_bytes;
+	uint32_t	    unindexed;		/* bytes since the last index entry */
+	int64_t		    first_timestamp_ms;	/* of the first set; ROLL_TIME_UNKNOWN: not read yet, or empty */
+	int64_t		    created_ms;
+	int64_t		    jitter_ms;		/* roll this much earlier than segment.ms */
+	bool		    active;		/* indexes open and presized */
+	/* published */
+	_Atomic int64_t	    max_timestamp_ms;	/* -1: none */
+	_Atomic int64_t	    max_timestamp_offset;
+	_Atomic bool	    max_known;
+	_Atomic bool	    deleted;		/* files renamed or gone: a failing sync no longer matters */
+};
+
+struct segment_options {
+	struct fs *fs;
+	uint32_t   index_interval, index_bytes;
+	uint32_t   preallocate_bytes;		/* new data files get this size at once; 0: no */
+	int64_t	   now_ms;
+	int64_t	   jitter_ms;
+};
+
+struct segment_set {		/* what is written at once */
+	struct slice bytes;
+	int64_t	     last_offset;
+	int64_t	     max_timestamp_ms, max_timestamp_offset;	/* -1: no record has one */
+};
+
+struct segment_hit {
+	uint64_t	    position;
+	struct batch_header header;
+};
+
+/* New and active.  A file that is there already is emptied (an interrupted roll). */
+enum err segment_create(const char *dir, int64_t base, const struct segment_options *, struct segment **, struct errbuf *) MUST_CHECK;
+/* What stands on disk, sealed; ERR_NOENT without offset index, ERR_CORRUPT for a bad transaction index: the caller recovers it. */
+enum err segment_open(const char *dir, int64_t base, const struct segment_options *, struct segment **, struct errbuf *) MUST_CHECK;
+enum err segment_activate(struct segment *, struct errbuf *) MUST_CHECK;
+struct segment *segment_ref(struct segment *);
+void	 segment_unref(struct segment **);
+
+enum err segment_write(struct segment *, const struct segment_set *, struct errbuf *) MUST_CHECK;
+void	 segment_publish(struct segment *, const struct segment_set *);	/* after a write: the bytes count */
+enum err segment_cut_back(struct segment *, struct errbuf *) MUST_CHECK;	/* after a failed write */
+bool	 segment_is_full(struct segment *, const struct segment_set *, const struct log_options *, int64_t now_ms);
+enum err segment_seal(struct segment *, struct errbuf *) MUST_CHECK;
+enum err segment_sync(struct segment *, struct errbuf *) MUST_CHECK;
+
+/* First batch whose last offset is at or above, before position `end`.  ERR_NOTFOUND: none. */
+enum err segment_find(struct segment *, int64_t offset, uint64_t end, struct segment_hit *, struct errbuf *) MUST_CHECK;
+enum err segment_next_offset(struct segment *, int64_t *, struct errbuf *) MUST_CHECK;	/* behind its last batch; base when empty */
+int64_t	 segment_max_timestamp(struct segment *, int64_t *offset);			/* -1: none */
+int64_t	 segment_mtime_ms(struct segment *);
+
+/* Rebuilds the indexes from the data, and cuts off what is not whole valid batches.  batch() sees every kept one in order. */
+struct segment_recovery {
+	enum err (*batch)(void *ctx, struct segment *, const struct batch_header *, struct slice whole, struct errbuf *);
+	void	*ctx;
+	uint64_t cut;		/* out: bytes cut off */
+	int64_t	 next_offset;	/* out */
+	bool	 keep_open;	/* leave it active (else sealed) */
+};
+enum err segment_recover(struct segment *, struct segment_recovery *, struct errbuf *) MUST_CHECK;
+/* Opens only the data, for segment_recover. */
+enum err segment_open_data(const char *dir, int64_t base, const struct segment_options *, struct segment **, struct errbuf *) MUST_CHECK;
+
+/* Drops batches that reach offset or beyond; leaves it active.  No new reader may come while it runs; when ranges still refer to the
+ * data, the kept part goes to a new file and *sp becomes another segment of the same base (the old one keeps the old file). */
+enum err segment_truncate(struct segment **sp, int64_t offset, const struct segment_options *, struct errbuf *) MUST_CHECK;
+enum err segment_mark_deleted(struct segment *, struct errbuf *) MUST_CHECK;	/* renames its files to .deleted */
+enum err segment_unlink(struct segment *, const char *suffix, struct errbuf *);	/* "" or ".deleted"; missing files are fine */
+void	 segment_check(struct segment *);
+
+#endif
