@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # awk -f banned.awk FILE...: calls that go past the seams, or that no C program should make.  A call is an identifier before "(" that is
-# not a member (->open, .open), outside comments and strings.  A line that says "lint-allow: reason" in a comment is let through.
+# not a member (->open, .open) nor a function pointer that the file declares, (*open)(...), outside comments and strings.  A line that says "lint-allow: reason" in a comment is let through.
 BEGIN {
 	say("open openat creat fopen opendir", "struct fs: file_open, fs_read_file, ops->list (base/fs.h)")
 	say("read pread preadv preadv2", "file_pread (base/fs.h), or the transport (net/)")
@@ -66,7 +66,8 @@ function complain(name, instead) {
 
 FNR == 1 {
 	inside = 0
-	world = FILENAME ~ /^src\/(base|event|net)\// || FILENAME ~ /^zk\/(session|keeper)/ || FILENAME == "src/broker/main.c" || \
+	split("", own)
+	world = FILENAME ~ /^src\/(base|event|net)\// || FILENAME ~ /^zk\/(session|keeper|attach)/ || FILENAME == "src/broker/main.c" || \
 	    FILENAME !~ /^(src|zk)\//
 }
 
@@ -74,6 +75,12 @@ FNR == 1 {
 	line = code($0)
 	if ($0 ~ /lint-allow: [a-z]/)
 		next
+	rest = line
+	while (match(rest, /\(\*[a-z_0-9]+\)[ \t]*\(/)) {
+		name = substr(rest, RSTART + 2)
+		own[substr(name, 1, index(name, ")") - 1)] = 1
+		rest = substr(rest, RSTART + RLENGTH)
+	}
 	while (match(line, /[A-Za-z_][A-Za-z0-9_]*[ \t]*\(/)) {
 		before = RSTART > 1 ? substr(line, RSTART - 1, 1) : " "
 		if (RSTART > 2 && before == ">" && substr(line, RSTART - 2, 1) != "-")
@@ -81,7 +88,7 @@ FNR == 1 {
 		name = substr(line, RSTART, RLENGTH - 1)
 		sub(/[ \t]+$/, "", name)
 		line = substr(line, RSTART + RLENGTH)
-		if (before ~ /[.>0-9]/)
+		if (before ~ /[.>0-9]/ || name in own)
 			continue
 		if (name in never)
 			complain(name, never[name])
