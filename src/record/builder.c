@@ -237,6 +237,14 @@ builder_header(const struct batch_builder *b, struct batch_header *h)
 	    .producer_epoch = o->producer_epoch, .base_sequence = o->base_sequence, .record_count = b->count };
 }
 
+static bool
+producer_makes_sense(const struct batch_builder_options *o)
+{
+	if (o->producer_id == BATCH_NO_PRODUCER)
+		return (!o->transactional);
+	return (o->producer_epoch != BATCH_NO_EPOCH && (o->base_sequence >= 0 || o->control));
+}
+
 enum err
 batch_builder_finish(struct batch_builder *b, uint8_t **bytes, size_t *size, struct batch_header *h)
 {
@@ -244,7 +252,7 @@ batch_builder_finish(struct batch_builder *b, uint8_t **bytes, size_t *size, str
 	enum err e;
 
 	must(b->open && !b->broken);
-	if (b->count == 0)
+	if (b->count == 0 || !producer_makes_sense(&b->o))
 		return (ERR_INVALID);
 	b->open = false;
 	e = codec_writer_finish(&b->writer);

@@ -6,10 +6,13 @@
  * for the end: so do we.
  */
 #include <limits.h>
+#include <string.h>
 
 #include "record/codec_int.h"
 
 enum { GZIP_WRAP = 16, GZIP_BITS = 15, GZIP_MEMBER_MIN = 18 };
+
+enum { GZIP_OPEN, GZIP_ENDED, GZIP_BAD_TRAILER };	/* state */
 
 static enum err
 gzip_zlib_error(const z_stream *z, int rc, struct errbuf *eb)
@@ -43,6 +46,12 @@ gzip_another_member(struct codec_reader *r)
 	    inflateReset(&r->ctx->inflate) == Z_OK);
 }
 
+static bool
+gzip_bad_trailer(const z_stream *z, int rc)
+{
+	return (rc == Z_DATA_ERROR && z->msg != NULL && strncmp(z->msg, "incorrect ", 10) == 0 && strstr(z->msg, "header") == NULL);
+}
+
 static enum err
 gzip_next(struct codec_reader *r, struct slice *piece, struct errbuf *eb)
 {
@@ -51,7 +60,9 @@ gzip_next(struct codec_reader *r, struct slice *piece, struct errbuf *eb)
 	size_t given;
 	int rc;
 
-	if (r->state == 1)
+	if (r->state == GZIP_BAD_TRAILER)
+		return (gzip_zlib_error(z, Z_DATA_ERROR, eb));
+	if (r->state == GZIP_ENDED)
 		return (OK);
 	z->next_out = b->p;
 	z->avail_out = CODEC_WINDOW;
@@ -64,7 +75,11 @@ gzip_next(struct codec_reader *r, struct slice *piece, struct errbuf *eb)
 		r->in.p += given;
 		r->in.len -= given;
 		if (rc == Z_STREAM_END && !gzip_another_member(r)) {
-			r->state = 1;
+			r->state = GZIP_ENDED;
+			break;
+		}
+		if (gzip_bad_trailer(z, rc) && z->avail_out < CODEC_WINDOW) {	/* the bytes before it come first, as in Java */
+			r->state = GZIP_BAD_TRAILER;
 			break;
 		}
 		if (rc != Z_OK && rc != Z_STREAM_END)

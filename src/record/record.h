@@ -97,7 +97,8 @@ enum err batch_builder_append_at(struct batch_builder *, int64_t offset, int64_t
     const struct record_header *headers, size_t n_headers) MUST_CHECK;
 int32_t batch_builder_count(const struct batch_builder *);
 size_t batch_builder_bytes(const struct batch_builder *);	/* so far, before compression, with the header */
-/* The finished batch: malloc'd bytes, the caller's (free()).  At least one record must have been appended (ERR_INVALID).
+/* The finished batch: malloc'd bytes, the caller's (free()).  ERR_INVALID: no record was appended, or producer
+ * id, epoch, sequence and transactional do not go together.
  * The header as written in *h (may be NULL).  The builder can only be freed afterwards. */
 enum err batch_builder_finish(struct batch_builder *, uint8_t **bytes, size_t *size, struct batch_header *h) MUST_CHECK;
 void batch_builder_free(struct batch_builder *);

@@ -63,7 +63,6 @@ struct record_info {		/* of a valid batch */
 	int16_t	 producer_epoch;
 	int32_t	 base_sequence, last_sequence;
 	bool	 transactional, control;
-	bool	 gaps;			/* offset deltas are not 0, 1, 2.. */
 	bool	 needs_rebuild;		/* record_assign must not be called on these bytes: record_rebuild first */
 };
 

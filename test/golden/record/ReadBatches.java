@@ -29,7 +29,7 @@ public class ReadBatches {
 			d.write(b);
 	}
 
-	static void digest(CRC32 crc, Record r) throws Exception {
+	public static void digest(CRC32 crc, Record r) throws Exception {
 		ByteArrayOutputStream o = new ByteArrayOutputStream();
 		DataOutputStream d = new DataOutputStream(o);
 		d.writeLong(r.offset());

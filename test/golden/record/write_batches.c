@@ -129,7 +129,7 @@ int
 main(int argc, char **argv)
 {
 	struct codec_ctx *ctx = codec_ctx_new();
-	struct slice all = golden_bytes();
+	struct slice all = golden_bytes("batches.bin.gz");
 	FILE *f = argc == 2 ? fopen(argv[1], "wb") : NULL;
 	bool good;
 

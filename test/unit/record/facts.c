@@ -120,6 +120,21 @@ print_batch(FILE *out, uint64_t position, struct slice whole, const struct batch
 }
 
 bool
+facts_digest(struct slice whole, const struct batch_header *h, struct codec_ctx *ctx, uint32_t *crc)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct record_iter it;
+	struct record r;
+	enum err e = record_iter_init(&it, ctx, whole, h, RECORD_FULL, &eb);
+
+	*crc = 0;
+	while (e == OK && (e = record_iter_next(&it, &r, &eb)) == OK)
+		*crc = digest(*crc, &r);
+	record_iter_fini(&it);
+	return (e == ERR_NOTFOUND);
+}
+
+bool
 facts_print(FILE *f, struct slice all, struct codec_ctx *ctx)
 {
 	struct batch_iter it = batch_iter_of(all);
@@ -146,10 +161,10 @@ golden_path(const char *name, char *buf, size_t len)
 }
 
 struct slice
-golden_bytes(void)
+golden_bytes(const char *name)
 {
 	char path[4096];
-	gzFile z = gzopen(golden_path("batches.bin.gz", path, sizeof(path)), "rb");
+	gzFile z = gzopen(golden_path(name, path, sizeof(path)), "rb");
 	size_t room = 8 << 20, len = 0;
 	uint8_t *p = malloc(room);
 	int n;

@@ -38,7 +38,7 @@ check_lines(char *expected, char *got)
 
 TEST(we_read_what_java_reads)
 {
-	struct slice all = golden_bytes();
+	struct slice all = golden_bytes("batches.bin.gz");
 	struct codec_ctx *ctx = codec_ctx_new();
 	char path[4096], *expected, *got = NULL;
 	size_t len = 0;
@@ -59,7 +59,7 @@ TEST(we_read_what_java_reads)
 /* The framing walk gives the same numbers as the full one, for every batch. */
 TEST(both_walks_agree)
 {
-	struct slice all = golden_bytes(), whole;
+	struct slice all = golden_bytes("batches.bin.gz"), whole;
 	struct batch_iter it = batch_iter_of(all);
 	struct codec_ctx *a = codec_ctx_new(), *b = codec_ctx_new();
 	struct errbuf eb = ERRBUF_INIT;
@@ -140,7 +140,7 @@ rebuild(struct slice whole, const struct batch_header *h, enum codec c, struct c
 
 TEST(our_uncompressed_batches_are_javas_bytes)
 {
-	struct slice all = golden_bytes(), whole;
+	struct slice all = golden_bytes("batches.bin.gz"), whole;
 	struct batch_iter it = batch_iter_of(all);
 	struct codec_ctx *ctx = codec_ctx_new();
 	struct batch_header h;
@@ -166,7 +166,7 @@ TEST(our_uncompressed_batches_are_javas_bytes)
 /* Every batch written with every codec reads back to the same records (the digest is in the facts). */
 TEST(our_compressed_batches_hold_the_same_records)
 {
-	struct slice all = golden_bytes(), whole;
+	struct slice all = golden_bytes("batches.bin.gz"), whole;
 	struct batch_iter it = batch_iter_of(all);
 	struct codec_ctx *ctx = codec_ctx_new();
 	struct batch_header h, h2;
@@ -197,7 +197,7 @@ TEST(our_compressed_batches_hold_the_same_records)
 
 TEST(our_markers_and_empty_batches_are_javas_bytes)
 {
-	struct slice all = golden_bytes(), java;
+	struct slice all = golden_bytes("batches.bin.gz"), java;
 	uint8_t b[BATCH_END_TXN_BYTES];
 	struct end_txn_marker m = { .base_offset = 77, .timestamp_ms = 1700000000009, .producer_id = 4711, .leader_epoch = 8, .coordinator_epoch = 12,
 	    .producer_epoch = 2, .type = CONTROL_COMMIT };
