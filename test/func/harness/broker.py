@@ -146,10 +146,7 @@ class JavaBroker(Broker):
     kind = "java"
 
     def argv(self):
-        return [*java.command(heap=self.config_heap(), broker=True), "kafka.Kafka", self.conf]
-
-    def config_heap(self):
-        return os.environ.get("OTTLA_TEST_JAVA_HEAP", "384m")
+        return [*java.command(broker=True), "kafka.Kafka", self.conf]
 
     def start(self, seconds=60):
         # Java refuses its own id until the session of the run that was killed is over.

@@ -43,10 +43,11 @@ def forget():
     _log4j.clear()
 
 
-def command(heap="192m", broker=False):
-    """java and its options up to the class name."""
+def command(broker=False):
+    """java and its options up to the class name: small for the tests; the bench gives the broker Kafka's own."""
     jars = env.need_jars()
-    return [env.need_command("java"), f"-Xmx{heap}", "-XX:+UseSerialGC", *([] if broker else ["-XX:TieredStopAtLevel=1"]), "-Xshare:auto",
+    options = os.environ.get("OTTLA_TEST_JAVA_OPTS", "-Xmx384m -XX:+UseSerialGC") if broker else "-Xmx192m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+    return [env.need_command("java"), *options.split(), "-Xshare:auto",
             f"-Dlog4j.configuration=file:{log4j('INFO' if broker else 'ERROR')}", "-cp", f"{jars}/*"]
 
 
