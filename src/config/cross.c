@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/must.h"
 #include "config/config_int.h"
 
 struct cross {
@@ -305,6 +306,50 @@ check_replication(struct cross *x)
 		broken(x, "inter.broker.protocol.version", "only 3.9 is built; finish the upgrade of the other brokers first");
 }
 
+/* The first is at most the second. */
+static const char *const ordered[][2] = {
+	{ "group.consumer.min.heartbeat.interval.ms", "group.consumer.max.heartbeat.interval.ms" },
+	{ "group.consumer.min.heartbeat.interval.ms", "group.consumer.heartbeat.interval.ms" },
+	{ "group.consumer.heartbeat.interval.ms", "group.consumer.max.heartbeat.interval.ms" },
+	{ "group.consumer.min.session.timeout.ms", "group.consumer.max.session.timeout.ms" },
+	{ "group.consumer.min.session.timeout.ms", "group.consumer.session.timeout.ms" },
+	{ "group.consumer.session.timeout.ms", "group.consumer.max.session.timeout.ms" },
+	{ "group.share.min.heartbeat.interval.ms", "group.share.max.heartbeat.interval.ms" },
+	{ "group.share.min.heartbeat.interval.ms", "group.share.heartbeat.interval.ms" },
+	{ "group.share.heartbeat.interval.ms", "group.share.max.heartbeat.interval.ms" },
+	{ "group.share.min.session.timeout.ms", "group.share.max.session.timeout.ms" },
+	{ "group.share.min.session.timeout.ms", "group.share.session.timeout.ms" },
+	{ "group.share.session.timeout.ms", "group.share.max.session.timeout.ms" },
+	{ "group.share.min.record.lock.duration.ms", "group.share.record.lock.duration.ms" },
+	{ "group.share.record.lock.duration.ms", "group.share.max.record.lock.duration.ms" },
+};
+
+static int32_t
+int_of(const struct config *c, const char *name)
+{
+	const struct config_key *key = config_broker_key(name);
+
+	must(key != NULL && key->type == CONFIG_INT);
+	return (*(const int32_t *)config_field(c, key));
+}
+
+static void
+check_ordered(struct cross *x)
+{
+	size_t i;
+
+	for (i = 0; i < NELEM(ordered); i++) {
+		const char *low = ordered[i][0], *high = ordered[i][1];
+
+		if (int_of(x->c, low) <= int_of(x->c, high))
+			continue;
+		if (given(x, high))
+			broken(x, high, "expected at least %s (%d)", low, int_of(x->c, low));
+		else
+			broken(x, low, "expected at most %s (%d)", high, int_of(x->c, high));
+	}
+}
+
 static void
 check_groups(struct cross *x)
 {
@@ -319,6 +364,9 @@ check_groups(struct cross *x)
 	}
 	if (!classic)
 		broken(x, "group.coordinator.rebalance.protocols", "classic cannot be switched off");
+	if (x->c->offsets_commit_required_acks < -1 || x->c->offsets_commit_required_acks > x->c->offsets_topic_replication_factor)
+		broken(x, "offsets.commit.required.acks", "expected -1 (all) to offsets.topic.replication.factor (%d)",
+		    x->c->offsets_topic_replication_factor);
 	if (x->c->offsets_topic_compression_codec < 0 || x->c->offsets_topic_compression_codec > 4)
 		broken(x, "offsets.topic.compression.codec", "expected 0 (none), 1 (gzip), 2 (snappy), 3 (lz4) or 4 (zstd)");
 }
@@ -339,4 +387,5 @@ config_derive(struct config *c, struct config_report *r)
 	check_cleaner(&x);
 	check_replication(&x);
 	check_groups(&x);
+	check_ordered(&x);
 }

@@ -371,6 +371,9 @@ TEST(coordinator_keys_are_checked_and_kept_in_silence)
 	silent("offsets.retention.minutes=5\ntransactional.id.expiration.ms=1\ntransaction.partition.verification.enable=false");
 	refuses("offsets.topic.num.partitions=0", "expected a whole number from 1");
 	refuses("offsets.topic.compression.codec=5", "4 (zstd)");
+	refuses("offsets.commit.required.acks=4", "expected -1 (all) to offsets.topic.replication.factor (3)");
+	refuses("group.consumer.heartbeat.interval.ms=1", "expected at least group.consumer.min.heartbeat.interval.ms (5000)");
+	refuses("group.share.min.session.timeout.ms=60001", "expected at most group.share.max.session.timeout.ms (60000)");
 }
 
 TEST(unknown_keys_are_named_with_what_was_meant)
