@@ -302,6 +302,7 @@ answered(struct zk_election *e)
 
 	e->busy = false;
 	if (e->freed) {
+		zk_unwatch(e->zk, &e->watcher);	/* a read of several steps may have armed it again */
 		free(e);
 		return (false);
 	}

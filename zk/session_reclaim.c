@@ -2,7 +2,7 @@
  *
  * zk/session_reclaim.c - see session_record.h: closing the session of the run that was killed.
  *
- * ORDER  on a worker: read the records, remove those that can be of no use.  On the loop: look at /brokers/ids/N through our own session.
+ * ORDER  on a worker: read the records.  On the loop: look at /brokers/ids/N through our own session.
  *	  No node			NOTHING
  *	  owner is no recorded session	FOREIGN: registration will refuse, at once, as Java does
  *	  owner is recorded, here	close that session on a worker, then wait for the node to go: CLOSED
