@@ -303,10 +303,13 @@ wait_try(struct waiter *w, const void *key)
 
 	if (key != NULL)
 		partition_note_waiter((struct partition *)(uintptr_t)key, loop);
-	if (!all_answered(r))
-		return (false);
-	append_finish(r);
-	return (true);
+	return (all_answered(r));
+}
+
+static void
+wait_done(struct waiter *w)
+{
+	append_finish(CONTAINER_OF(w, struct replica_append, waiter));
 }
 
 static void
@@ -336,7 +339,7 @@ wait_for_replicas(struct replica_append *r)
 		append_finish(r);
 		return;
 	}
-	r->waiter = (struct waiter){ .try = wait_try, .expire = wait_expired };
+	r->waiter = (struct waiter){ .try = wait_try, .done = wait_done, .expire = wait_expired };
 	wait_begin(r->manager->loops[loop].waits, &r->waiter, r->links, n, r->keys, MAX(r->timeout_ms, 0));
 }
 

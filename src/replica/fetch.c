@@ -213,10 +213,13 @@ wait_try(struct waiter *w, const void *key)
 
 	if (key != NULL)
 		partition_note_waiter((struct partition *)(uintptr_t)key, manager_loop_index(f->manager, f->loop));
-	if (!f->manager->stopping && !fetch_is_due(f, key))
-		return (false);
-	fetch_finish(f);
-	return (true);
+	return (f->manager->stopping || fetch_is_due(f, key));
+}
+
+static void
+wait_done(struct waiter *w)
+{
+	fetch_finish(CONTAINER_OF(w, struct replica_fetch, waiter));
 }
 
 static void
@@ -240,7 +243,7 @@ fetch_wait(struct replica_fetch *f)
 	}
 	if (fetch_is_due(f, NULL))
 		return (false);
-	f->waiter = (struct waiter){ .try = wait_try, .expire = wait_expired };
+	f->waiter = (struct waiter){ .try = wait_try, .done = wait_done, .expire = wait_expired };
 	wait_begin(f->manager->loops[loop].waits, &f->waiter, f->links, f->nitems, f->keys, f->max_wait_ms);
 	return (true);
 }
