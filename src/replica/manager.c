@@ -80,6 +80,12 @@ replica_manager_stop(struct replica_manager *m)
 	}
 }
 
+bool
+replica_manager_busy(const struct replica_manager *m)
+{
+	return (m->control_busy || !STAILQ_EMPTY(&m->control));
+}
+
 void
 replica_manager_refuse_appends(struct replica_manager *m)
 {

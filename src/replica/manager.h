@@ -63,6 +63,8 @@ struct replica_manager *replica_manager_new(const struct replica_manager_options
 void replica_manager_free(struct replica_manager **);
 /* Ends every waiting append and fetch (REQUEST_TIMED_OUT, or what is there), refuses new ones; each loop's part runs on that loop. */
 void replica_manager_stop(struct replica_manager *);
+/* A control request is under way or waits.  Control loop. */
+bool	 replica_manager_busy(const struct replica_manager *);
 /* This broker is not the only one any more (a foreign id holds /controller): appends answer NOT_LEADER_OR_FOLLOWER from now on. */
 void replica_manager_refuse_appends(struct replica_manager *);
 

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * broker/broker_int.h - the broker's parts.
+ */
+#ifndef BROKER_BROKER_INT_H
+#define BROKER_BROKER_INT_H
+
+#include <uthash.h>
+
+#include "broker/broker.h"
+#include "cluster/cluster.h"
+#include "config/topic.h"
+#include "controller/controller.h"
+#include "event/workers.h"
+#include "log/log_dirs.h"
+#include "net/listener.h"
+#include "replica/manager.h"
+#include "server/server.h"
+#include "zk/notify.h"
+#include "zk/registration.h"
+#include "zk/session.h"
+#include "zk/session_record.h"
+
+enum { NETWORK_LOOPS_MAX = 64, SHUTDOWN_GRACE_MS = 5000 };
+
+enum broker_state { BROKER_NEW, BROKER_STARTING, BROKER_RUNNING, BROKER_STOPPING, BROKER_ENDED };
+
+/* Overrides of one topic, as ZooKeeper has them. */
+struct topic_overrides {
+	UT_hash_handle	 hh;
+	char		*topic;
+	struct config_map map;
+};
+
+/* One periodic job; see schedule.c. */
+struct periodic {
+	struct broker	*broker;
+	struct timer	 timer;
+	struct job	 job;
+	int64_t		 interval_ms;
+	void		(*run)(struct log_dirs *);
+	bool		 running;
+};
+enum { PERIODIC_MAX = 8 };
+
+struct broker {
+	struct broker_options opt;
+	enum broker_state state;
+	const struct config *config;		/* effective: static and dynamic */
+	int32_t		 id;
+	char		*cluster_id;
+	int64_t		 epoch;			/* czxid of our registration */
+	bool		 told_stop;
+	struct errbuf	 failure;		/* why the start failed */
+	enum err	 failed;
+
+	struct loop	*loops[NETWORK_LOOPS_MAX];
+	uint32_t	 nloops, nstarted;
+	struct loop	*controller_loop;
+	struct workers	*workers;
+	struct metrics	 metrics;
+
+	struct zk_session *session;
+	struct zk	*zk;			/* the control loop's client */
+	struct zk	*controller_zk;		/* the controller loop's */
+	struct zk_listener listener;
+	struct zk_registrar *registrar;
+	struct zk_watcher feature_watch;
+	bool		 identity_known;	/* broker id and cluster id are settled: session records can be written */
+
+	struct log_dirs	*log_dirs;
+	const char	**dirs;
+	uint32_t	 ndirs;
+	struct cluster	*cluster;
+	struct cluster_listener cluster_listener;
+	struct replica_manager *replicas;
+	struct controller *controller;
+	struct admin	*admin;
+	struct server	*server;
+	struct net	*net;
+	struct net_listener **net_listeners;
+
+	struct topic_overrides *topics;
+	struct config_map dynamic_default, dynamic_broker;
+	struct zk_config_watch *config_watch;
+
+	struct periodic	 periodic[PERIODIC_MAX];
+	unsigned	 nperiodic;
+	struct job	 job;			/* one blocking step of start or stop at a time */
+	void		(*step)(struct broker *);	/* what that job runs */
+	void		(*after)(struct broker *);	/* ... and what follows on the control loop */
+	bool		 blocking;		/* that job is under way */
+	enum err	 step_err;		/* what it says */
+	struct errbuf	 step_why;
+	bool		 serving, registered, controller_started, have_ident;
+	struct zk_session_ident ident;
+	struct task	 net_task;
+	bool		 shutting_down;
+	struct timer	 wait_timer;
+	char		 host_name[256];
+	int64_t		 started_ns;
+};
+
+/* ---- startup.c ---- */
+void	 startup_run(struct broker *);
+void	 broker_fail(struct broker *, enum err, const char *fmt, ...) PRINTF_LIKE(3, 4);	/* the start cannot go on */
+void	 broker_blocking(struct broker *, void (*step)(struct broker *), void (*after)(struct broker *));	/* step on a worker */
+void	 broker_register(struct broker *, zk_registered_fn *);
+void	 broker_request_stop(struct broker *, const char *fmt, ...) PRINTF_LIKE(2, 3);		/* must_stop, once */
+
+/* ---- shutdown.c ---- */
+void	 shutdown_run(struct broker *);
+
+/* ---- configs.c ---- */
+void	 configs_topic_set(struct broker *, const char *topic, const struct zk_config *);
+void	 configs_apply_dynamic(struct broker *);	/* dynamic maps changed: a new effective config goes to every part */
+void	 configs_free(struct broker *);
+struct replica_configs configs_for_replicas(struct broker *);
+void	 configs_log_options(void *ctx, const char *topic, struct log_options *);
+void	 configs_changed(void *ctx, const struct zk_entity *, const struct zk_config *);
+void	 configs_map_of(const struct zk_config *, struct config_map *);	/* fills an empty map */
+
+/* ---- schedule.c ---- */
+void	 schedule_start(struct broker *);
+void	 schedule_stop(struct broker *);
+
+#endif

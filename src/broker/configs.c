@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * broker/configs.c - the one holder of configuration: the effective broker settings, and every topic's overrides as ZooKeeper has them.
+ *
+ * Topic overrides are read once at start, kept current by /config/changes, and read again when a log of the topic is made here (a topic is
+ * created with its configuration but without a notification).  Dynamic broker settings replace the struct config as a whole.
+ */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "broker/broker_int.h"
+#include "zk/json.h"
+#include "zk/paths.h"
+
+/* ---- topic overrides ---- */
+
+static struct topic_overrides *
+overrides_find(const struct broker *b, const char *topic)
+{
+	struct topic_overrides *o;
+
+	HASH_FIND_STR(b->topics, topic, o);
+	return (o);
+}
+
+static void
+overrides_drop(struct broker *b, struct topic_overrides *o)
+{
+	HASH_DEL(b->topics, o);
+	config_map_fini(&o->map);
+	free(o->topic);
+	free(o);
+}
+
+void
+configs_map_of(const struct zk_config *config, struct config_map *map)
+{
+	for (uint32_t i = 0; i < config->nitems; i++)
+		config_map_set(map, config->items[i].key, config->items[i].value);
+}
+
+void
+configs_topic_set(struct broker *b, const char *topic, const struct zk_config *config)
+{
+	struct topic_overrides *o = overrides_find(b, topic);
+
+	if (config->nitems == 0) {
+		if (o != NULL)
+			overrides_drop(b, o);
+		return;
+	}
+	if (o == NULL) {
+		o = xcalloc(1, sizeof(*o));
+		o->topic = xstrdup(topic);
+		HASH_ADD_KEYPTR(hh, b->topics, o->topic, strlen(o->topic), o);
+	}
+	config_map_fini(&o->map);
+	o->map = (struct config_map)CONFIG_MAP_INIT;
+	configs_map_of(config, &o->map);
+}
+
+void
+configs_free(struct broker *b)
+{
+	struct topic_overrides *o, *next;
+
+	HASH_ITER(hh, b->topics, o, next)
+		overrides_drop(b, o);
+	config_map_fini(&b->dynamic_default);
+	config_map_fini(&b->dynamic_broker);
+}
+
+/* ---- what log/ and replica/ need ---- */
+
+static void
+fill_log_options(const struct config *config, const struct topic_config *t, struct log_options *o)
+{
+	o->segment_ms = t->segment_ms;
+	o->segment_jitter_ms = t->segment_jitter_ms;
+	o->retention_ms = t->retention_ms;
+	o->retention_bytes = t->retention_bytes;
+	o->flush_messages = t->flush_messages;
+	o->flush_ms = t->flush_ms;
+	o->file_delete_delay_ms = t->file_delete_delay_ms;
+	o->producer_expiration_ms = config->producer_id_expiration_ms;
+	o->segment_bytes = t->segment_bytes;
+	o->segment_index_bytes = t->segment_index_bytes;
+	o->index_interval_bytes = t->index_interval_bytes;
+	o->preallocate = t->preallocate;
+	o->cleanup_delete = t->delete_;
+	o->cleanup_compact = t->compact;
+}
+
+static int
+compression_of(const struct topic_config *t)
+{
+	return (t->compression == CONFIG_COMPRESSION_PRODUCER ? RECORD_COMPRESSION_PRODUCER : (int)t->compression);
+}
+
+static struct topic_config *
+effective(const struct broker *b, const char *topic)
+{
+	const struct topic_overrides *o = overrides_find(b, topic);
+	struct config_report report = CONFIG_REPORT_INIT;
+	struct topic_config *t = topic_config_new(b->config, o == NULL ? NULL : &o->map, &report);
+
+	for (size_t i = 0; i < report.count; i++)
+		diag_warning(b->opt.diag, "config", "topic %s: %s", topic, report.notes[i].text);
+	config_report_fini(&report);
+	return (t);
+}
+
+/* Called while logs are loaded, from several threads: the table does not change then. */
+void
+configs_log_options(void *ctx, const char *topic, struct log_options *o)
+{
+	struct broker *b = ctx;
+	struct topic_config *t = effective(b, topic);
+
+	fill_log_options(b->config, t, o);
+	topic_config_unref(&t);
+}
+
+static void
+configs_get(void *ctx, const char *topic, struct replica_topic_config *out)
+{
+	struct broker *b = ctx;
+	struct topic_config *t = effective(b, topic);
+
+	*out = (struct replica_topic_config){ .rules = RECORD_RULES_DEFAULT };
+	fill_log_options(b->config, t, &out->log);
+	out->rules.compression = compression_of(t);
+	out->rules.level = t->compression_level;
+	out->rules.timestamp_type = t->log_append_time ? TIMESTAMP_LOG_APPEND_TIME : TIMESTAMP_CREATE_TIME;
+	out->rules.timestamp_before_max_ms = t->timestamp_before_max_ms;
+	out->rules.timestamp_after_max_ms = t->timestamp_after_max_ms;
+	out->rules.max_message_bytes = t->max_message_bytes;
+	out->rules.segment_bytes = t->segment_bytes;
+	out->rules.compacted = t->compact;
+	out->min_insync_replicas = t->min_insync_replicas;
+	topic_config_unref(&t);
+}
+
+/* ---- refresh: the nodes of these topics, read now ---- */
+
+struct refresh {
+	struct broker *b;
+	char	     **topics;
+	uint32_t       n;
+	void	     (*done)(void *);
+	void	      *dctx;
+};
+
+static void
+refresh_take(struct refresh *r, const char *topic, const struct zk_result *res)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct zk_config config = { 0 };
+	struct arena a;
+
+	if (res->error != ZKE_OK && res->error != ZKE_NO_NODE) {
+		diag_warning(r->b->opt.diag, "config", "topic %s: its configuration cannot be read (%s); what was known before stays", topic,
+		    zke_text(res->error));
+		return;
+	}
+	arena_init(&a, LIMIT_JUTE_MAX * 2u);
+	if (res->error == ZKE_OK && zk_config_decode(&a, res->data, &config, &eb) != OK)
+		diag_warning(r->b->opt.diag, "config", "topic %s: its configuration cannot be understood: %s", topic, eb.text);
+	else
+		configs_topic_set(r->b, topic, &config);
+	arena_fini(&a);
+}
+
+static void
+refresh_answered(void *ctx, const struct zk_result *results, uint32_t n)
+{
+	struct refresh *r = ctx;
+
+	for (uint32_t i = 0; i < n; i++) {
+		refresh_take(r, r->topics[i], &results[i]);
+		free(r->topics[i]);
+	}
+	r->done(r->dctx);
+	free(r->topics);
+	free(r);
+}
+
+static void
+configs_refresh(void *ctx, const char *const *topics, uint32_t n, void (*done)(void *), void *dctx)
+{
+	struct zk_op *ops = xcalloc((size_t)n + 1, sizeof(*ops));
+	struct zk_path *paths = xcalloc((size_t)n + 1, sizeof(*paths));
+	struct refresh *r = xcalloc(1, sizeof(*r));
+
+	*r = (struct refresh){ ctx, xcalloc((size_t)n + 1, sizeof(char *)), n, done, dctx };
+	for (uint32_t i = 0; i < n; i++) {
+		r->topics[i] = xstrdup(topics[i]);
+		paths[i] = zk_path_topic_config(topics[i]);
+		ops[i] = ZK_GET(paths[i].s, NULL);
+	}
+	zk_many(r->b->zk, ops, n, refresh_answered, r);
+	free(paths);
+	free(ops);
+}
+
+struct replica_configs
+configs_for_replicas(struct broker *b)
+{
+	return ((struct replica_configs){ b, configs_refresh, configs_get });
+}
+
+/* ---- dynamic broker settings ---- */
+
+static void
+report_notes(struct broker *b, struct config_report *report)
+{
+	for (size_t i = 0; i < report->count; i++)
+		diag_line(b->opt.diag, report->notes[i].severity == CONFIG_ERROR ? DIAG_ERROR : DIAG_WARNING, "config", "%s",
+		    report->notes[i].text);
+	config_report_fini(report);
+}
+
+static void
+tell_parts(struct broker *b)
+{
+	struct net_limits limits = NET_LIMITS_NONE;
+	struct errbuf eb = ERRBUF_INIT;
+
+	if (b->server != NULL)
+		server_set_config(b->server, b->config);
+	if (b->replicas != NULL)
+		replica_topic_config_changed(b->replicas, NULL);
+	if (b->net == NULL)
+		return;
+	limits.connections_max = b->config->max_connections;
+	limits.connections_per_ip_max = b->config->max_connections_per_ip;
+	limits.connection_rate_max = b->config->max_connection_creation_rate;
+	if (net_set_limits(b->net, &limits, &eb) != OK)
+		diag_error(b->opt.diag, "config", "connection limits: %s", eb.text);
+}
+
+void
+configs_apply_dynamic(struct broker *b)
+{
+	struct config_report report = CONFIG_REPORT_INIT;
+	struct config *next = NULL, *old = (struct config *)(uintptr_t)b->config;
+	enum err e;
+
+	e = config_with_dynamic(b->opt.config, &b->dynamic_default, &b->dynamic_broker, &next, &report);
+	report_notes(b, &report);
+	if (e != OK) {
+		diag_error(b->opt.diag, "config", "the dynamic settings in ZooKeeper do not fit together; the former ones stay in force");
+		return;
+	}
+	b->config = next;
+	config_unref(&old);
+	tell_parts(b);
+}
+
+void
+configs_changed(void *ctx, const struct zk_entity *entity, const struct zk_config *config)
+{
+	struct broker *b = ctx;
+	char own[16];
+
+	str_format(own, sizeof(own), "%d", b->id);
+	switch (entity->type) {
+	case ZK_ENTITY_TOPIC:
+		configs_topic_set(b, entity->name, config);
+		replica_topic_config_changed(b->replicas, entity->name);
+		return;
+	case ZK_ENTITY_BROKER:
+		if (strcmp(entity->name, ZK_DEFAULT_ENTITY) == 0) {
+			config_map_fini(&b->dynamic_default);
+			b->dynamic_default = (struct config_map)CONFIG_MAP_INIT;
+			configs_map_of(config, &b->dynamic_default);
+		} else if (strcmp(entity->name, own) == 0) {
+			config_map_fini(&b->dynamic_broker);
+			b->dynamic_broker = (struct config_map)CONFIG_MAP_INIT;
+			configs_map_of(config, &b->dynamic_broker);
+		} else {
+			return;
+		}
+		configs_apply_dynamic(b);
+		return;
+	default:	/* quotas: not built yet */
+		return;
+	}
+}

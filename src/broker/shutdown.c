@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * broker/shutdown.c - a broker ends: the steps of KafkaServer.shutdown, in its order.  The same way is taken from wherever a start failed:
+ * each step skips what is not there.
+ *
+ *    1 periodic jobs stop
+ *    2 no new connections, no new requests; what waits is ended; answers are sent
+ *    3 the controller resigns; configuration is followed no more
+ *    4 control requests under way come to their end; network loops stop
+ *    5 logs are closed cleanly: flush, trim, snapshots, checkpoints, markers
+ *    6 the ZooKeeper session is closed: the ephemerals vanish only now, after the logs are safe; then the keeper hears of the clean end and the
+ *      session records go
+ *    7 everything is freed
+ *
+ * IF IT DIES HERE  Before 6 the keeper (or the records at the next start) closes the session; before the end of 5 the next start recovers.
+ */
+#include <stdlib.h>
+
+#include "broker/broker_int.h"
+
+enum { POLL_MS = 5 };
+
+static void d2_network(struct broker *);
+static void d3_controller(struct broker *);
+static void d4_settle(struct broker *);
+static void d5_logs(struct broker *);
+static void d6_session(struct broker *);
+static void d7_free(struct broker *);
+
+/* ---- 1 ---- */
+
+static bool
+periodic_running(const struct broker *b)
+{
+	for (unsigned i = 0; i < b->nperiodic; i++)
+		if (b->periodic[i].running)
+			return (true);
+	return (false);
+}
+
+static void
+d1_wait(struct timer *timer)
+{
+	struct broker *b = CONTAINER_OF(timer, struct broker, wait_timer);
+
+	if (b->blocking || periodic_running(b))
+		timer_set(b->opt.control, &b->wait_timer, POLL_MS);
+	else
+		d2_network(b);
+}
+
+void
+shutdown_run(struct broker *b)
+{
+	if (b->shutting_down)
+		return;
+	b->shutting_down = true;
+	b->state = BROKER_STOPPING;
+	schedule_stop(b);
+	timer_init(&b->wait_timer, d1_wait);
+	timer_set(b->opt.control, &b->wait_timer, 0);
+}
+
+/* ---- 2 ---- */
+
+static void
+net_is_down(struct task *task)
+{
+	d3_controller(CONTAINER_OF(task, struct broker, net_task));
+}
+
+static void
+d2_network(struct broker *b)
+{
+	if (b->replicas != NULL)
+		replica_manager_stop(b->replicas);
+	if (b->net == NULL || !b->serving) {
+		d3_controller(b);
+		return;
+	}
+	b->net_task.fn = net_is_down;
+	net_shutdown(b->net, SHUTDOWN_GRACE_MS, b->opt.control, &b->net_task);
+}
+
+/* ---- 3 ---- */
+
+static void
+controller_is_down(void *v)
+{
+	d4_settle(v);
+}
+
+static void
+controller_resigned(void *v)
+{
+	struct broker *b = v;
+
+	controller_free(&b->controller);
+	zk_close(&b->controller_zk);
+	loop_call(b->opt.control, controller_is_down, b);
+}
+
+static void
+resign(void *v)
+{
+	struct broker *b = v;
+
+	controller_stop(b->controller, controller_resigned, b);
+}
+
+static void
+d3_controller(struct broker *b)
+{
+	zk_config_watch_free(&b->config_watch);
+	if (b->controller == NULL)
+		d4_settle(b);
+	else
+		loop_call(b->controller_loop, resign, b);
+}
+
+/* ---- 4 ---- */
+
+static void
+d4_poll(struct timer *timer)
+{
+	struct broker *b = CONTAINER_OF(timer, struct broker, wait_timer);
+
+	if (b->replicas != NULL && replica_manager_busy(b->replicas)) {
+		timer_set(b->opt.control, &b->wait_timer, POLL_MS);
+		return;
+	}
+	for (uint32_t i = 0; i < b->nstarted; i++) {
+		loop_stop(b->loops[i]);
+		loop_join(b->loops[i]);
+	}
+	b->nstarted = 0;
+	d5_logs(b);
+}
+
+static void
+d4_settle(struct broker *b)
+{
+	timer_init(&b->wait_timer, d4_poll);
+	timer_set(b->opt.control, &b->wait_timer, 0);
+}
+
+/* ---- 5 ---- */
+
+static void
+close_logs(struct broker *b)
+{
+	if (b->identity_known)
+		log_dirs_shutdown(b->log_dirs);
+}
+
+static void
+d5_logs(struct broker *b)
+{
+	if (b->log_dirs == NULL || b->workers == NULL)
+		d6_session(b);
+	else
+		broker_blocking(b, close_logs, d6_session);
+}
+
+/* ---- 6 ---- */
+
+static void
+remove_records(struct broker *b)
+{
+	struct errbuf eb = ERRBUF_INIT;
+
+	for (uint32_t i = 0; i < b->ndirs && b->identity_known; i++)
+		if (session_record_remove(b->dirs[i], &eb) != OK)
+			diag_warning(b->opt.diag, "zookeeper", "session record in %s: %s", b->dirs[i], eb.text);
+}
+
+static void
+session_closed(void *v)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct broker *b = v;
+
+	if (b->opt.keeper != NULL && keeper_clean_end(b->opt.keeper, &eb) != OK)
+		diag_debug(b->opt.diag, "zookeeper", "the keeper cannot be told of the end: %s", eb.text);
+	broker_blocking(b, remove_records, d7_free);
+}
+
+static void
+d6_session(struct broker *b)
+{
+	if (b->session == NULL) {
+		d7_free(b);
+		return;
+	}
+	if (b->zk != NULL) {
+		zk_unlisten(b->zk, &b->listener);
+		zk_registrar_free(&b->registrar);
+		zk_close(&b->zk);
+	}
+	zk_session_close(&b->session, session_closed, b);
+}
+
+/* ---- 7 ---- */
+
+static void
+stop_controller_loop(struct broker *b)
+{
+	if (!b->controller_started)
+		return;
+	loop_stop(b->controller_loop);
+	loop_join(b->controller_loop);
+	b->controller_started = false;
+}
+
+static void
+d7_free(struct broker *b)
+{
+	stop_controller_loop(b);
+	b->state = BROKER_ENDED;
+	if (b->failed != OK)
+		b->opt.started(b->opt.ctx, b->failed, &b->failure);
+	else
+		b->opt.ended(b->opt.ctx);
+}

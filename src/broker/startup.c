@@ -1,0 +1,906 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * broker/startup.c - a broker starts: the steps of KafkaServer.startup, in its order, each on the control loop; what blocks runs on a worker.
+ *
+ *    1 workers, loops; log directories made and locked, their meta.properties read
+ *    2 ZooKeeper session (the keeper hears of it), chroot
+ *    3 top-level paths; refused: a cluster that migrates to KRaft
+ *    4 cluster id; broker id (given, stored, or generated)
+ *    5 refused: another broker in /brokers/ids (until brokers can replicate)
+ *    6 dynamic broker settings, topic overrides
+ *    7 identity stored in the directories; logs loaded, recovered where needed
+ *    8 the parts: cluster image, replica manager, server, network (bound, not serving)
+ *    9 the session of a killed predecessor closed (session records); records written; registration: broker epoch
+ *   10 controller; configuration changes followed; requests served; periodic jobs
+ *   11 ready when the controller has told this broker about itself
+ *
+ * INVARIANTS
+ *   (1) Every step ends in exactly one of: the next step, or broker_fail.
+ *   (2) A stop that comes during the start is noticed at the next step boundary.
+ *   (3) Nothing is written to a log directory before its identity was compared with the cluster's (step 7), except .lock.
+ */
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "broker/broker_int.h"
+#include "zk/json.h"
+#include "zk/paths.h"
+
+static void s2_session(struct broker *);
+static void s3_paths(struct broker *);
+static void s4_identity(struct broker *);
+static void s5_others(struct broker *);
+static void s6_configs(struct broker *);
+static void s7_logs(struct broker *);
+static void s8_parts(struct broker *);
+static void s9_reclaim(struct broker *);
+static void s10_serve(struct broker *);
+
+/* ---- shared ---- */
+
+void
+broker_fail(struct broker *b, enum err e, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (b->state != BROKER_STARTING)
+		return;
+	b->failed = e == OK ? ERR_INVALID : e;
+	va_start(ap, fmt);
+	vsnprintf(b->failure.text, sizeof(b->failure.text), fmt, ap);
+	va_end(ap);
+	shutdown_run(b);
+}
+
+/* Invariant (2). */
+static bool
+interrupted(const struct broker *b)
+{
+	return (b->state != BROKER_STARTING);
+}
+
+static void
+blocking_run(struct job *job)
+{
+	struct broker *b = CONTAINER_OF(job, struct broker, job);
+
+	b->step(b);
+}
+
+static void
+blocking_done(struct job *job)
+{
+	struct broker *b = CONTAINER_OF(job, struct broker, job);
+
+	b->blocking = false;
+	b->after(b);
+}
+
+void
+broker_blocking(struct broker *b, void (*step)(struct broker *), void (*after)(struct broker *))
+{
+	b->blocking = true;
+	b->step = step;
+	b->after = after;
+	b->job = (struct job){ .run = blocking_run, .done = blocking_done, .loop = b->opt.control };
+	workers_submit(b->workers, &b->job);
+}
+
+void
+broker_request_stop(struct broker *b, const char *fmt, ...)
+{
+	char why[256];
+	va_list ap;
+
+	if (b->told_stop || b->state >= BROKER_STOPPING)
+		return;
+	b->told_stop = true;
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	b->opt.must_stop(b->opt.ctx, why);
+}
+
+/* ---- 1: what needs nobody else ---- */
+
+static uint32_t
+network_loops(const struct config *c)
+{
+	uint32_t n = c->num_network_threads_set ? (uint32_t)c->num_network_threads : (uint32_t)get_nprocs();
+
+	return (MAX(1, MIN(n, NETWORK_LOOPS_MAX)));
+}
+
+static uint32_t
+worker_threads(const struct broker *b)
+{
+	uint32_t n = MAX(4, MAX(2 * b->ndirs, (uint32_t)get_nprocs()));
+
+	return (b->config->num_io_threads_set ? (uint32_t)b->config->num_io_threads : n);
+}
+
+static enum err
+make_loops(struct broker *b, struct errbuf *eb)
+{
+	struct loop_options opt = { .clock = b->opt.clock };
+	char name[16];
+	enum err e;
+
+	b->nloops = network_loops(b->config);
+	for (uint32_t i = 0; i < b->nloops; i++) {
+		str_format(name, sizeof(name), "net-%u", i);
+		opt.name = name;
+		e = loop_new(&opt, &b->loops[i], eb);
+		if (e != OK)
+			return (e);
+	}
+	opt.name = "controller";
+	e = loop_new(&opt, &b->controller_loop, eb);
+	for (uint32_t i = 0; i < b->nloops && e == OK; i++) {
+		e = loop_start(b->loops[i], eb);
+		b->nstarted += e == OK;
+	}
+	if (e == OK)
+		e = loop_start(b->controller_loop, eb);
+	b->controller_started = e == OK;
+	return (e);
+}
+
+/* Absolute paths: diagnostics and the renames of log/ must not depend on where somebody stood. */
+static void
+collect_dirs(struct broker *b)
+{
+	char cwd[PATH_MAX];
+
+	if (getcwd(cwd, sizeof(cwd)) == NULL)
+		cwd[0] = '\0';
+	b->ndirs = (uint32_t)b->config->log_directories.count;
+	b->dirs = xcalloc(b->ndirs, sizeof(*b->dirs));
+	for (uint32_t i = 0; i < b->ndirs; i++) {
+		const char *dir = b->config->log_directories.items[i];
+
+		b->dirs[i] = dir[0] == '/' ? xstrdup(dir) : xasprintf("%s/%s", cwd, dir);
+	}
+}
+
+struct dir_news { struct broker *b; char text[512]; };
+
+static void
+dir_news_told(void *v)
+{
+	struct dir_news *n = v;
+
+	broker_request_stop(n->b, "%s", n->text);
+	free(n);
+}
+
+static void
+on_end_offset_moved(void *ctx, struct log *log)
+{
+	struct broker *b = ctx;
+
+	if (b->replicas != NULL)
+		replica_end_offset_moved(b->replicas, log);
+}
+
+static void
+on_dir_offline(void *ctx, const char *dir, const char *why)
+{
+	struct broker *b = ctx;
+
+	diag_error(b->opt.diag, "log", "directory %s is offline until the next start: %s", dir, why);
+	metric_add(&b->metrics, METRIC_log_dirs_offline, 1);
+	if (b->replicas != NULL)
+		replica_dir_offline(b->replicas, dir);
+}
+
+static void
+on_all_offline(void *ctx)
+{
+	struct broker *b = ctx;
+	struct dir_news *n = xmalloc(sizeof(*n));
+
+	n->b = b;
+	str_format(n->text, sizeof(n->text), "the last log directory has failed");
+	loop_call(b->opt.control, dir_news_told, n);
+}
+
+static void
+open_dirs(struct broker *b)
+{
+	struct log_dirs_options opt = {
+	    .fs = b->opt.fs, .clock = b->opt.clock, .diag = b->opt.diag, .metrics = &b->metrics, .random = b->opt.random,
+	    .workers = b->workers, .dirs = b->dirs, .ndirs = b->ndirs,
+	    .recovery_threads_per_dir = (uint32_t)b->config->num_recovery_threads_per_data_dir,
+	    .topic_options = configs_log_options, .topic_options_ctx = b,
+	    .events = { b, on_end_offset_moved, on_dir_offline, on_all_offline, NULL },
+	};
+
+	configs_log_options(b, "", &opt.defaults);
+	b->step_err = log_dirs_new(&opt, &b->log_dirs, &b->step_why);
+}
+
+static void
+dirs_opened(struct broker *b)
+{
+	if (interrupted(b)) {
+		shutdown_run(b);
+		return;
+	}
+	if (b->step_err != OK)
+		broker_fail(b, b->step_err, "log directories: %s", b->step_why.text);
+	else
+		s2_session(b);
+}
+
+void
+startup_run(struct broker *b)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	enum err e;
+
+	b->state = BROKER_STARTING;
+	b->started_ns = clock_mono_ns(b->opt.clock);
+	collect_dirs(b);
+	e = workers_new(worker_threads(b), "worker", &b->workers, &eb);
+	if (e == OK)
+		e = make_loops(b, &eb);
+	if (e != OK) {
+		broker_fail(b, e, "starting threads: %s", eb.text);
+		return;
+	}
+	if (strncmp(b->config->inter_broker_protocol_version, "3.9", 3) != 0) {
+		broker_fail(b, ERR_UNSUPPORTED, "inter.broker.protocol.version = %s: this broker speaks 3.9 only; finish the upgrade of the "
+		    "cluster to 3.9 first, then set it to 3.9", b->config->inter_broker_protocol_version);
+		return;
+	}
+	broker_blocking(b, open_dirs, dirs_opened);
+}
+
+/* ---- 2: the ZooKeeper session ---- */
+
+static void
+write_records(struct broker *b, const struct zk_session_ident *ident)
+{
+	struct errbuf eb = ERRBUF_INIT;
+
+	if (!b->config->ottla_session_record_enable)
+		return;
+	for (uint32_t i = 0; i < b->ndirs; i++)
+		if (session_record_write(b->dirs[i], ident, b->id, b->cluster_id, b->config->zookeeper_connect, &eb) != OK)
+			diag_warning(b->opt.diag, "zookeeper", "no session record in %s: %s; after a crash the next start waits for the session to "
+			    "expire", b->dirs[i], eb.text);
+}
+
+static void
+session_established(void *ctx, struct zk_session *session, const struct zk_session_ident *ident)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct broker *b = ctx;
+
+	if (b->opt.keeper != NULL && keeper_session(b->opt.keeper, b->config->zookeeper_connect, ident, &eb) != OK)
+		diag_warning(b->opt.diag, "zookeeper", "the keeper cannot be told: %s", eb.text);
+	if (b->identity_known)
+		write_records(b, ident);
+	zk_session_proceed(session);
+}
+
+static void
+re_registered(void *ctx, enum err e, int64_t epoch, const struct errbuf *why)
+{
+	struct broker *b = ctx;
+
+	if (e == OK) {
+		b->epoch = epoch;
+		diag_info(b->opt.diag, "zookeeper", "registered again as broker %d, epoch %" PRId64, b->id, epoch);
+	} else if (e != ERR_ZK_EXPIRED && e != ERR_STOPPED) {
+		broker_request_stop(b, "after the loss of the ZooKeeper session broker %d could not register again: %s", b->id, why->text);
+	}
+}
+
+static void
+session_event(struct zk_listener *l, enum zk_session_event e)
+{
+	struct broker *b = CONTAINER_OF(l, struct broker, listener);
+
+	switch (e) {
+	case ZK_CONNECTED:
+		diag_info(b->opt.diag, "zookeeper", "connected, session 0x%" PRIx64, (uint64_t)zk_session_id(b->zk));
+		return;
+	case ZK_DISCONNECTED:
+		diag_warning(b->opt.diag, "zookeeper", "connection lost; serving on with the leadership known");
+		return;
+	case ZK_EXPIRED:
+		diag_error(b->opt.diag, "zookeeper", "session expired; registering again");
+		metric_add(&b->metrics, METRIC_zk_sessions_expired_total, 1);
+		if (b->registered)
+			broker_register(b, re_registered);	/* waits for the next session */
+		return;
+	case ZK_AUTH_FAILED:
+		diag_error(b->opt.diag, "zookeeper", "authentication failed; trying again");
+		return;
+	}
+}
+
+static void
+session_opened(void *ctx, enum err e, const struct errbuf *why)
+{
+	struct broker *b = ctx;
+
+	if (interrupted(b))
+		return;
+	if (e != OK) {
+		broker_fail(b, e, "zookeeper.connect = %s: %s", b->config->zookeeper_connect, why->text);
+		return;
+	}
+	b->zk = zk_session_client(b->session, b->opt.control);
+	b->listener.fn = session_event;
+	zk_listen(b->zk, &b->listener);
+	s3_paths(b);
+}
+
+static void
+s2_session(struct broker *b)
+{
+	struct zk_session_options opt = {
+	    .connect = b->config->zookeeper_connect,
+	    .timeout_ms = b->config->zookeeper_session_timeout_ms,
+	    .connect_timeout_ms = b->config->zookeeper_connection_timeout,
+	    .max_in_flight = (uint32_t)b->config->zookeeper_max_in_flight_requests,
+	    .set_acl = b->config->zookeeper_set_acl,
+	    .loop = b->opt.control,
+	    .workers = b->workers,
+	    .diag = b->opt.diag,
+	    .established = session_established,
+	    .ctx = b,
+	};
+	struct errbuf eb = ERRBUF_INIT;
+	enum err e;
+
+	e = zk_session_open(&opt, session_opened, b, &b->session, &eb);
+	if (e != OK)
+		broker_fail(b, e, "zookeeper.connect = %s: %s", b->config->zookeeper_connect, eb.text);
+}
+
+/* ---- 3: paths, and what we must not touch ---- */
+
+static void
+migration_read(void *ctx, const struct zk_result *r)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct zk_migration_info m;
+	struct broker *b = ctx;
+
+	if (interrupted(b))
+		return;
+	if (r->error == ZKE_OK && (zk_migration_decode(r->data, &m, &eb) != OK || m.kraft_controller_id != -1))
+		broker_fail(b, ERR_UNSUPPORTED, "this cluster is being migrated to KRaft (znode /migration exists); finish or roll back the "
+		    "migration with the Java brokers first");
+	else if (r->error != ZKE_OK && r->error != ZKE_NO_NODE)
+		broker_fail(b, zke_err(r->error), "reading /migration: %s", zke_text(r->error));
+	else
+		s4_identity(b);
+}
+
+static void
+paths_made(void *ctx, enum err e, const struct errbuf *why)
+{
+	struct broker *b = ctx;
+
+	if (interrupted(b))
+		return;
+	if (e != OK)
+		broker_fail(b, e, "creating Kafka's paths in ZooKeeper: %s", why->text);
+	else
+		zk_get(b->zk, ZK_MIGRATION, NULL, migration_read, b);
+}
+
+static void
+s3_paths(struct broker *b)
+{
+	zk_create_top_level_paths(b->zk, paths_made, b);
+}
+
+/* ---- 4: who are we, and in which cluster ---- */
+
+static void
+broker_id_made(void *ctx, enum err e, int32_t id, const struct errbuf *why)
+{
+	struct broker *b = ctx;
+
+	if (interrupted(b))
+		return;
+	if (e != OK) {
+		broker_fail(b, e, "generating a broker id: %s", why->text);
+		return;
+	}
+	b->id = id;
+	s5_others(b);
+}
+
+static void
+cluster_id_known(void *ctx, enum err e, const char *id, const struct errbuf *why)
+{
+	struct broker *b = ctx;
+	int32_t stored;
+
+	if (interrupted(b))
+		return;
+	if (e != OK) {
+		broker_fail(b, e, "cluster id: %s", why->text);
+		return;
+	}
+	b->cluster_id = xstrdup(id);
+	stored = log_dirs_broker_id(b->log_dirs);
+	b->id = b->config->broker_id >= 0 ? b->config->broker_id : stored;
+	if (b->id >= 0)
+		s5_others(b);
+	else if (!b->config->broker_id_generation_enable)
+		broker_fail(b, ERR_INVALID, "broker.id is not set, no log directory holds one, and broker.id.generation.enable is false");
+	else
+		zk_broker_id_generate(b->zk, b->config->reserved_broker_max_id, broker_id_made, b);
+}
+
+static void
+s4_identity(struct broker *b)
+{
+	zk_cluster_id_get_or_create(b->zk, b->opt.random, cluster_id_known, b);
+}
+
+/* ---- 5: alone, for now ---- */
+
+static void
+others_listed(void *ctx, enum err e, const struct zk_broker_entry *entries, uint32_t n, const struct errbuf *why)
+{
+	struct broker *b = ctx;
+
+	if (interrupted(b))
+		return;
+	if (e != OK) {
+		broker_fail(b, e, "reading /brokers/ids: %s", why->text);
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (entries[i].info.id != b->id) {
+			broker_fail(b, ERR_UNSUPPORTED, "broker %d is registered in this cluster; this version of Ottla cannot replicate yet and "
+			    "runs alone: use an empty chroot in zookeeper.connect, or stop that broker", entries[i].info.id);
+			return;
+		}
+	s6_configs(b);
+}
+
+static void
+s5_others(struct broker *b)
+{
+	zk_brokers_list(b->zk, NULL, others_listed, b);
+}
+
+/* ---- 6: what ZooKeeper says about our settings ---- */
+
+static void
+topic_config_seen(void *ctx, const struct zk_entity *entity, const struct zk_config *config)
+{
+	configs_topic_set(ctx, entity->name, config);
+}
+
+static void
+topic_configs_read(void *ctx, enum err e, const struct errbuf *why)
+{
+	struct broker *b = ctx;
+
+	if (interrupted(b))
+		return;
+	if (e != OK)
+		broker_fail(b, e, "reading topic configurations: %s", why->text);
+	else
+		s7_logs(b);
+}
+
+static void
+own_config_read(void *ctx, enum err e, const struct zk_config *config, bool found, const struct errbuf *why)
+{
+	struct broker *b = ctx;
+
+	(void)found;
+	if (interrupted(b))
+		return;
+	if (e != OK) {
+		broker_fail(b, e, "reading /config/brokers/%d: %s", b->id, why->text);
+		return;
+	}
+	configs_map_of(config, &b->dynamic_broker);
+	configs_apply_dynamic(b);
+	zk_config_read_all(b->zk, ZK_ENTITY_TOPIC, b->opt.diag, topic_config_seen, topic_configs_read, b);
+}
+
+static void
+default_config_read(void *ctx, enum err e, const struct zk_config *config, bool found, const struct errbuf *why)
+{
+	struct zk_entity entity = { .type = ZK_ENTITY_BROKER };
+	struct broker *b = ctx;
+	char own[16];
+
+	(void)found;
+	if (interrupted(b))
+		return;
+	if (e != OK) {
+		broker_fail(b, e, "reading /config/brokers/<default>: %s", why->text);
+		return;
+	}
+	configs_map_of(config, &b->dynamic_default);
+	str_format(own, sizeof(own), "%d", b->id);
+	entity.name = own;
+	zk_config_read(b->zk, &entity, own_config_read, b);
+}
+
+static void
+s6_configs(struct broker *b)
+{
+	struct zk_entity entity = { .type = ZK_ENTITY_BROKER, .name = ZK_DEFAULT_ENTITY };
+
+	zk_config_read(b->zk, &entity, default_config_read, b);
+}
+
+/* ---- 7: the logs ---- */
+
+static void
+load_logs(struct broker *b)
+{
+	b->step_err = log_dirs_set_identity(b->log_dirs, b->id, b->cluster_id, &b->step_why);
+	if (b->step_err == OK)
+		b->step_err = log_dirs_load(b->log_dirs, &b->step_why);
+}
+
+static void
+logs_loaded(struct broker *b)
+{
+	if (interrupted(b)) {
+		shutdown_run(b);
+		return;
+	}
+	if (b->step_err != OK) {
+		broker_fail(b, b->step_err, "%s", b->step_why.text);
+		return;
+	}
+	b->identity_known = true;
+	s8_parts(b);
+}
+
+static void
+s7_logs(struct broker *b)
+{
+	broker_blocking(b, load_logs, logs_loaded);
+}
+
+/* ---- 8: the parts ---- */
+
+static int64_t
+own_epoch(void *ctx)
+{
+	return (((struct broker *)ctx)->epoch);
+}
+
+static struct controller_channel *
+open_channel(void *ctx, const struct zk_broker_entry *e)
+{
+	struct broker *b = ctx;
+
+	if (e->info.id != b->id)
+		return (NULL);
+	return (controller_mailbox_new(b->replicas, b->opt.control, b->controller_loop));
+}
+
+struct observation { struct broker *b; int32_t id; };
+
+static void
+foreign_controller(void *v)
+{
+	struct observation *o = v;
+	struct broker *b = o->b;
+
+	replica_manager_refuse_appends(b->replicas);
+	broker_request_stop(b, "broker %d holds /controller: this version of Ottla runs alone and stops taking records", o->id);
+	free(o);
+}
+
+static void
+on_controller_observed(void *ctx, int32_t id)
+{
+	struct broker *b = ctx;
+	struct observation *o;
+
+	if (id == b->id || id < 0)
+		return;
+	o = xmalloc(sizeof(*o));
+	*o = (struct observation){ b, id };
+	loop_call(b->opt.control, foreign_controller, o);
+}
+
+static void
+on_foreign_broker(void *ctx, int32_t id)
+{
+	struct broker *b = ctx;
+
+	diag_error(b->opt.diag, "controller", "broker %d has registered: this version of Ottla cannot replicate, so it gets no replicas and "
+	    "clients do not see it", id);
+}
+
+static void
+image_changed(struct cluster_listener *l)
+{
+	struct broker *b = CONTAINER_OF(l, struct broker, cluster_listener);
+	struct errbuf none = ERRBUF_INIT;
+
+	if (b->state != BROKER_STARTING || !b->serving || image_broker(cluster_read(b->cluster), b->id) == NULL)
+		return;
+	b->state = BROKER_RUNNING;
+	b->opt.started(b->opt.ctx, OK, &none);
+}
+
+static enum err
+bind_listeners(struct broker *b, struct errbuf *eb)
+{
+	const struct config *c = b->config;
+
+	b->net_listeners = xcalloc(c->bind.count, sizeof(struct net_listener *));
+	for (size_t i = 0; i < c->bind.count; i++) {
+		const struct config_listener *l = &c->bind.items[i];
+		struct net_listener_options opt = {
+		    .name = l->name, .protocol = (enum net_protocol)l->protocol, .host = l->host, .port = l->port,
+		    .backlog = c->socket_listen_backlog_size, .send_buffer = c->socket_send_buffer_bytes,
+		    .receive_buffer = c->socket_receive_buffer_bytes, .connections_max = l->max_connections,
+		    .connection_rate_max = INT32_MAX, .inter_broker = strcmp(l->name, c->inter_broker_name) == 0,
+		};
+		enum err e = net_listen(b->net, &opt, &b->net_listeners[i], eb);
+
+		if (e != OK) {
+			errbuf_add(eb, "listener %s://%s:%u", l->name, l->host, l->port);
+			return (e);
+		}
+	}
+	return (OK);
+}
+
+static enum err
+make_net(struct broker *b, struct errbuf *eb)
+{
+	const struct config *c = b->config;
+	struct net_options opt = {
+	    .loops = b->loops, .nloops = b->nloops, .workers = b->workers, .metrics = &b->metrics, .diag = b->opt.diag,
+	    .handler = server_net_handler(b->server),
+	    .request_bytes_max = c->socket_request_max_bytes,
+	    .queued_requests_max = c->queued_max_requests,
+	    .queued_bytes_max = c->queued_max_request_bytes,
+	    .idle_max_ms = c->connections_max_idle_ms,
+	    .limits = NET_LIMITS_NONE,
+	};
+	enum err e;
+
+	opt.limits.connections_max = c->max_connections;
+	opt.limits.connections_per_ip_max = c->max_connections_per_ip;
+	opt.limits.connection_rate_max = c->max_connection_creation_rate;
+	e = net_new(&opt, &b->net, eb);
+	return (e != OK ? e : bind_listeners(b, eb));
+}
+
+static void
+make_replicas(struct broker *b)
+{
+	struct replica_manager_options opt = {
+	    .broker_id = b->id, .log_dirs = b->log_dirs, .cluster = b->cluster, .control = b->opt.control,
+	    .loops = b->loops, .nloops = b->nloops, .workers = b->workers, .clock = b->opt.clock, .diag = b->opt.diag, .metrics = &b->metrics,
+	    .configs = configs_for_replicas(b), .broker_epoch = own_epoch, .broker_epoch_ctx = b,
+	};
+
+	b->replicas = replica_manager_new(&opt);
+}
+
+static void
+make_controller(struct broker *b)
+{
+	struct controller_options opt = {
+	    .loop = b->controller_loop, .zk = b->controller_zk, .broker_id = b->id, .clock = b->opt.clock, .random = b->opt.random,
+	    .diag = b->opt.diag, .delete_topic_enable = b->config->delete_topic_enable,
+	    .unclean_election = b->config->unclean_leader_election_enable,
+	    .channel_open = open_channel, .observed = on_controller_observed, .foreign_broker = on_foreign_broker, .ctx = b,
+	};
+
+	b->controller = controller_new(&opt);
+}
+
+static void
+make_server(struct broker *b)
+{
+	struct server_options opt = {
+	    .broker_id = b->id, .cluster = b->cluster, .replicas = b->replicas, .controller = b->controller, .admin = b->admin,
+	    .control = b->opt.control, .loops = b->loops, .nloops = b->nloops, .workers = b->workers, .clock = b->opt.clock,
+	    .random = b->opt.random, .diag = b->opt.diag, .metrics = &b->metrics, .config = b->config,
+	};
+
+	b->server = server_new(&opt);
+}
+
+static void
+s8_parts(struct broker *b)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	enum err e;
+
+	b->cluster = cluster_new(b->cluster_id);
+	b->cluster_listener.loop = b->opt.control;
+	b->cluster_listener.changed = image_changed;
+	cluster_listen(b->cluster, &b->cluster_listener);
+	make_replicas(b);
+	b->controller_zk = zk_session_client(b->session, b->controller_loop);
+	make_controller(b);
+	make_server(b);
+	e = make_net(b, &eb);
+	if (e != OK)
+		broker_fail(b, e, "%s", eb.text);
+	else
+		s9_reclaim(b);
+}
+
+/* ---- 9: the id is ours ---- */
+
+static uint16_t
+advertised_port(const struct broker *b, const struct config_listener *adv)
+{
+	for (size_t i = 0; i < b->config->bind.count && adv->port == 0; i++)
+		if (strcmp(b->config->bind.items[i].name, adv->name) == 0)
+			return (net_listener_port(b->net_listeners[i]));
+	return (adv->port);
+}
+
+/* "" means every address: then the name of this host is what others can use, as in Kafka. */
+static const char *
+advertised_host(struct broker *b, const struct config_listener *adv)
+{
+	if (adv->host[0] != '\0')
+		return (adv->host);
+	if (b->host_name[0] == '\0' && gethostname(b->host_name, sizeof(b->host_name) - 1) != 0)
+		str_copy(b->host_name, sizeof(b->host_name), "localhost");
+	return (b->host_name);
+}
+
+void
+broker_register(struct broker *b, zk_registered_fn *fn)
+{
+	const struct config_listeners *adv = &b->config->advertised;
+	struct zk_endpoint *endpoints = xcalloc(adv->count, sizeof(*endpoints));
+	struct zk_broker_info info = { .id = b->id, .version = 5, .endpoints = endpoints, .nendpoints = (uint32_t)adv->count, .jmx_port = -1 };
+
+	for (size_t i = 0; i < adv->count; i++)
+		endpoints[i] = (struct zk_endpoint){ adv->items[i].name, (enum zk_security_protocol)adv->items[i].protocol,
+		    advertised_host(b, &adv->items[i]), advertised_port(b, &adv->items[i]) };
+	info.rack = b->config->broker_rack;
+	info.timestamp_ms = clock_wall_ms(b->opt.clock);
+	zk_registrar_register(b->registrar, &info, true, fn, b);
+	free(endpoints);
+}
+
+static void
+registered(void *ctx, enum err e, int64_t epoch, const struct errbuf *why)
+{
+	struct broker *b = ctx;
+
+	if (interrupted(b))
+		return;
+	if (e == ERR_ZK_EXPIRED) {
+		broker_register(b, registered);
+		return;
+	}
+	if (e != OK) {
+		broker_fail(b, e, "registering broker %d: %s", b->id, why->text);
+		return;
+	}
+	b->epoch = epoch;
+	b->registered = true;
+	s10_serve(b);
+}
+
+static void
+records_written(struct broker *b)
+{
+	if (interrupted(b)) {
+		shutdown_run(b);
+		return;
+	}
+	b->registrar = zk_registrar_new(b->zk, b->id);
+	broker_register(b, registered);
+}
+
+static void
+write_first_records(struct broker *b)
+{
+	if (b->have_ident)
+		write_records(b, &b->ident);
+}
+
+static void
+reclaimed(void *ctx, enum err e, enum session_reclaim_outcome outcome, const struct errbuf *why)
+{
+	struct broker *b = ctx;
+
+	if (interrupted(b))
+		return;
+	if (e != OK)
+		diag_warning(b->opt.diag, "zookeeper", "the session of an earlier run: %s", why->text);
+	else if (outcome == RECLAIM_CLOSED)
+		diag_info(b->opt.diag, "zookeeper", "the session that the last run left behind is closed");
+	b->have_ident = zk_session_ident(b->session, &b->ident);
+	broker_blocking(b, write_first_records, records_written);
+}
+
+static void
+s9_reclaim(struct broker *b)
+{
+	struct session_reclaim_options opt = {
+	    .dirs = b->dirs, .ndirs = b->ndirs, .broker_id = b->id, .cluster_id = b->cluster_id, .connect = b->config->zookeeper_connect,
+	    .session_timeout_ms = b->config->zookeeper_session_timeout_ms, .allow_close = b->config->ottla_session_record_enable,
+	    .workers = b->workers, .diag = b->opt.diag,
+	};
+
+	session_record_reclaim(b->zk, &opt, reclaimed, b);
+}
+
+/* ---- 10: open for business ---- */
+
+static void
+feature_read(void *ctx, const struct zk_result *r)
+{
+	struct broker *b = ctx;
+
+	if (r->error == ZKE_OK && b->server != NULL)
+		server_set_features_epoch(b->server, r->stat.version);
+}
+
+static void
+feature_fired(struct zk_watcher *w, enum zk_event e, const char *path)
+{
+	struct broker *b = CONTAINER_OF(w, struct broker, feature_watch);
+
+	(void)e;
+	(void)path;
+	zk_get(b->zk, ZK_FEATURE, NULL, feature_read, b);
+	zk_exists(b->zk, ZK_FEATURE, &b->feature_watch, feature_read, b);
+}
+
+static void
+start_controller(void *v)
+{
+	controller_start(((struct broker *)v)->controller);
+}
+
+static void
+config_watch_ready(void *ctx, enum err e, const struct errbuf *why)
+{
+	struct broker *b = ctx;
+
+	if (interrupted(b))
+		return;
+	if (e != OK) {
+		broker_fail(b, e, "reading /config/changes: %s", why->text);
+		return;
+	}
+	net_start(b->net);
+	b->serving = true;
+	schedule_start(b);
+	image_changed(&b->cluster_listener);	/* the controller may have been faster */
+}
+
+static void
+s10_serve(struct broker *b)
+{
+	static const struct zk_config_watch_callbacks callbacks = { configs_changed, config_watch_ready };
+
+	loop_call(b->controller_loop, start_controller, b);
+	zk_watcher_init(&b->feature_watch, feature_fired);
+	feature_fired(&b->feature_watch, ZK_CREATED, ZK_FEATURE);
+	b->config_watch = zk_config_watch_new(b->zk, b->opt.clock, b->opt.diag, &callbacks, b);
+}
