@@ -57,8 +57,9 @@ broker_free(struct broker **bp)
 	net_free(&b->net);
 	server_free(&b->server);
 	replica_manager_free(&b->replicas);
-	workers_free(&b->workers);
+	reclaim_barrier();		/* partitions and logs dropped a moment ago */
 	log_dirs_free(&b->log_dirs);
+	workers_free(&b->workers);
 	cluster_free(&b->cluster);
 	for (uint32_t i = 0; i < b->nloops; i++)
 		loop_free(&b->loops[i]);
