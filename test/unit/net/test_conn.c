@@ -211,7 +211,7 @@ take_all(int fd)
 		p += 4 + len;
 	}
 	if (got == 0)
-		strcat(text, "|");
+		snprintf(text + used, sizeof(text) - used, "|");
 	return (text);
 }
 
