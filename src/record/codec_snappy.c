@@ -4,7 +4,7 @@
  *
  * Stream: 16 bytes of header (magic, version, lowest compatible version), then chunks: i32 length, one raw snappy block.  Read as
  * SnappyInputStream 1.1.10 reads: a body that does not begin with the magic is one raw block (librdkafka writes those); a header
- * may come again between chunks (streams glued together); fewer than four bytes behind a chunk end the stream.
+ * may come again between chunks (streams glued together), and only there is its version looked at; fewer than four bytes behind a chunk end the stream.
  *
  * A raw block cannot be inflated in pieces.  What it claims to inflate to is believed only within what the format can express in its length
  * (a three-byte copy gives 64 bytes) and within LIMIT_SNAPPY_BLOCK_MAX.
@@ -55,9 +55,12 @@ snappy_open(struct codec_reader *r, struct errbuf *eb)
 {
 	if (r->in.len == 0)
 		return (snappy_bad(eb, "an empty body"));
-	if (xerial_magic_here(r->in))
-		return (xerial_skip_header(r, eb));
-	r->state = SNAPPY_RAW;
+	if (!xerial_magic_here(r->in)) {
+		r->state = SNAPPY_RAW;
+		return (OK);
+	}
+	r->in.p += XERIAL_HEADER;
+	r->in.len -= XERIAL_HEADER;
 	return (OK);
 }
 

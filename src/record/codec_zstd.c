@@ -29,6 +29,7 @@ zstd_open(struct codec_reader *r, struct errbuf *eb UNUSED)
 			return (ERR_NOMEM);
 	}
 	(void)ZSTD_DCtx_reset(r->ctx->zstd_in, ZSTD_reset_session_only);
+	r->state = ZSTD_BETWEEN_FRAMES;		/* no frame at all is an empty stream */
 	(void)ZSTD_DCtx_setParameter(r->ctx->zstd_in, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG);
 	return (codec_buf_room(&r->ctx->in[CODEC_ZSTD], CODEC_WINDOW));
 }

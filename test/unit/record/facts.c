@@ -193,3 +193,12 @@ golden_group(struct slice all, const char *name)
 		fclose(f);
 	return (found);
 }
+
+bool
+golden_codecs(void)
+{
+	if (codec_built_in(CODEC_LZ4) && codec_built_in(CODEC_ZSTD))
+		return (true);
+	printf("SKIPPED: built without lz4 or zstd\n");
+	return (false);
+}

@@ -18,6 +18,8 @@ bool facts_digest(struct slice whole, const struct batch_header *, struct codec_
 /* A file of test/golden/record, inflated (malloc'd; p NULL when it cannot be read). */
 struct slice golden_bytes(const char *name);
 char *golden_path(const char *name, char *buf, size_t len);
+/* The golden files hold every codec.  false, and a line that says so: this build has not all of them. */
+bool golden_codecs(void);
 /* One named group of golden batches inside `all`; a null slice when there is none. */
 struct slice golden_group(struct slice all, const char *name);
 

@@ -175,7 +175,7 @@ TEST(streams_cut_short_are_found)
 			copy = malloc(n + 1);	/* exactly as long as it says, for ASan */
 			memcpy(copy, out.p, n);
 			e = unpack(ctx, c, slice_of(copy, n), c == CODEC_SNAPPY && n < 16 ? NULL : p, 3000, &got);
-			CHECK(e == ERR_CORRUPT || (c == CODEC_SNAPPY && e == OK && got < 3000));
+			CHECK(e == ERR_CORRUPT || (c == CODEC_SNAPPY && e == OK && got < 3000) || (c == CODEC_ZSTD && n == 0 && got == 0));
 			free(copy);
 		}
 		free(out.p);
@@ -263,20 +263,25 @@ TEST(snappy_of_a_repeated_byte_is_believed)
 	codec_ctx_free(ctx);
 }
 
-TEST(snappy_framing_of_another_version_is_refused)
+TEST(snappy_headers_are_read_as_java_reads_them)
 {
-	uint8_t head[20] = { 0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0, 0, 0, 0, 0, 0, 0, 0, 1 };
+	static const uint8_t magic[8] = { 0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0 };
 	struct codec_ctx *ctx = codec_ctx_new();
+	uint8_t b[32] = { 0 };
 	size_t got;
 
-	CHECK_EQ(unpack(ctx, CODEC_SNAPPY, slice_of(head, 16), NULL, 0, &got), ERR_CORRUPT);
-	head[11] = 1;
-	CHECK_EQ(unpack(ctx, CODEC_SNAPPY, slice_of(head, 16), NULL, 0, &got), OK);
+	memcpy(b, magic, 8);
+	CHECK_EQ(unpack(ctx, CODEC_SNAPPY, slice_of(b, 16), NULL, 0, &got), OK);	/* the first version is not looked at */
 	CHECK_EQ(got, 0);
-	be32enc(head + 16, 0x7fffffff);
-	CHECK_EQ(unpack(ctx, CODEC_SNAPPY, slice_of(head, 20), NULL, 0, &got), ERR_CORRUPT);
-	be32enc(head + 16, 0xffffffff);
-	CHECK_EQ(unpack(ctx, CODEC_SNAPPY, slice_of(head, 20), NULL, 0, &got), ERR_CORRUPT);
+	memcpy(b + 16, magic, 8);
+	CHECK_EQ(unpack(ctx, CODEC_SNAPPY, slice_of(b, 32), NULL, 0, &got), ERR_CORRUPT);	/* a later one is: 0 */
+	b[27] = 1;
+	CHECK_EQ(unpack(ctx, CODEC_SNAPPY, slice_of(b, 32), NULL, 0, &got), OK);
+	CHECK_EQ(unpack(ctx, CODEC_SNAPPY, slice_of(b, 31), NULL, 0, &got), ERR_CORRUPT);
+	be32enc(b + 16, 0x7fffffff);
+	CHECK_EQ(unpack(ctx, CODEC_SNAPPY, slice_of(b, 20), NULL, 0, &got), ERR_CORRUPT);
+	be32enc(b + 16, 0xffffffff);
+	CHECK_EQ(unpack(ctx, CODEC_SNAPPY, slice_of(b, 20), NULL, 0, &got), ERR_CORRUPT);
 	codec_ctx_free(ctx);
 }
 
@@ -354,7 +359,7 @@ TEST(garbage_behind_a_zstd_frame_is_an_error)
 UNIT_MAIN("record/codec", T(every_codec_and_level_gives_back_what_went_in), T(levels_are_kafkas), T(names_are_those_of_compression_type),
     T(unknown_codecs_are_refused_in_words), T(output_stops_at_its_cap), T(streams_cut_short_are_found), T(garbage_is_an_error_and_nothing_worse),
     T(a_bomb_costs_a_window_and_ends_at_the_limit), T(snappy_blocks_that_promise_too_much_cost_nothing), T(snappy_of_a_repeated_byte_is_believed),
-    T(snappy_framing_of_another_version_is_refused),
+    T(snappy_headers_are_read_as_java_reads_them),
 #ifdef HAVE_LZ4
     T(lz4_frames_are_read_by_kafkas_rules), T(lz4_of_magic_0_carries_the_historic_checksum),
 #endif
