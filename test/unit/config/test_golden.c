@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/kerr.h"
+#include "base/limits.h"
 #include "config/alter.h"
 #include "config/describe.h"
 #include "test/unit/unit.h"
@@ -254,6 +255,20 @@ TEST(named_settings_only_are_described_when_names_are_given)
 	config_unref(&c);
 }
 
+/* With room to spare for the answer that is made of it. */
+TEST(a_whole_broker_fits_the_arena_of_the_smallest_request)
+{
+	struct config *c = static_config();
+	struct config_description d;
+	struct arena arena;
+
+	REQUIRE(c != NULL);
+	arena_init(&arena, LIMIT_ARENA_FLOOR / 2);
+	CHECK(config_describe_broker(c, (struct config_names){ NULL, 0 }, &arena, &d));
+	arena_fini(&arena);
+	config_unref(&c);
+}
+
 TEST(a_description_too_large_for_its_arena_is_refused)
 {
 	struct config *c = static_config();
@@ -430,4 +445,5 @@ TEST(values_are_taken_and_refused_at_start_as_by_java)
 }
 
 UNIT_MAIN("config/golden", T(values_are_taken_and_refused_at_start_as_by_java), T(descriptions_of_brokers_and_topics_are_javas), T(named_settings_only_are_described_when_names_are_given),
-    T(a_description_too_large_for_its_arena_is_refused), T(alterations_are_allowed_and_refused_as_by_java))
+    T(a_description_too_large_for_its_arena_is_refused),
+    T(a_whole_broker_fits_the_arena_of_the_smallest_request), T(alterations_are_allowed_and_refused_as_by_java))
