@@ -9,6 +9,8 @@
 #include "base/fs.h"
 #include "base/must.h"
 
+#define PROC_FILE_MAX	((size_t)4096)
+
 struct file *
 file_ref(struct file *f)
 {
@@ -102,6 +104,8 @@ fs_read_file(struct fs *fs, const char *path, size_t len_max, char **textp, size
 	}
 	if (e != OK)
 		goto out;
+	if (size == 0)		/* files of /proc have no size, but may have content */
+		size = MIN(len_max, PROC_FILE_MAX);
 	text = xmalloc((size_t)size + 1);
 	e = file_pread(f, text, (size_t)size, 0, lenp, eb);
 	if (e != OK)

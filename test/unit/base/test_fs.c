@@ -180,6 +180,16 @@ TEST(whole_files_are_read_up_to_a_limit)
 	CHECK_EQ(len, 10);
 	CHECK_STR(text, "0123456789");
 	free(text);
+	text = NULL;
+	CHECK_EQ(fs_read_file(fs_real(), "/proc/sys/kernel/random/boot_id", 100, &text, &len, NULL), OK);	/* says it is empty */
+	CHECK_EQ(len, 37);
+	free(text);
+	text = NULL;
+	f = create(fs_real(), "empty", "");
+	file_unref(&f);
+	CHECK_EQ(fs_read_file(fs_real(), in_tmp("empty"), 0, &text, &len, NULL), OK);
+	CHECK(len == 0 && text != NULL && text[0] == '\0');
+	free(text);
 }
 
 static void
