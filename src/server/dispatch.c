@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/limits.h"
 #include "base/must.h"
 #include "base/reclaim.h"
 #include "net/listener.h"
@@ -145,6 +146,8 @@ request_parse(struct server *s, struct net_request *nr, struct errbuf *eb)
 		errbuf_add(eb, "%s version %d", r->head.api->name, r->head.version);
 		return (NULL);
 	}
+	/* From here on memory follows what we know, not what the peer sent: a short Metadata request has a long answer. */
+	r->arena->cap = r->arena->used + LIMIT_RESPONSE_ARENA_MAX;
 	return (r);
 }
 
