@@ -263,10 +263,11 @@ log_dirs_set_identity(struct log_dirs *ld, int32_t broker_id, const char *cluste
 {
 	enum err e = check_identity(ld, broker_id, cluster_id, eb);
 
+	must(cluster_id != NULL && cluster_id[0] != '\0');
 	if (e != OK)
 		return (e);
 	ld->broker_id = broker_id;
-	if (!str_copy(ld->cluster_id, sizeof(ld->cluster_id), cluster_id)) {
+	if (cluster_id != ld->cluster_id && !str_copy(ld->cluster_id, sizeof(ld->cluster_id), cluster_id)) {
 		errbuf_set(eb, "the cluster id is longer than %zu bytes", sizeof(ld->cluster_id) - 1);
 		return (ERR_INVALID);
 	}
