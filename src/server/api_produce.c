@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * server/api_produce.c - Produce, versions 3 and later (each partition carries one batch of format 2).
+ *
+ * PATH       items in the request's arena -> replica_append -> queued: the next Produce of the connection may start -> written: the frame's
+ *            bytes go -> done: the answer.
+ *
+ * INVARIANTS
+ *   (1) The frame is not touched after `written`: topic names were copied before, records are in the log.
+ *   (2) acks = 0: no answer; the next request starts only after the write, and an error closes the connection, as in Java.  So a failed batch
+ *       is never followed by a later one that succeeds.
+ */
+#include "replica/append.h"
+#include "server/dispatch.h"
+
+#define ADMIN_CLIENT_ID	"__admin_client"	/* may write to internal topics (AdminUtils) */
+
+struct produce {
+	struct api_request *r;
+	struct replica_append append;
+	const struct wire_produce_request *q;
+	struct slice	*names;		/* one per topic of the request, in the arena */
+	int32_t		*indexes;	/* one per item */
+	uint32_t	*counts;	/* items per topic */
+	int32_t		 ntopics;
+};
+
+static uint32_t
+count_items(const struct wire_produce_request *q)
+{
+	uint32_t n = 0;
+
+	for (int32_t i = 0; i < q->topic_data.n; i++)
+		n += (uint32_t)q->topic_data.v[i].partition_data.n;
+	return (n);
+}
+
+/* The records of one partition: one piece of the frame, which belongs to this request and is patched in place. */
+static void
+take_records(struct replica_append_item *it, const struct chain *records)
+{
+	it->records = NULL;
+	it->records_len = 0;
+	if (records->null || records->first == NULL)
+		return;
+	it->records = (uint8_t *)(uintptr_t)records->first->mem.p;
+	it->records_len = (uint32_t)records->first->mem.len;
+}
+
+static bool
+fill_items(struct produce *p, struct arena *a)
+{
+	const struct wire_produce_request *q = p->q;
+	uint32_t n = count_items(q), at = 0;
+
+	p->ntopics = q->topic_data.n;
+	p->names = ARENA_ARRAY(a, struct slice, (size_t)p->ntopics + 1);
+	p->counts = ARENA_ARRAY(a, uint32_t, (size_t)p->ntopics + 1);
+	p->indexes = ARENA_ARRAY(a, int32_t, (size_t)n + 1);
+	p->append.items = ARENA_ARRAY(a, struct replica_append_item, (size_t)n + 1);
+	p->append.nitems = n;
+	if (p->names == NULL || p->counts == NULL || p->indexes == NULL || p->append.items == NULL)
+		return (false);
+	for (int32_t i = 0; i < p->ntopics; i++) {
+		const struct wire_produce_request_topic *t = &q->topic_data.v[i];
+
+		p->names[i] = arena_dup(a, t->name);
+		p->counts[i] = (uint32_t)t->partition_data.n;
+		if (p->names[i].p == NULL)
+			return (false);
+		for (int32_t j = 0; j < t->partition_data.n; j++, at++) {
+			p->indexes[at] = t->partition_data.v[j].index;
+			p->append.items[at].topic = p->names[i];
+			p->append.items[at].partition = t->partition_data.v[j].index;
+			take_records(&p->append.items[at], &t->partition_data.v[j].records);
+		}
+	}
+	return (true);
+}
+
+/* ---- the answer ---- */
+
+static bool
+fill_record_errors(struct arena *a, struct wire_produce_response_partition *w, const struct replica_append_item *it)
+{
+	if (it->nrecord_errors == 0)
+		return (true);
+	w->record_errors.v = WIRE_NEW_ARRAY(a, produce_response_record_error, (int32_t)it->nrecord_errors);
+	if (w->record_errors.v == NULL)
+		return (false);
+	w->record_errors.n = (int32_t)it->nrecord_errors;
+	for (uint32_t i = 0; i < it->nrecord_errors; i++) {
+		w->record_errors.v[i].batch_index = it->record_errors[i].index;
+		w->record_errors.v[i].batch_index_error_message = slice_str(it->record_errors[i].message);
+	}
+	return (true);
+}
+
+static bool
+fill_partition(struct arena *a, struct wire_produce_response_partition *w, const struct replica_append_item *it, int32_t index)
+{
+	w->index = index;
+	w->error_code = (int16_t)it->error;
+	w->base_offset = it->base_offset;
+	w->log_append_time_ms = it->log_append_time_ms;
+	w->log_start_offset = it->log_start_offset;
+	w->error_message = slice_str(it->error_message);
+	if (it->error == KERR_NOT_LEADER_OR_FOLLOWER) {
+		w->current_leader.leader_id = it->leader_id;
+		w->current_leader.leader_epoch = it->leader_epoch;
+	}
+	return (fill_record_errors(a, w, it));
+}
+
+/* Where the leaders that were named live, each once. */
+static bool
+fill_endpoints(struct produce *p, struct wire_produce_response *a)
+{
+	const struct image *im = cluster_read(p->r->server->opt.cluster);
+	struct arena *arena = p->r->arena;
+
+	a->node_endpoints.v = WIRE_NEW_ARRAY(arena, produce_response_node_endpoint, (int32_t)im->nbrokers);
+	if (a->node_endpoints.v == NULL && im->nbrokers > 0)
+		return (false);
+	for (uint32_t b = 0; b < im->nbrokers; b++) {
+		const struct image_endpoint *e = image_broker_endpoint(im->brokers[b], api_listener(p->r));
+		bool named = false;
+
+		for (uint32_t i = 0; i < p->append.nitems && !named; i++)
+			named = p->append.items[i].error == KERR_NOT_LEADER_OR_FOLLOWER && p->append.items[i].leader_id == im->brokers[b]->id;
+		if (!named || e == NULL)
+			continue;
+		a->node_endpoints.v[a->node_endpoints.n++] = (struct wire_produce_response_node_endpoint){
+		    .node_id = im->brokers[b]->id, .host = arena_dup(arena, slice_str(e->host)), .port = e->port,
+		    .rack = arena_dup(arena, slice_str(im->brokers[b]->rack)) };
+	}
+	return (true);
+}
+
+static struct wire_produce_response *
+make_response(struct produce *p)
+{
+	struct arena *arena = p->r->arena;
+	struct wire_produce_response *a = WIRE_NEW(arena, produce_response);
+	uint32_t at = 0;
+
+	if (a == NULL)
+		return (NULL);
+	a->responses.v = WIRE_NEW_ARRAY(arena, produce_response_topic, p->ntopics);
+	if (a->responses.v == NULL && p->ntopics > 0)
+		return (NULL);
+	a->responses.n = p->ntopics;
+	for (int32_t i = 0; i < p->ntopics; i++) {
+		struct wire_produce_response_topic *t = &a->responses.v[i];
+
+		t->name = p->names[i];
+		t->partition_responses.v = WIRE_NEW_ARRAY(arena, produce_response_partition, (int32_t)p->counts[i]);
+		if (t->partition_responses.v == NULL && p->counts[i] > 0)
+			return (NULL);
+		t->partition_responses.n = (int32_t)p->counts[i];
+		for (uint32_t j = 0; j < p->counts[i]; j++, at++)
+			if (!fill_partition(arena, &t->partition_responses.v[j], &p->append.items[at], p->indexes[at]))
+				return (NULL);
+	}
+	return (fill_endpoints(p, a) ? a : NULL);
+}
+
+static bool
+any_failed(const struct produce *p)
+{
+	for (uint32_t i = 0; i < p->append.nitems; i++)
+		if (p->append.items[i].error != KERR_NONE)
+			return (true);
+	return (false);
+}
+
+/* ---- steps ---- */
+
+static void
+on_queued(struct replica_append *append)
+{
+	struct produce *p = CONTAINER_OF(append, struct produce, append);
+
+	if (append->acks != 0)		/* invariant (2) */
+		api_allow_next(p->r);
+}
+
+static void
+on_written(struct replica_append *append)
+{
+	struct produce *p = CONTAINER_OF(append, struct produce, append);
+
+	if (append->acks == APPEND_ACKS_ALL)	/* the others are answered at once */
+		api_release_bytes(p->r);
+}
+
+static void
+on_done(struct replica_append *append)
+{
+	struct produce *p = CONTAINER_OF(append, struct produce, append);
+	struct api_request *r = p->r;
+	struct wire_produce_response *a;
+
+	if (append->acks == 0) {
+		if (any_failed(p))
+			api_close(r);
+		else
+			api_no_response(r);
+		return;
+	}
+	a = make_response(p);
+	if (a == NULL)
+		api_fail(r, KERR_UNKNOWN_SERVER_ERROR);
+	else
+		api_respond(r, a);
+}
+
+/* Java's answer names every partition of the request; without a decoded body, or after the frame has gone, there is none to name. */
+void *
+fail_produce(struct api_request *r, enum kerr error)
+{
+	struct produce *p = r->state;
+	const struct wire_produce_request *q = r->body;
+
+	if (q == NULL || p == NULL || p->append.acks == 0)
+		return (NULL);
+	for (uint32_t i = 0; i < p->append.nitems; i++) {
+		p->append.items[i].error = error;
+		p->append.items[i].base_offset = p->append.items[i].log_append_time_ms = p->append.items[i].log_start_offset = -1;
+		p->append.items[i].nrecord_errors = 0;
+		p->append.items[i].error_message = NULL;
+	}
+	return (make_response(p));
+}
+
+void
+serve_produce(struct api_request *r)
+{
+	const struct wire_produce_request *q = r->body;
+	struct produce *p = ARENA_NEW(r->arena, struct produce);
+
+	if (p == NULL) {
+		api_close(r);
+		return;
+	}
+	p->r = r;
+	p->q = q;
+	r->state = p;
+	p->append = (struct replica_append){
+	    .loop = api_loop(r),
+	    .acks = q->acks,
+	    .produce_version = r->head.version,
+	    .timeout_ms = q->timeout_ms,
+	    .transactional = q->transactional_id.p != NULL,
+	    .internal_topics_allowed = slice_eq_str(r->head.client_id, ADMIN_CLIENT_ID),
+	    .origin = RECORD_FROM_CLIENT,
+	    .arena = r->arena,
+	    .queued = on_queued,
+	    .written = on_written,
+	    .done = on_done,
+	};
+	if (!fill_items(p, r->arena)) {
+		api_close(r);
+		return;
+	}
+	replica_append(r->server->opt.replicas, &p->append);
+}
