@@ -312,6 +312,25 @@ open_done(struct zk_session *s, enum err e, const struct errbuf *why)
 		opened(s->opened_ctx, e, why);
 }
 
+/* Posted, so that a client at home has heard CONNECTED when opened() is called. */
+static void
+open_ok(void *ctx)
+{
+	struct errbuf none = ERRBUF_INIT;
+
+	open_done(ctx, OK, &none);
+}
+
+static void
+clients_may_go(struct zk_session *s)
+{
+	s->ready = true;
+	tell_clients(s, ZK_CONNECTED);
+	if (s->opened != NULL)
+		loop_call(s->options.loop, open_ok, s);
+	pump(s);
+}
+
 static void
 chroot_made(void *ctx, const struct zk_result *r)
 {
@@ -327,28 +346,16 @@ chroot_made(void *ctx, const struct zk_result *r)
 		open_done(s, zke_err(r->error), &eb);
 		return;
 	}
-	s->ready = true;
-	tell_clients(s, ZK_CONNECTED);
-	open_done(s, OK, &eb);
-	pump(s);
+	clients_may_go(s);
 }
 
 static void
 chroot_ready(struct zk_session *s)
 {
-	struct errbuf none = ERRBUF_INIT;
-
-	if (s->ready) {
-		tell_clients(s, ZK_CONNECTED);
-		pump(s);
-	} else if (s->chroot[0] != '\0')
+	if (!s->ready && s->chroot[0] != '\0')
 		zk_create_recursive(s->raw, s->chroot, SLICE_NULL, chroot_made, s);
-	else {
-		s->ready = true;
-		tell_clients(s, ZK_CONNECTED);
-		open_done(s, OK, &none);
-		pump(s);
-	}
+	else
+		clients_may_go(s);
 }
 
 void

@@ -183,11 +183,14 @@ TEST(a_controller_that_is_replaced_learns_it_and_its_fence_fails)
 	world_open(&w);
 	e = candidate(&w, w.zk, 1, &s);
 	world_run(&w, 2);
-	act(&w, w.other, ZK_DELETE(ZK_CONTROLLER, ZK_ANY_VERSION));
-	act(&w, w.other, ZK_SET(ZK_CONTROLLER_EPOCH, SLICE_LIT("2"), ZK_ANY_VERSION));
-	zk_fenced(w.zk, 0, &ZK_CREATE("/x", SLICE_NULL), keep, &k);
+	CHECK_EQ(s.version, 1);
+	act(&w, w.other, ZK_SET(ZK_CONTROLLER_EPOCH, SLICE_LIT("7"), ZK_ANY_VERSION));
+	zk_fenced(w.zk, s.version, &ZK_CREATE("/x", SLICE_NULL), keep, &k);
 	world_run(&w, 2);
 	CHECK_EQ(k.error, ZKE_FENCED);
+	act(&w, w.other, ZK_DELETE(ZK_CONTROLLER, ZK_ANY_VERSION));
+	world_run(&w, 2);
+	CHECK_EQ(s.epoch, 8);
 	CHECK_EQ(s.lost, 1);
 	CHECK_EQ(s.elected, 2);		/* nobody else took it */
 	check_office(&w, &s, 1, w.zk);
