@@ -226,15 +226,13 @@ item_queue(struct replica_append *r, struct replica_append_item *it)
 	    .records = it->rebuilt != NULL ? it->rebuilt : it->records,
 	    .len = it->info.size,
 	    .origin = log_origin(r),
+	    .info = r->origin == RECORD_FROM_CLIENT ? &it->info : NULL,
 	    .leader_epoch = st->leader_epoch,
 	    .acks_all = r->acks == APPEND_ACKS_ALL,
 	    .log_append_time = config->rules.timestamp_type == TIMESTAMP_LOG_APPEND_TIME,
 	    .loop = r->loop,
 	    .done = set_done,
 	};
-	/* Validation found the true maximum; the log patches what it decides itself. */
-	if (!it->set.log_append_time)
-		batch_set_max_timestamp(it->set.records, it->set.len, TIMESTAMP_CREATE_TIME, it->info.max_timestamp);
 	r->unwritten++;
 	if (log_append(log, &it->set) == LOG_PENDING)
 		return;
