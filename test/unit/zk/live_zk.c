@@ -832,6 +832,33 @@ test_bulk(void)
 	side_close(&s);
 }
 
+/* ---- live_zk HOST:PORT/CHROOT --dump: every znode, for test/golden/znodes ---- */
+static void
+dump(struct side *s, const char *path)
+{
+	struct answer node = act(s, ZK_GET(path, NULL)), kids = act(s, ZK_GET_CHILDREN(path, NULL));
+	char *name, *rest = kids.children, *child;
+
+	printf("%s\t%s\t%s\n", path, node.stat.ephemeral_owner != 0 ? "ephemeral" : "persistent", node.null ? "(null)" : node.data);
+	while ((name = strsep(&rest, ",")) != NULL && name[0] != '\0') {
+		child = xasprintf("%s/%s", strcmp(path, "/") == 0 ? "" : path, name);
+		dump(s, child);
+		free(child);
+	}
+}
+
+static int
+dump_all(void)
+{
+	struct side s = { .loop = NULL };
+
+	test_name = "dump";
+	side_open(&s, "", 6000);
+	dump(&s, "/");
+	side_close(&s);
+	return (failed_checks != 0);
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(void);
@@ -870,6 +897,8 @@ main(int argc, char **argv)
 		return (2);
 	}
 	server = argv[1];
+	if (argc == 3 && strcmp(argv[2], "--dump") == 0)
+		return (dump_all());
 	for (i = 0; i < NELEM(tests); i++) {
 		if (!wanted(tests[i].name, argc, argv))
 			continue;
