@@ -8,9 +8,9 @@
  *
  * Ownership  The job and what it points to are the caller's, and the admin's alone from the call that starts it until `done`.  Results are in
  *            the job's arena, which the caller must not use meanwhile.
- * Threads    admin_new, admin_free: the control loop, or before it starts and after it is joined.  Starting a job: the loop named in it.
+ * Threads    admin_new: before the control loop starts, or on it.  Starting a job: the loop named in it.
  * Failure    Every job is done exactly once.  A lost ZooKeeper connection delays it; an expired session fails what was not written with
- *            NOT_CONTROLLER, and what may have been written is looked up; zk_close of the client fails it with UNKNOWN_SERVER_ERROR.
+ *            NOT_CONTROLLER, and what may have been written is looked up; admin_stop fails it with UNKNOWN_SERVER_ERROR.
  */
 #ifndef ADMIN_ADMIN_H
 #define ADMIN_ADMIN_H
@@ -31,7 +31,7 @@ struct admin;
 
 struct admin_options {
 	struct loop	*loop;			/* the control loop */
-	struct zk	*zk;			/* bound to it; closed by the caller before admin_free */
+	struct zk	*zk;			/* bound to it; the admin's from here on */
 	struct cluster	*cluster;		/* gets a listener: make the admin before requests are served */
 	int32_t		 broker_id;
 	struct random	*random;
@@ -44,7 +44,12 @@ struct admin_options {
 };
 
 struct admin *admin_new(const struct admin_options *);
-void	 admin_free(struct admin **);		/* the client is closed and every job done */
+/* On the control loop: closes the ZooKeeper client.  What waits ends now, what is under way ends with UNKNOWN_SERVER_ERROR, and so does what
+ * is started later. */
+void	 admin_stop(struct admin *);
+void	 admin_free(struct admin **);		/* stopped, no job left, and the control loop is freed or turns no more */
+
+bool	 admin_controller_active(const struct admin *);	/* any thread */
 
 /* ---- jobs ---- */
 struct admin_job {
@@ -56,7 +61,7 @@ struct admin_job {
 	/* the admin's */
 	struct admin	*admin;
 	void	       (*run)(struct admin_job *);	/* on the control loop */
-	void	       (*expire)(struct admin_job *);	/* ends the wait for the image */
+	void	       (*finish)(struct admin_job *, const struct image *);	/* after the wait, in time or not */
 	bool	       (*satisfied)(struct admin_job *, const struct image *);
 	struct task	 task;
 	struct timer	 timer;

@@ -14,7 +14,7 @@
 
 /* The numbers of the wire (ConfigResource.Type). */
 enum admin_resource_type { ADMIN_RESOURCE_UNKNOWN = 0, ADMIN_RESOURCE_TOPIC = 2, ADMIN_RESOURCE_BROKER = 4, ADMIN_RESOURCE_BROKER_LOGGER = 8,
-	ADMIN_RESOURCE_CLIENT_METRICS = 16, ADMIN_RESOURCE_GROUP = 32 };
+	ADMIN_RESOURCE_CLIENT_METRICS = 16 };
 
 struct admin_described {
 	int8_t		 type;		/* as received */

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * admin/admin_int.h - shared by the files of this directory: the life of a job.
+ */
+#ifndef ADMIN_ADMIN_INT_H
+#define ADMIN_ADMIN_INT_H
+
+#include "admin/admin.h"
+#include "base/lock.h"
+#include "zk/json.h"
+
+TAILQ_HEAD(admin_jobs, admin_job);
+
+struct auto_topic;
+
+struct admin {
+	struct admin_options opt;	/* opt.zk is NULL after admin_stop */
+	struct cluster_listener listener;
+	struct admin_jobs waiting;	/* for the image */
+	struct admin_jobs altering;	/* configuration changes, one at a time; the first is under way */
+	struct lock	 lock;		/* the next field */
+	struct auto_topic *in_flight;	/* uthash, by name */
+};
+
+/* From the caller's loop to the control loop: run. */
+void	 admin_start(struct admin *, struct admin_job *, void (*run)(struct admin_job *));
+/* Back again.  Control loop. */
+void	 admin_done(struct admin_job *);
+/* finish is called once: when satisfied says so (perhaps at once), at the time-out, when abandoned, or at admin_stop. */
+void	 admin_wait(struct admin_job *, int32_t timeout_ms, bool (*satisfied)(struct admin_job *, const struct image *),
+    void (*finish)(struct admin_job *, const struct image *));
+
+struct admin_outcome admin_outcome(struct admin_job *, enum kerr, const char *words);	/* the words are copied; NULL: none */
+#define ADMIN_OK	((struct admin_outcome){ KERR_NONE, NULL })
+/* What a client is told when ZooKeeper does not answer as it should; a line for the operator. */
+enum kerr admin_zk_error(struct admin *, enum zke, const char *what, const char *name);
+
+static inline const struct config *
+admin_config(struct admin *a)
+{
+	return (a->opt.config(a->opt.ctx));
+}
+
+/* The name as text: valid topic names only. */
+char	*admin_name(struct arena *, struct slice);
+
+/* `n` brokers of the image, ascending by id, for admin/assign.h. */
+struct assign_broker *admin_brokers(const struct image *, struct arena *);
+
+#endif
