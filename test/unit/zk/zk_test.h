@@ -90,10 +90,8 @@ keep(void *ctx, const struct zk_result *r)
 	snprintf(k->data, sizeof(k->data), "%.*s", (int)r->data.len, r->data.p == NULL ? "" : (const char *)r->data.p);
 	k->nchildren = r->nchildren;
 	k->children[0] = '\0';
-	for (i = 0; i < r->nchildren; i++) {
-		strncat(k->children, r->children[i], sizeof(k->children) - strlen(k->children) - 2);
-		strcat(k->children, ",");
-	}
+	for (i = 0; i < r->nchildren; i++)
+		snprintf(k->children + strlen(k->children), sizeof(k->children) - strlen(k->children), "%s,", r->children[i]);
 	for (i = 0; i < r->nresults && i < 16; i++) {
 		k->each[i] = r->results[i].error;
 		k->each_stat[i] = r->results[i].stat;
