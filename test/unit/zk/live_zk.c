@@ -4,10 +4,13 @@
  *
  * Not part of `make check` (it needs a server).  Each test works below a chroot of its own.  Prints one line per test; exit 0: all passed.
  */
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -658,6 +661,191 @@ test_reclaim_of_a_copy(void)
 	remove_dir(dir);
 }
 
+/* ---- the connection cut again and again: a forwarding process that drops its connections on SIGUSR1 ---- */
+static volatile sig_atomic_t cut_now;
+static void on_cut(int sig) { (void)sig; cut_now = 1; }
+
+static int
+connect_to(int port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+		return (fd);
+	close(fd);
+	return (-1);
+}
+
+static bool
+forward(int from, int to)
+{
+	char buf[65536];
+	ssize_t n = read(from, buf, sizeof(buf));
+
+	return (n > 0 && write(to, buf, (size_t)n) == n);
+}
+
+/* One connection at a time is enough for one session. */
+static void
+proxy_main(int listener, int port)
+{
+	struct sigaction sa = { .sa_handler = on_cut };
+	struct pollfd p[2];
+	int in, out;
+
+	sigaction(SIGUSR1, &sa, NULL);
+	for (;;) {
+		in = accept(listener, NULL, NULL);
+		if (in < 0)
+			continue;
+		out = connect_to(port);
+		cut_now = 0;
+		while (!cut_now && out >= 0) {
+			p[0] = (struct pollfd){ in, POLLIN, 0 };
+			p[1] = (struct pollfd){ out, POLLIN, 0 };
+			if (poll(p, 2, 1000) < 0)
+				continue;
+			if ((p[0].revents != 0 && !forward(in, out)) || (p[1].revents != 0 && !forward(out, in)))
+				break;
+		}
+		close(in);
+		close(out);
+	}
+}
+
+static pid_t
+proxy_start(int *port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(a);
+	pid_t pid;
+
+	must(bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(fd, 8) == 0 && getsockname(fd, (struct sockaddr *)&a, &len) == 0);
+	*port = ntohs(a.sin_port);
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0)
+		proxy_main(fd, atoi(strrchr(server, ':') + 1));
+	close(fd);
+	return (pid);
+}
+
+struct counting { unsigned ok, exists, other, answered; };
+
+static void
+on_counted(void *ctx, const struct zk_result *r)
+{
+	struct counting *c = ctx;
+
+	c->answered++;
+	c->ok += r->error == ZKE_OK;
+	c->exists += r->error == ZKE_NODE_EXISTS;
+	c->other += r->error != ZKE_OK && r->error != ZKE_NODE_EXISTS;
+}
+
+static void
+test_cut(void)
+{
+	enum { N = 2000 };
+	struct watching x = { .fired = 0 };
+	struct counting c = { 0, 0, 0, 0 };
+	struct side s = { .loop = NULL };
+	char connect[256], path[64];
+	int64_t id, last;
+	unsigned i, cuts = 0;
+	pid_t proxy;
+	int port;
+
+	proxy = proxy_start(&port);
+	snprintf(connect, sizeof(connect), "127.0.0.1:%d%s", port, fresh_chroot());
+	side_open_at(&s, connect, 20000, 10000);
+	CHECK(s.open_err == OK);
+	id = zk_session_id(s.zk);
+	act(&s, ZK_CREATE("/c", SLICE_NULL));
+	zk_watcher_init(&x.watcher, on_watch);
+	act(&s, ZK_EXISTS("/c/1999", &x.watcher));
+	for (i = 0; i < N; i++) {
+		snprintf(path, sizeof(path), "/c/%u", i);
+		zk_create(s.zk, path, SLICE_LIT("x"), ZK_PERSISTENT, on_counted, &c);
+	}
+	for (last = now(); c.answered < N && now() < last + 30000;) {
+		loop_turn(s.loop, 5);
+		if (cuts < 5 && c.answered > cuts * 300 && zk_is_connected(s.zk)) {
+			kill(proxy, SIGUSR1);
+			cuts++;
+			WAIT_UNTIL(&s, !zk_is_connected(s.zk));
+		}
+	}
+	CHECK(cuts == 5);
+	CHECK(c.answered == N && c.ok + c.exists == N && c.other == 0);
+	fprintf(stderr, "  %u cuts: %u created, %u met themselves\n", cuts, c.ok, c.exists);
+	WAIT_UNTIL(&s, x.fired == 1);		/* the watch survived */
+	CHECK(zk_session_id(s.zk) == id && strchr(s.events, 'E') == NULL && s.established == 1);
+	snprintf(path, sizeof(path), "%u", act(&s, ZK_GET("/c", NULL)).stat.num_children);
+	CHECK(strcmp(path, "2000") == 0);
+	side_close(&s);
+	kill_and_wait(proxy);
+}
+
+/* ---- a client on another thread's loop, closed under way ---- */
+struct elsewhere {
+	struct zk *zk;
+	struct counting c;
+	_Atomic bool submitted, closed;
+};
+
+static void
+submit_elsewhere(void *ctx)
+{
+	struct elsewhere *e = ctx;
+	char path[32];
+	unsigned i;
+
+	for (i = 0; i < 500; i++) {
+		snprintf(path, sizeof(path), "/e%u", i % 100);
+		zk_create(e->zk, path, SLICE_NULL, ZK_PERSISTENT, on_counted, &e->c);
+	}
+	e->submitted = true;
+}
+
+static void
+close_elsewhere(void *ctx)
+{
+	struct elsewhere *e = ctx;
+
+	zk_close(&e->zk);
+	e->closed = true;
+}
+
+static void
+test_other_loop(void)
+{
+	struct loop_options lo = { .name = "elsewhere", .clock = clock_real() };
+	struct elsewhere e = { .zk = NULL };
+	struct side s = { .loop = NULL };
+	struct errbuf eb = ERRBUF_INIT;
+	struct loop *loop = NULL;
+
+	must(loop_new(&lo, &loop, NULL) == OK);
+	side_open(&s, fresh_chroot(), 6000);
+	e.zk = zk_session_client(s.session, loop);
+	must(loop_start(loop, NULL) == OK);
+	loop_call(loop, submit_elsewhere, &e);
+	WAIT_UNTIL(&s, e.submitted);
+	CHECK(zk_attach_and_close(s.connect, &s.ident, INT64_MAX, &eb) == OK);	/* and the session expires meanwhile */
+	WAIT_UNTIL(&s, s.established == 2);
+	loop_call(loop, submit_elsewhere, &e);
+	loop_call(loop, close_elsewhere, &e);
+	WAIT_UNTIL(&s, e.closed);
+	side_close(&s);
+	loop_stop(loop);
+	loop_join(loop);
+	loop_free(&loop);
+	CHECK(e.c.answered == 1000);
+}
+
 /* ---- the same random operations on the server and on the tree ---- */
 struct both {
 	struct zk_tree *tree;
@@ -867,7 +1055,9 @@ static const struct {
 	{ "keeper", test_keeper },
 	{ "reclaim", test_reclaim },
 	{ "reclaim_of_a_copy", test_reclaim_of_a_copy },
+	{ "cut", test_cut },
 	{ "operations", test_operations },
+	{ "other_loop", test_other_loop },
 	{ "unreachable", test_unreachable },
 	{ "watches", test_watches },
 	{ "expiry", test_expiry },
