@@ -2,14 +2,17 @@
 """The broker and ZooKeeper: outages, expiry, what it registers, and how its death becomes visible (the keeper and the session record)."""
 import json
 import os
+import pathlib
 import shutil
 import signal
 import struct
+import subprocess
 import time
 
 import pytest
 from kazoo.client import KazooClient
 
+from harness import env
 from harness.clients import confluent_consume, confluent_produce
 from harness.proc import pids_with, wait_until
 
@@ -212,7 +215,7 @@ def test_an_id_that_is_registered_is_refused_and_its_owner_unharmed(brokers, kin
 def test_another_broker_in_the_cluster_is_refused_until_we_can_replicate(brokers, kind, zk):
     b = brokers(kind, broker_id=1).start()
     status, text = brokers(kind, broker_id=2, zk_connect=b.zk_connect).launch().wait_exit(30)
-    assert status == 1 and "/brokers/ids" in text, text[-2000:]
+    assert status == 1 and "broker 1 is registered" in text, text[-2000:]
 
 
 @pytest.mark.only("ottla")
@@ -227,7 +230,7 @@ def test_a_foreign_id_that_appears_is_reported_and_never_a_replica(brokers, kind
                 return c.call("CreateTopics", 4, {"Topics": [{"Name": topic(), "NumPartitions": 1, "ReplicationFactor": 2, **fields}],
                                                   "timeoutMs": 10000})["Topics"][0]["ErrorCode"]
 
-            wait_until(lambda: "2" in b.text() and "/brokers/ids" in b.text(), 10, "a report")
+            wait_until(lambda: "broker 2 has registered" in b.text(), 10, "a report")
             assert create() == 38                                                                   # INVALID_REPLICATION_FACTOR
             assert create(NumPartitions=-1, ReplicationFactor=-1,
                           Assignments=[{"PartitionIndex": 0, "BrokerIds": [2]}]) == 39               # INVALID_REPLICA_ASSIGNMENT
@@ -403,6 +406,16 @@ def test_zookeeper_unreachable_at_the_death_the_keeper_gives_up_and_the_restart_
     proxy.allow()
     assert timed_start(b) < 6
     assert works(b, topic)
+
+
+@pytest.mark.only("ottla")
+def test_zk_itself_against_a_real_server(kind, zk):
+    """The program of test/unit/zk that needs a server (make check builds it)."""
+    program = pathlib.Path(env.ottlad()).parent / "test/unit/zk/live_zk"
+    if not program.exists():
+        env.missing(f"{program} (make check builds it)")
+    done = subprocess.run([str(program), zk.address], capture_output=True, text=True, timeout=150)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
 
 
 @pytest.mark.only("ottla")

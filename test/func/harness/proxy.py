@@ -81,6 +81,13 @@ class Proxy:
 
     def close(self):
         self.refuse()
-        self.call(self.server.close)
+        asyncio.run_coroutine_threadsafe(self.finish(), self.loop).result(10)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
+
+    async def finish(self):
+        self.server.close()
+        mine = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
+        for t in mine:
+            t.cancel()
+        await asyncio.gather(*mine, return_exceptions=True)
