@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test/unit/log/test_dirs.c - the log directories: identity, placement, checkpoints, deletion, what is refused at start; and the small files.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "log/checkpoint.h"
+#include "log/epoch_cache.h"
+#include "test/unit/log/fixture.h"
+#include "test/unit/unit.h"
+
+#define OPEN(f) do { struct errbuf eb_ = ERRBUF_INIT; enum err e_ = fixture_open((f), &eb_); \
+	if (e_ != OK) { CHECK_STR(eb_.text, ""); fixture_fini(f); return; } } while (0)
+
+static void
+write_text(struct fixture *f, const char *path, const char *text)
+{
+	CHECK_EQ(fs_write_file_atomic(f->fs, path, slice_str(text), NULL), OK);
+}
+
+static struct log *
+create(struct fixture *f, const char *topic, int32_t partition)
+{
+	struct log *log = NULL;
+
+	CHECK_EQ(log_dirs_create(f->dirs, topic, partition, UUID_ZERO, &f->options, &log, NULL), OK);
+	return (log);
+}
+
+TEST(new_logs_go_where_the_fewest_are)
+{
+	struct log_dir_info rows[2];
+	struct fixture f;
+
+	fixture_init(&f, 2);
+	OPEN(&f);
+	for (int i = 0; i < 7; i++) {
+		struct log *log = create(&f, "many", i);
+
+		log_unref(&log);
+	}
+	CHECK_EQ(log_dirs_info(f.dirs, rows, 2), 2);
+	CHECK_EQ(rows[0].logs, 4);
+	CHECK_EQ(rows[1].logs, 3);
+	CHECK(rows[0].online);
+	CHECK_GE(rows[0].total, rows[0].usable);
+	fixture_close(&f);
+	OPEN(&f);
+	CHECK_EQ(log_dirs_count(f.dirs), 7);
+	CHECK_EQ(log_dirs_info(f.dirs, rows, 2), 2);
+	CHECK_EQ(rows[1].logs, 3);
+	fixture_fini(&f);
+}
+
+TEST(a_directory_of_another_broker_or_cluster_is_refused_in_words)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	char *meta;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	fixture_close(&f);
+	meta = fixture_file(&f, "meta.properties");
+	write_text(&f, meta, "version=0\nbroker.id=1\ncluster.id=other-cluster\n");
+	CHECK_EQ(fixture_open(&f, &eb), ERR_CONFLICT);
+	CHECK(strstr(eb.text, "other-cluster") != NULL);
+	log_dirs_free(&f.dirs);
+	write_text(&f, meta, "version=0\nbroker.id=4\ncluster.id=AAAAAAAAAAAAAAAAAAAAAA\n");
+	CHECK_EQ(fixture_open(&f, &eb), ERR_CONFLICT);
+	CHECK(strstr(eb.text, "broker.id=4") != NULL);
+	log_dirs_free(&f.dirs);
+	write_text(&f, meta, "version=1\nnode.id=1\ncluster.id=AAAAAAAAAAAAAAAAAAAAAA\n");
+	CHECK_EQ(fixture_open(&f, &eb), ERR_UNSUPPORTED);
+	CHECK(strstr(eb.text, "KRaft") != NULL);
+	write_text(&f, meta, "broker.id=1\n");
+	CHECK_EQ(fixture_open(&f, &eb), ERR_CORRUPT);
+	write_text(&f, meta, "#\n#Tue Sep 30 10:00:00 UTC 2025\nbroker.id=1\nversion=0\ndirectory.id=abc\\:d\n");
+	CHECK_EQ(fixture_open(&f, &eb), OK);		/* an id is missing: completed, foreign keys kept */
+	fixture_close(&f);
+	{
+		struct meta_properties mp;
+
+		CHECK_EQ(meta_properties_read(f.fs, f.path[0], &mp, NULL), OK);
+		CHECK_STR(mp.cluster_id, "AAAAAAAAAAAAAAAAAAAAAA");
+		CHECK(mp.others != NULL && strstr(mp.others, "directory.id") != NULL);
+		meta_properties_fini(&mp);
+	}
+	fixture_fini(&f);
+}
+
+TEST(a_directory_in_use_is_refused)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	int ready[2], status;
+	char byte = 0;
+	pid_t pid;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	fixture_close(&f);
+	REQUIRE(pipe(ready) == 0);
+	pid = fork();
+	if (pid == 0) {		/* another process holds it */
+		struct file *lock = NULL;
+		int holder;
+
+		byte = file_open(f.fs, fixture_file(&f, ".lock"), FS_RDWR, &lock, NULL) == OK && f.fs->ops->lock(lock, &holder, NULL) == OK;
+		(void)!write(ready[1], &byte, 1);
+		pause();
+		_exit(0);
+	}
+	CHECK_EQ(read(ready[0], &byte, 1), 1);
+	CHECK_EQ(byte, 1);
+	CHECK_EQ(fixture_open(&f, &eb), ERR_LOCKED);
+	CHECK(strstr(eb.text, "in use by process") != NULL);
+	CHECK_EQ(kill(pid, SIGKILL), 0);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	OPEN(&f);
+	close(ready[0]);
+	close(ready[1]);
+	fixture_fini(&f);
+}
+
+TEST(a_log_in_two_directories_and_a_stray_directory_are_refused)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	char path[600];
+
+	fixture_init(&f, 2);
+	OPEN(&f);
+	fixture_close(&f);
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/t-0", f.path[i]);
+		CHECK_EQ(f.fs->ops->mkdir(f.fs, path, NULL), OK);
+	}
+	CHECK_EQ(fixture_open(&f, &eb), ERR_CONFLICT);
+	CHECK(strstr(eb.text, "two log directories") != NULL);
+	log_dirs_free(&f.dirs);
+	CHECK_EQ(fs_remove_tree(f.fs, path, NULL), OK);
+	snprintf(path, sizeof(path), "%s/holiday pictures", f.path[0]);
+	CHECK_EQ(f.fs->ops->mkdir(f.fs, path, NULL), OK);
+	CHECK_EQ(fixture_open(&f, &eb), ERR_INVALID);
+	CHECK(strstr(eb.text, "holiday pictures") != NULL);
+	fixture_fini(&f);
+}
+
+TEST(a_deleted_topic_leaves_the_checkpoints_at_once_and_the_disk_later)
+{
+	struct checkpoint cp = CHECKPOINT_INIT;
+	struct uuid id;
+	struct fixture f;
+	struct log *log;
+	int64_t start;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	log = fixture_log(&f);
+	id = uuid_random(&f.random.random);
+	CHECK_EQ(log_set_topic_id(log, id, NULL), OK);
+	CHECK_EQ(log_set_topic_id(log, id, NULL), OK);
+	for (int i = 0; i < 50; i++)
+		(void)fixture_put(&f, log);
+	log_set_high_watermark(log, 50);
+	CHECK_EQ(log_delete_records(log, 20, &start), KERR_NONE);
+	log_dirs_checkpoint_recovery_points(f.dirs);
+	log_dirs_checkpoint_start_offsets(f.dirs);
+	log_dirs_checkpoint_high_watermarks(f.dirs);
+	CHECK_EQ(checkpoint_read(f.fs, fixture_file(&f, "log-start-offset-checkpoint"), &cp, NULL), OK);
+	CHECK_EQ(cp.n, 1);
+	checkpoint_fini(&cp);
+	CHECK_EQ(log_dirs_delete(f.dirs, "t", 1, NULL), ERR_NOTFOUND);
+	CHECK_EQ(log_dirs_delete(f.dirs, "t", 0, NULL), OK);
+	CHECK(log_dirs_find(f.dirs, "t", 0) == NULL);
+	CHECK(strstr(log_path(log), "-delete") != NULL);
+	CHECK_EQ(fixture_append(&f, log, &(struct batch_spec){ 0 }).error, KERR_NOT_LEADER_OR_FOLLOWER);
+	CHECK(fs_exists(f.fs, log_path(log)));
+	CHECK_EQ(checkpoint_read(f.fs, fixture_file(&f, "log-start-offset-checkpoint"), &cp, NULL), OK);
+	CHECK_EQ(cp.n, 0);
+	CHECK_EQ(checkpoint_read(f.fs, fixture_file(&f, "recovery-point-offset-checkpoint"), &cp, NULL), OK);
+	CHECK_EQ(cp.n, 0);
+	/* The same name again is another log. */
+	{
+		struct log *again = fixture_log(&f);
+
+		CHECK_EQ(log_start_offset(again), 0);
+		CHECK_EQ(log_end_offset(again), 0);
+		CHECK(uuid_is_zero(log_topic_id(again)));
+		CHECK_EQ(log_dirs_stored_high_watermark(f.dirs, "t", 0), 0);
+		log_unref(&again);
+	}
+	log_dirs_delete_due(f.dirs);
+	CHECK(fs_exists(f.fs, log_path(log)));
+	clock_manual_advance_ns(&f.clock, INT64_C(60001) * 1000000);
+	log_dirs_delete_due(f.dirs);
+	CHECK(!fs_exists(f.fs, log_path(log)));
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
+TEST(a_delete_directory_left_by_a_crash_is_removed)
+{
+	const char *name = "t-3.0123456789abcdef0123456789abcdef-delete";
+	struct fixture f;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	fixture_crash(&f);
+	CHECK_EQ(fs_mkdir_p(f.fs, fixture_file(&f, "%s", name), NULL), OK);
+	OPEN(&f);
+	CHECK_EQ(log_dirs_count(f.dirs), 0);
+	clock_manual_advance_ns(&f.clock, INT64_C(60001) * 1000000);
+	log_dirs_delete_due(f.dirs);
+	CHECK(!fs_exists(f.fs, fixture_file(&f, "%s", name)));
+	fixture_fini(&f);
+}
+
+TEST(a_stored_topic_id_guards_its_log)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct uuid id, other;
+	struct fixture f;
+	struct log *log = NULL;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	id = uuid_random(&f.random.random);
+	other = uuid_random(&f.random.random);
+	CHECK_EQ(log_dirs_create(f.dirs, "t", 0, id, &f.options, &log, NULL), OK);
+	CHECK_EQ(fixture_size(&f, fixture_file(&f, "t-0/partition.metadata")), 43);
+	log_unref(&log);
+	fixture_close(&f);
+	OPEN(&f);
+	CHECK_EQ(log_dirs_create(f.dirs, "t", 0, other, &f.options, &log, &eb), ERR_CONFLICT);
+	CHECK(log == NULL);
+	CHECK_EQ(log_dirs_create(f.dirs, "t", 0, id, &f.options, &log, NULL), OK);
+	CHECK(uuid_eq(log_topic_id(log), id));
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
+TEST(an_interrupted_compaction_is_finished_or_undone)
+{
+	char cmd[2048];
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	log = fixture_log(&f);
+	for (int i = 0; i < 30; i++)
+		(void)fixture_put(&f, log);
+	log_unref(&log);
+	fixture_close(&f);
+	/* Committed: the .swap file replaces the segment.  Not committed: .cleaned goes.  Deleted files and temporary ones go. */
+	snprintf(cmd, sizeof(cmd), "cd %s/t-0 && cp 00000000000000000000.log 00000000000000000000.log.swap && echo junk > 00000000000000000000.index && "
+	    "echo x > 00000000000000000100.log.cleaned && echo x > 00000000000000000200.log.swap && echo x > 00000000000000000050.log.deleted && "
+	    "echo x > leader-epoch-checkpoint.tmp && echo x > 00000000000000000070.timeindex", f.path[0]);
+	REQUIRE(system(cmd) == 0);
+	OPEN(&f);
+	log = fixture_log(&f);
+	CHECK_EQ(fixture_read_all(log, 0), 30);
+	CHECK_EQ(log_segment_count(log), 1);
+	log_check(log);
+	log_unref(&log);
+	snprintf(cmd, sizeof(cmd), "cd %s/t-0 && test -z \"$(ls | grep -E 'cleaned|swap|deleted|tmp|0070')\"", f.path[0]);
+	CHECK_EQ(system(cmd), 0);
+	fixture_fini(&f);
+}
+
+TEST(a_lost_epoch_file_is_read_from_the_batches)
+{
+	const struct batch_spec specs[] = { { .base_offset = 0, .leader_epoch = 3 }, { .base_offset = 1, .leader_epoch = 3 }, { .base_offset = 2, .leader_epoch = 6 } };
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	log = create(&f, "t", 0);
+	fixture_follow(log, 7);
+	CHECK_EQ(fixture_replicate(&f, log, specs, 3).error, KERR_NONE);
+	log_unref(&log);
+	fixture_close(&f);
+	write_text(&f, fixture_file(&f, "t-0/leader-epoch-checkpoint"), "0\n2\n3 0\n2 1\n");
+	OPEN(&f);
+	CHECK(strstr(f.lines, "line 4 is malformed") != NULL);
+	log = create(&f, "t", 0);
+	CHECK_EQ(log_epoch_of_offset(log, 1), 3);
+	CHECK_EQ(log_epoch_of_offset(log, 2), 6);
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
+TEST(damaged_offset_checkpoints_count_as_empty)
+{
+	static const char *const bad[] = { "1\n0\n", "0\n2\na 0 1\n", "0\n1\na 0\n", "0\n1\na x 1\n", "0\nx\n", "", "0\n1\na 0 1 2\n", "0\n-1\n", "0\n1\na 0 99999999999999999999\n" };
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	log = fixture_log(&f);
+	for (int i = 0; i < 30; i++)
+		(void)fixture_put(&f, log);
+	log_unref(&log);
+	for (size_t i = 0; i < NELEM(bad); i++) {
+		fixture_crash(&f);
+		write_text(&f, fixture_file(&f, "recovery-point-offset-checkpoint"), bad[i]);
+		write_text(&f, fixture_file(&f, "log-start-offset-checkpoint"), bad[i]);
+		write_text(&f, fixture_file(&f, "replication-offset-checkpoint"), bad[i]);
+		OPEN(&f);
+		log = fixture_log(&f);
+		CHECK_EQ(fixture_read_all(log, 0), 30);
+		log_unref(&log);
+	}
+	fixture_fini(&f);
+}
+
+TEST(epochs_answer_as_kafka_s_cache_does)
+{
+	struct epoch_cache ec = EPOCH_CACHE_INIT;
+	int32_t epoch;
+	int64_t end;
+
+	CHECK(epoch_cache_assign(&ec, 2, 0));
+	CHECK(!epoch_cache_assign(&ec, 2, 5));
+	CHECK(epoch_cache_assign(&ec, 4, 10));
+	CHECK(epoch_cache_assign(&ec, 7, 20));
+	epoch_cache_end_of(&ec, 1, 30, &epoch, &end);	/* before the first: its records are gone */
+	CHECK_EQ(epoch, 1);
+	CHECK_EQ(end, 0);
+	epoch_cache_end_of(&ec, 5, 30, &epoch, &end);
+	CHECK_EQ(epoch, 4);
+	CHECK_EQ(end, 20);
+	epoch_cache_end_of(&ec, 7, 30, &epoch, &end);
+	CHECK_EQ(end, 30);
+	epoch_cache_end_of(&ec, 8, 30, &epoch, &end);
+	CHECK_EQ(epoch, -1);
+	CHECK_EQ(epoch_cache_of_offset(&ec, 19), 4);
+	CHECK(epoch_cache_truncate_from_start(&ec, 12));
+	CHECK_EQ(ec.n, 2);
+	CHECK_EQ(ec.entries[0].epoch, 4);
+	CHECK_EQ(ec.entries[0].start_offset, 12);
+	CHECK_EQ(epoch_cache_of_offset(&ec, 11), -1);
+	CHECK(epoch_cache_truncate_from_end(&ec, 20));
+	CHECK_EQ(epoch_cache_latest(&ec), 4);
+	CHECK(epoch_cache_assign(&ec, 3, 15));		/* an older epoch written later: the rows that contradict it go */
+	CHECK_EQ(ec.n, 1);
+	CHECK_EQ(ec.entries[0].epoch, 3);
+	epoch_cache_fini(&ec);
+}
+
+UNIT_MAIN("log/dirs",
+    T(new_logs_go_where_the_fewest_are), T(a_directory_of_another_broker_or_cluster_is_refused_in_words), T(a_directory_in_use_is_refused),
+    T(a_log_in_two_directories_and_a_stray_directory_are_refused), T(a_deleted_topic_leaves_the_checkpoints_at_once_and_the_disk_later),
+    T(a_delete_directory_left_by_a_crash_is_removed), T(a_stored_topic_id_guards_its_log), T(an_interrupted_compaction_is_finished_or_undone),
+    T(a_lost_epoch_file_is_read_from_the_batches), T(damaged_offset_checkpoints_count_as_empty), T(epochs_answer_as_kafka_s_cache_does))

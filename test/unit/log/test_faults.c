@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test/unit/log/test_faults.c - a disk that fails or fills up at the n-th call, for every n: nothing that was acknowledged is lost, nothing that was
+ * refused comes back, and nothing leaks.
+ *
+ * The life that is lived each time: directories opened, two logs made, appends over several segments, a flush, checkpoints, records deleted,
+ * retention, a truncation, more appends, a topic deleted, a clean end.  Then the disk is good again and the directories are opened.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/reclaim.h"
+#include "test/unit/fs_fault.h"
+#include "test/unit/log/fixture.h"
+#include "test/unit/unit.h"
+
+struct life {
+	int64_t acked;		/* end offset by the answers */
+	bool	made;		/* the log was created */
+	bool	cut;		/* a truncation failed half way: the end may be anywhere between */
+	int64_t cut_to;
+};
+
+static void
+append_some(struct fixture *f, struct log *log, struct life *l, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct append_result r = fixture_append(f, log, &(struct batch_spec){ .value_len = 700, .producer_id = 3, .sequence = 0, .producer_epoch = (int16_t)f->sequence });
+
+		if (r.error == KERR_NONE) {
+			CHECK_EQ(r.base_offset, l->acked);
+			l->acked = r.last_offset + 1;
+		} else
+			CHECK_EQ(r.error, KERR_KAFKA_STORAGE_ERROR);
+		CHECK_EQ(log_end_offset(log), l->acked);
+	}
+}
+
+static bool
+lead(struct log *log, int32_t epoch)
+{
+	const struct log_role role = { .leader = true, .min_isr_met = true, .leader_epoch = epoch };
+
+	if (log_begin_leader_epoch(log, epoch, NULL) != OK)
+		return (false);
+	log_set_role(log, &role);
+	return (true);
+}
+
+static void
+use_log(struct fixture *f, struct log *log, struct life *l)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	uint32_t deleted;
+	int64_t start;
+
+	if (!lead(log, 5))
+		return;
+	append_some(f, log, l, 40);
+	(void)!log_flush(log, &eb);
+	log_raise_high_watermark(log, l->acked);
+	log_dirs_checkpoint_recovery_points(f->dirs);
+	(void)log_delete_records(log, l->acked / 2, &start);
+	(void)!log_retain(log, &deleted, &eb);
+	log_dirs_checkpoint_start_offsets(f->dirs);
+	log_dirs_checkpoint_high_watermarks(f->dirs);
+	l->cut_to = MAX(log_start_offset(log), l->acked - 12);
+	if (log_truncate_to(log, l->cut_to, &eb) == OK)
+		l->acked = MIN(l->acked, l->cut_to);
+	else
+		l->cut = true;
+	if (l->cut || !lead(log, 6))
+		return;
+	append_some(f, log, l, 20);
+	log_dirs_checkpoint_recovery_points(f->dirs);
+}
+
+static bool
+live(struct fixture *f, struct life *l)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct log *log = NULL, *other = NULL;
+
+	if (fixture_open(f, &eb) != OK) {
+		CHECK(eb.text[0] != '\0');
+		return (false);
+	}
+	if (log_dirs_create(f->dirs, "other", 0, UUID_ZERO, &f->options, &other, &eb) == OK)
+		log_unref(&other);
+	if (log_dirs_create(f->dirs, "t", 0, uuid_random(&f->random.random), &f->options, &log, &eb) == OK) {
+		l->made = true;
+		use_log(f, log, l);
+		log_unref(&log);
+	}
+	(void)!log_dirs_delete(f->dirs, "other", 0, &eb);
+	clock_manual_advance_ns(&f->clock, INT64_C(60001) * 1000000);
+	log_dirs_delete_due(f->dirs);
+	return (true);
+}
+
+/* The disk is good again. */
+static void
+check_afterwards(struct fixture *f, const struct life *l)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct log *log = NULL;
+	enum err e;
+
+	f->fs = fs_real();
+	e = fixture_open(f, &eb);
+	CHECK_STR(eb.text, "");
+	REQUIRE(e == OK);
+	log = log_dirs_find(f->dirs, "t", 0);
+	if (log == NULL) {
+		CHECK_EQ(l->acked, 0);
+		return;
+	}
+	if (l->cut)
+		CHECK(log_end_offset(log) >= l->cut_to && log_end_offset(log) <= l->acked);
+	else
+		CHECK_EQ(log_end_offset(log), l->acked);
+	CHECK_EQ(fixture_read_all(log, log_start_offset(log)), log_end_offset(log) - log_start_offset(log));
+	log_check(log);
+	log_unref(&log);
+}
+
+static bool
+run_once(unsigned kind, unsigned n, enum err how, bool stay, bool clean)
+{
+	struct fs *fs = fs_fault_new(fs_real());
+	struct life l = { 0 };
+	struct fixture f;
+	bool fired;
+
+	fixture_init(&f, 1);
+	f.fs = fs;
+	f.options.segment_bytes = 8192;
+	fs_fault_arm(fs, kind, n, how);
+	fs_fault_stay(fs, stay);
+	(void)live(&f, &l);
+	if (f.dirs != NULL && clean)
+		log_dirs_shutdown(f.dirs);
+	log_dirs_free(&f.dirs);
+	fired = fs_fault_fired(fs);
+	CHECK_EQ(fs_fault_open_files(fs), 0);
+	check_afterwards(&f, &l);
+	fixture_fini(&f);
+	fs_fault_free(&fs);
+	return (fired);
+}
+
+static void
+run_all(unsigned kind, enum err how, bool stay)
+{
+	for (unsigned n = 1; run_once(kind, n, how, stay, n % 2 == 0); n += 1 + n / 40)
+		if (n > 5000) {
+			CHECK(n <= 5000);
+			break;
+		}
+}
+
+TEST(every_failing_write) { run_all(FS_FAULT_WRITE, ERR_IO, false); }
+TEST(every_write_on_a_full_disk) { run_all(FS_FAULT_WRITE | FS_FAULT_TRUNCATE, ERR_NOSPACE, false); }
+TEST(a_disk_that_fills_up_and_stays_full) { run_all(FS_FAULT_WRITE, ERR_NOSPACE, true); }
+TEST(every_failing_sync) { run_all(FS_FAULT_SYNC | FS_FAULT_SYNC_DIR, ERR_IO, false); }
+TEST(every_failing_rename_or_unlink) { run_all(FS_FAULT_RENAME | FS_FAULT_UNLINK, ERR_IO, false); }
+TEST(every_failing_open) { run_all(FS_FAULT_OPEN | FS_FAULT_MKDIR | FS_FAULT_LIST, ERR_IO, false); }
+TEST(every_open_without_room) { run_all(FS_FAULT_OPEN | FS_FAULT_MKDIR, ERR_NOSPACE, true); }
+TEST(every_failing_read_or_stat) { run_all(FS_FAULT_READ | FS_FAULT_STAT | FS_FAULT_MAP, ERR_IO, false); }
+TEST(every_failing_truncate) { run_all(FS_FAULT_TRUNCATE, ERR_IO, true); }
+
+UNIT_MAIN("log/faults",
+    T(every_failing_write), T(every_write_on_a_full_disk), T(a_disk_that_fills_up_and_stays_full), T(every_failing_sync), T(every_failing_rename_or_unlink),
+    T(every_failing_open), T(every_open_without_room), T(every_failing_read_or_stat), T(every_failing_truncate))

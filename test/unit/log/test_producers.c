@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test/unit/log/test_producers.c - idempotent and transactional producers: what the log refuses, what it remembers, what readers may see.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "log/producer_state.h"
+#include "test/unit/log/fixture.h"
+#include "test/unit/unit.h"
+
+#define OPEN(f) do { struct errbuf eb_ = ERRBUF_INIT; enum err e_ = fixture_open((f), &eb_); \
+	if (e_ != OK) { CHECK_STR(eb_.text, ""); fixture_fini(f); return; } } while (0)
+
+static struct append_result
+idem(struct fixture *f, struct log *log, int16_t epoch, int32_t sequence, unsigned n)
+{
+	return (fixture_append(f, log, &(struct batch_spec){ .records = n, .producer_id = 9, .producer_epoch = epoch, .sequence = sequence }));
+}
+
+static struct append_result
+txn(struct fixture *f, struct log *log, int64_t id, int32_t sequence, unsigned n)
+{
+	return (fixture_append(f, log, &(struct batch_spec){ .records = n, .producer_id = id, .producer_epoch = 2, .sequence = sequence, .transactional = true }));
+}
+
+TEST(a_retried_batch_is_answered_with_its_first_offsets)
+{
+	struct append_result r;
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	log = fixture_log(&f);
+	for (int i = 0; i < 7; i++)
+		CHECK_EQ(idem(&f, log, 0, i * 2, 2).base_offset, i * 2);
+	r = idem(&f, log, 0, 12, 2);			/* the last one */
+	CHECK_EQ(r.error, KERR_NONE);
+	CHECK(r.duplicate);
+	CHECK_EQ(r.base_offset, 12);
+	CHECK_EQ(r.last_offset, 13);
+	r = idem(&f, log, 0, 4, 2);			/* the fifth last */
+	CHECK(r.duplicate);
+	CHECK_EQ(r.base_offset, 4);
+	CHECK_EQ(idem(&f, log, 0, 2, 2).error, KERR_OUT_OF_ORDER_SEQUENCE_NUMBER);	/* too old to be known */
+	CHECK_EQ(idem(&f, log, 0, 12, 1).error, KERR_OUT_OF_ORDER_SEQUENCE_NUMBER);	/* another shape */
+	CHECK_EQ(log_end_offset(log), 14);
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
+TEST(sequences_must_follow_and_epochs_must_not_fall)
+{
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	log = fixture_log(&f);
+	CHECK_EQ(idem(&f, log, 1, 40, 3).error, KERR_NONE);	/* unknown producer: any sequence */
+	CHECK_EQ(idem(&f, log, 1, 44, 1).error, KERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	CHECK_EQ(idem(&f, log, 1, 43, 1).error, KERR_NONE);
+	CHECK_EQ(idem(&f, log, 0, 44, 1).error, KERR_INVALID_PRODUCER_EPOCH);
+	CHECK_EQ(idem(&f, log, 2, 5, 1).error, KERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	CHECK_EQ(idem(&f, log, 2, 0, 1).error, KERR_NONE);
+	CHECK_EQ(idem(&f, log, 2, INT32_MAX, 1).error, KERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	/* A refusal leaves no trace. */
+	CHECK_EQ(idem(&f, log, 2, 1, 1).error, KERR_NONE);
+	CHECK_EQ(log_end_offset(log), 6);
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
+TEST(sequences_wrap_to_zero)
+{
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	log = fixture_log(&f);
+	CHECK_EQ(idem(&f, log, 0, INT32_MAX - 1, 2).error, KERR_NONE);
+	CHECK_EQ(idem(&f, log, 0, 0, 1).error, KERR_NONE);
+	CHECK(idem(&f, log, 0, INT32_MAX - 1, 2).duplicate);
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
+static void
+count_entry(void *ctx, const struct log_producer *p)
+{
+	(void)p;
+	++*(int *)ctx;
+}
+
+TEST(producers_are_remembered_across_clean_ends_crashes_and_rolls)
+{
+	for (int kind = 0; kind < 2; kind++) {
+		struct append_result r;
+		struct fixture f;
+		struct log *log;
+		int n = 0;
+
+		fixture_init(&f, 1);
+		OPEN(&f);
+		log = fixture_log(&f);
+		for (int i = 0; i < 200; i++)
+			CHECK_EQ(fixture_append(&f, log, &(struct batch_spec){ .value_len = 300, .producer_id = 20 + i % 3, .sequence = i / 3 }).error, KERR_NONE);
+		CHECK_GE(log_segment_count(log), 3);
+		log_unref(&log);
+		if (kind == 0)
+			fixture_close(&f);
+		else
+			fixture_crash(&f);
+		OPEN(&f);
+		log = fixture_log(&f);
+		log_producers(log, count_entry, &n);
+		CHECK_EQ(n, 3);
+		r = fixture_append(&f, log, &(struct batch_spec){ .value_len = 300, .producer_id = 21, .sequence = 66 });
+		CHECK_EQ(r.error, KERR_NONE);
+		CHECK(r.duplicate);
+		CHECK_EQ(r.base_offset, 199);
+		CHECK_EQ(fixture_append(&f, log, &(struct batch_spec){ .producer_id = 21, .sequence = 68 }).error, KERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+		CHECK_EQ(fixture_append(&f, log, &(struct batch_spec){ .producer_id = 21, .sequence = 67 }).error, KERR_NONE);
+		log_unref(&log);
+		fixture_fini(&f);
+	}
+}
+
+TEST(read_committed_stops_at_the_first_open_transaction)
+{
+	struct log_read_options ro = { .bytes_max = 1 << 20, .min_one = true, .bound = LOG_BOUND_LAST_STABLE };
+	struct log_read_result r;
+	struct fixture f;
+	struct arena a;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	log = fixture_log(&f);
+	arena_init(&a, 65536);
+	(void)fixture_put(&f, log);				/* 0 */
+	CHECK_EQ(txn(&f, log, 30, 0, 2).base_offset, 1);	/* 1 2 */
+	CHECK_EQ(txn(&f, log, 31, 0, 2).base_offset, 3);	/* 3 4 */
+	log_raise_high_watermark(log, 5);
+	CHECK_EQ(log_last_stable_offset(log), 1);
+	CHECK(log_has_ongoing_txn(log, 30, 2));
+	CHECK_EQ(fixture_marker(&f, log, 30, 2, false, 1).base_offset, 5);	/* 5: abort */
+	CHECK_EQ(log_last_stable_offset(log), 1);		/* the marker is not replicated yet */
+	log_raise_high_watermark(log, 6);
+	CHECK_EQ(log_last_stable_offset(log), 3);
+	CHECK(!log_has_ongoing_txn(log, 30, 2));
+	CHECK_EQ(fixture_marker(&f, log, 31, 2, true, 1).base_offset, 6);
+	log_raise_high_watermark(log, 7);
+	CHECK_EQ(log_last_stable_offset(log), 7);
+	CHECK_EQ(log_read(log, &ro, &a, &r), KERR_NONE);
+	CHECK_EQ(r.naborted, 1);
+	CHECK_EQ(r.aborted[0].producer_id, 30);
+	CHECK_EQ(r.aborted[0].first_offset, 1);
+	log_read_result_fini(&r);
+	arena_fini(&a);
+	log_check(log);
+	log_unref(&log);
+	fixture_crash(&f);
+	/* The transaction index is rebuilt. */
+	OPEN(&f);
+	log = fixture_log(&f);
+	log_raise_high_watermark(log, 7);
+	arena_init(&a, 65536);
+	CHECK_EQ(log_read(log, &ro, &a, &r), KERR_NONE);
+	CHECK_EQ(r.naborted, 1);
+	log_read_result_fini(&r);
+	arena_fini(&a);
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
+TEST(markers_and_mixed_batches_are_checked)
+{
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	log = fixture_log(&f);
+	CHECK_EQ(txn(&f, log, 9, 0, 2).error, KERR_NONE);
+	CHECK_EQ(idem(&f, log, 2, 2, 1).error, KERR_INVALID_TXN_STATE);		/* not transactional while one is open */
+	CHECK_EQ(fixture_marker(&f, log, 9, 1, true, 4).error, KERR_INVALID_PRODUCER_EPOCH);
+	CHECK_EQ(fixture_marker(&f, log, 9, 2, true, 4).error, KERR_NONE);
+	CHECK_EQ(fixture_marker(&f, log, 9, 2, true, 3).error, KERR_TRANSACTION_COORDINATOR_FENCED);
+	CHECK_EQ(fixture_marker(&f, log, 9, 3, false, 4).error, KERR_NONE);	/* bumps the epoch: the next sequence is 0 */
+	CHECK_EQ(idem(&f, log, 3, 2, 1).error, KERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	CHECK_EQ(idem(&f, log, 3, 0, 1).error, KERR_NONE);
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
+TEST(a_truncated_transaction_is_open_again_or_gone)
+{
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	log = fixture_log(&f);
+	(void)fixture_put(&f, log);
+	(void)txn(&f, log, 30, 0, 2);
+	(void)fixture_marker(&f, log, 30, 2, false, 1);
+	CHECK_EQ(log_truncate_to(log, 3, NULL), OK);
+	log_raise_high_watermark(log, 3);
+	CHECK_EQ(log_last_stable_offset(log), 1);
+	CHECK(log_has_ongoing_txn(log, 30, 2));
+	CHECK_EQ(log_truncate_to(log, 1, NULL), OK);
+	CHECK(!log_has_ongoing_txn(log, 30, 2));
+	log_raise_high_watermark(log, 1);
+	CHECK_EQ(log_last_stable_offset(log), 1);
+	log_check(log);
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
+TEST(producers_expire_but_not_with_an_open_transaction)
+{
+	struct fixture f;
+	struct log *log;
+	int n = 0;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	log = fixture_log(&f);
+	(void)idem(&f, log, 0, 0, 1);
+	(void)txn(&f, log, 30, 0, 1);
+	clock_manual_advance_ns(&f.clock, INT64_C(86400001) * 1000000);
+	log_expire_producers(log);
+	log_producers(log, count_entry, &n);
+	CHECK_EQ(n, 1);
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
+TEST(a_damaged_snapshot_is_replaced_by_the_batches)
+{
+	struct file *file = NULL;
+	struct append_result r;
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	log = fixture_log(&f);
+	for (int i = 0; i < 10; i++)
+		(void)idem(&f, log, 0, i, 1);
+	log_unref(&log);
+	fixture_close(&f);
+	REQUIRE(file_open(f.fs, fixture_file(&f, "t-0/%020d.snapshot", 10), FS_RDWR, &file, NULL) == OK);
+	CHECK_EQ(file_pwrite(file, "!", 1, 30, NULL), OK);
+	file_unref(&file);
+	/* A second snapshot, so that this is not the directory of an old version without any. */
+	REQUIRE(file_open(f.fs, fixture_file(&f, "t-0/%020d.snapshot", 0), FS_RDWR | FS_CREATE, &file, NULL) == OK);
+	file_unref(&file);
+	OPEN(&f);
+	CHECK(strstr(f.lines, "checksum") != NULL);
+	log = fixture_log(&f);
+	r = idem(&f, log, 0, 9, 1);
+	CHECK(r.duplicate);
+	CHECK_EQ(r.base_offset, 9);
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
+TEST(snapshots_of_any_bytes_are_read_or_refused)
+{
+	struct producer_state *ps = producer_state_new(1000);
+	struct random_seeded rnd;
+	struct errbuf eb = ERRBUF_INIT;
+	uint8_t *good;
+	size_t len;
+	const struct producer_batch_facts facts = { .base_offset = 4, .last_offset = 6, .producer_id = 5, .max_timestamp_ms = 7, .base_sequence = 0, .last_sequence = 2 };
+	struct completed_txn done;
+
+	random_seeded_init(&rnd, unit_seed());
+	(void)producer_state_apply(ps, &facts, &done);
+	producer_state_encode(ps, &good, &len);
+	CHECK_EQ(len, 56);
+	CHECK_EQ(producer_state_decode(ps, good, len, 9, 10, &eb), OK);
+	CHECK_EQ(producer_state_count(ps), 1);
+	CHECK_EQ(producer_state_end(ps), 9);
+	for (size_t cut = 0; cut < len; cut++)
+		CHECK_EQ(producer_state_decode(ps, good, cut, 9, 10, &eb), ERR_CORRUPT);
+	for (int i = 0; i < 2000; i++) {
+		size_t at = random_below(&rnd.random, (uint32_t)len);
+		uint8_t was = good[at];
+
+		good[at] ^= (uint8_t)(1 + random_below(&rnd.random, 255));
+		CHECK_EQ(producer_state_decode(ps, good, len, 9, 10, &eb), ERR_CORRUPT);
+		good[at] = was;
+	}
+	free(good);
+	producer_state_free(&ps);
+}
+
+UNIT_MAIN("log/producers",
+    T(a_retried_batch_is_answered_with_its_first_offsets), T(sequences_must_follow_and_epochs_must_not_fall), T(sequences_wrap_to_zero),
+    T(producers_are_remembered_across_clean_ends_crashes_and_rolls), T(read_committed_stops_at_the_first_open_transaction),
+    T(markers_and_mixed_batches_are_checked), T(a_truncated_transaction_is_open_again_or_gone), T(producers_expire_but_not_with_an_open_transaction),
+    T(a_damaged_snapshot_is_replaced_by_the_batches), T(snapshots_of_any_bytes_are_read_or_refused))
