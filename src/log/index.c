@@ -91,20 +91,28 @@ decode_entry(const struct sparse_index *ix, const uint8_t *p, struct index_entry
 	}
 }
 
-static void
-note_last(struct sparse_index *ix)
+enum err
+index_read_entry(struct sparse_index *ix, uint32_t n, struct index_entry *out, struct errbuf *eb)
 {
-	struct index_entry e;
 	uint8_t buf[TIME_ENTRY];
-	uint32_t n = ix->entries;
+	enum err e;
 
-	ix->last_key = -1;
-	ix->last_offset = ix->base;
-	if (n == 0 || ix->file == NULL || file_pread_full(ix->file, buf, ix->entry_size, (uint64_t)(n - 1) * ix->entry_size, NULL) != OK)
-		return;
-	decode_entry(ix, buf, &e);
-	ix->last_key = e.key;
-	ix->last_offset = e.offset;
+	must(ix->file != NULL && n < ix->entries);
+	e = file_pread_full(ix->file, buf, ix->entry_size, (uint64_t)n * ix->entry_size, eb);
+	if (e == OK)
+		decode_entry(ix, buf, out);
+	return (e);
+}
+
+static enum err
+note_last(struct sparse_index *ix, struct errbuf *eb)
+{
+	struct index_entry last = { .key = -1, .offset = ix->base };
+	enum err e = ix->entries > 0 ? index_read_entry(ix, ix->entries - 1, &last, eb) : OK;
+
+	ix->last_key = last.key;
+	ix->last_offset = last.offset;
+	return (e);
 }
 
 enum err
@@ -143,8 +151,7 @@ open_presized(struct sparse_index *ix, unsigned flags, uint32_t entries, uint32_
 		return (e);
 	__atomic_store_n(&ix->entries, entries, __ATOMIC_RELEASE);
 	view_drop(ix);
-	note_last(ix);
-	return (OK);
+	return (note_last(ix, eb));
 }
 
 enum err
@@ -250,12 +257,16 @@ index_truncate_entries(struct sparse_index *ix, uint32_t entries, struct errbuf 
 enum err
 index_truncate_offset(struct sparse_index *ix, int64_t offset, struct errbuf *eb)
 {
-	struct index_entry e;
+	struct index_entry last;
 	uint32_t n = ix->entries;
+	enum err e = OK;
 
-	while (n > 0 && index_get(ix, n - 1, &e) && e.offset >= offset)
-		n--;
-	return (index_truncate_entries(ix, n, eb));
+	for (; n > 0; n--) {
+		e = index_read_entry(ix, n - 1, &last, eb);
+		if (e != OK || last.offset < offset)
+			break;
+	}
+	return (e == OK ? index_truncate_entries(ix, n, eb) : e);
 }
 
 /* ---- look-up ---- */

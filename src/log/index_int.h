@@ -69,6 +69,8 @@ struct index_entry {
 bool	 index_lookup(struct sparse_index *, int64_t target, struct index_entry *);
 bool	 index_get(struct sparse_index *, uint32_t n, struct index_entry *);		/* false: no such entry, or unreadable */
 bool	 index_last(struct sparse_index *, struct index_entry *);
+/* For the owner, who must know: by reading the open file.  n < entries. */
+enum err index_read_entry(struct sparse_index *, uint32_t n, struct index_entry *, struct errbuf *) MUST_CHECK;
 /* The first offset entry whose position is at or after; false: none. */
 bool	 offset_index_at_position(struct sparse_index *, uint64_t position, struct index_entry *);
 

@@ -5,7 +5,8 @@
  *   1. leftovers: .deleted and .cleaned files go; .swap files from the lowest .cleaned base on go (their compaction was not committed); the others
  *      are a committed compaction: the segments they replace go, then they get their names
  *   2. every <base>.log is a segment; index files without one go; a segment without offset index or with a bad transaction index is recovered
- *   3. without the clean marker every segment from the recovery point on is recovered, oldest first; where one is cut, all later ones go
+ *   3. without the clean marker every segment from the recovery point on is recovered, oldest first; where one is cut, all later ones go.
+ *      Below it, a segment whose indexes were never trimmed is recovered too (Kafka would believe the zeros)
  *   4. end offset = behind the last batch; below the checkpointed start: nothing is left of this log, it begins empty at the start
  *   5. epochs cut to [start, end]; producers from snapshots and batches
  *
@@ -363,7 +364,10 @@ recover_unflushed(struct load *ld, struct errbuf *eb)
 		return (OK);
 	while (first + 1 < ld->n && ld->segs[first + 1]->base <= ld->in->recovery_point)
 		first++;
-	for (uint32_t i = first; i < ld->n && e == OK; i++) {
+	for (uint32_t i = 0; i < ld->n && e == OK; i++) {
+		/* A crash in the middle of a roll, after a flush of everything: below the recovery point, but not sealed yet. */
+		if (i < first && segment_is_sealed(ld->segs[i]))
+			continue;
 		e = recover_at(ld, i, &cut, eb);
 		if (e == OK && cut && i + 1 < ld->n) {
 			diag_warning(ld->log->env->diag, "log", "%s: %" PRIu32 " segments behind the cut are removed", ld->log->path, ld->n - i - 1);

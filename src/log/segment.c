@@ -171,10 +171,12 @@ segment_activate(struct segment *s, struct errbuf *eb)
 	e = index_activate(&s->offsets, s->index_bytes, eb);
 	if (e == OK)
 		e = index_activate(&s->times, s->index_bytes, eb);
-	if (e == OK) {
-		(void)segment_max_timestamp(s, NULL);
-		s->active = true;
+	if (e == OK && !s->max_known) {
+		s->max_timestamp_offset = s->times.last_offset;
+		s->max_timestamp_ms = MAX(s->times.last_key, (int64_t)-1);
+		s->max_known = true;
 	}
+	s->active = e == OK;
 	return (e);
 }
 
@@ -264,9 +266,13 @@ static enum err
 cut_back_index(struct segment *s, struct errbuf *eb)
 {
 	struct index_entry last;
+	enum err e;
 
-	if (!index_last(&s->offsets, &last) || last.position < s->size)
+	if (s->offsets.entries == 0)
 		return (OK);
+	e = index_read_entry(&s->offsets, s->offsets.entries - 1, &last, eb);
+	if (e != OK || last.position < s->size)
+		return (e);
 	return (index_truncate_entries(&s->offsets, s->offsets.entries - 1, eb));
 }
 
@@ -289,11 +295,11 @@ segment_seal(struct segment *s, struct errbuf *eb)
 	if (ts >= 0)
 		e = time_index_append(&s->times, ts, at, eb);
 	if (e == OK)
-		e = index_trim(&s->offsets, eb);
+		e = s->fs->ops->truncate(s->data, s->size, eb);
 	if (e == OK)
 		e = index_trim(&s->times, eb);
-	if (e == OK)
-		e = s->fs->ops->truncate(s->data, s->size, eb);
+	if (e == OK)		/* last: segment_is_sealed looks at it */
+		e = index_trim(&s->offsets, eb);
 	if (e == OK)
 		s->active = false;
 	return (e);
@@ -311,6 +317,17 @@ segment_sync(struct segment *s, struct errbuf *eb)
 	if (e == OK)
 		e = txn_index_sync(&s->txns, eb);
 	return (e == ERR_NOENT && s->deleted ? OK : e);
+}
+
+bool
+segment_is_sealed(struct segment *s)
+{
+	struct index_entry last;
+
+	/* No entry has position 0: the first write of a segment gets none.  A slot behind the entries is all zeros. */
+	if (s->offsets.entries > 0 && (!index_last(&s->offsets, &last) || last.position == 0 || last.position >= s->size))
+		return (false);
+	return (s->times.entries == 0 || (index_last(&s->times, &last) && (last.key != 0 || last.offset != s->base)));
 }
 
 /* ---- finding ---- */
@@ -372,11 +389,13 @@ segment_max_timestamp(struct segment *s, int64_t *offset)
 	struct index_entry last;
 
 	if (!s->max_known) {
-		if (index_last(&s->times, &last) && last.key >= 0) {
+		bool found = index_last(&s->times, &last);
+
+		if (found && last.key >= 0) {
 			s->max_timestamp_offset = last.offset;
 			s->max_timestamp_ms = last.key;
 		}
-		s->max_known = true;
+		s->max_known = found || s->times.entries == 0;	/* else it could not be read now */
 	}
 	if (offset != NULL)
 		*offset = s->max_timestamp_offset;

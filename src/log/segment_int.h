@@ -78,6 +78,8 @@ void	 segment_publish(struct segment *, const struct segment_set *);	/* after a 
 enum err segment_cut_back(struct segment *, struct errbuf *) MUST_CHECK;	/* after a failed write */
 bool	 segment_is_full(struct segment *, const struct segment_set *, const struct log_options *, int64_t now_ms);
 enum err segment_seal(struct segment *, struct errbuf *) MUST_CHECK;
+/* Of a segment that was opened: its indexes end where their entries end.  (An active one that a crash left behind says false.) */
+bool	 segment_is_sealed(struct segment *);
 enum err segment_sync(struct segment *, struct errbuf *) MUST_CHECK;
 
 /* First batch whose last offset is at or above, before position `end`.  ERR_NOTFOUND: none. */

@@ -186,24 +186,22 @@ reopen(struct segment **sp, uint64_t keep, const struct segment_options *o, stru
 	return (OK);
 }
 
-static void
-find_max_timestamp(struct segment *s)
+static enum err
+find_max_timestamp(struct segment *s, struct errbuf *eb)
 {
-	struct index_entry last, near;
+	struct index_entry near;
 	struct batch_header h;
 	struct batch_scan sc;
 	uint64_t at, from = 0;
 
-	s->max_timestamp_ms = -1;
-	s->max_timestamp_offset = s->base;
-	if (index_last(&s->times, &last)) {
-		s->max_timestamp_offset = last.offset;
-		s->max_timestamp_ms = last.key;
-		if (index_lookup(&s->offsets, last.offset, &near))
-			from = near.position;
-	}
+	enum err e;
+
+	s->max_timestamp_offset = s->times.last_offset;
+	s->max_timestamp_ms = s->times.last_key;
+	if (index_lookup(&s->offsets, s->times.last_offset, &near))
+		from = near.position;
 	batch_scan_init(&sc, s->data, from, s->size, NULL, 65536);
-	while (batch_scan_header(&sc, &h, &at, NULL) == OK) {
+	while ((e = batch_scan_header(&sc, &h, &at, eb)) == OK) {
 		if (h.max_timestamp > s->max_timestamp_ms) {
 			s->max_timestamp_offset = h.last_offset;
 			s->max_timestamp_ms = h.max_timestamp;
@@ -211,6 +209,7 @@ find_max_timestamp(struct segment *s)
 	}
 	batch_scan_fini(&sc);
 	s->max_known = true;
+	return (e == ERR_NOTFOUND ? OK : e);
 }
 
 static enum err
@@ -254,6 +253,5 @@ segment_truncate(struct segment **sp, int64_t offset, const struct segment_optio
 		s->first_timestamp_ms = ROLL_TIME_UNKNOWN;
 	}
 	s->unindexed = 0;
-	find_max_timestamp(s);
-	return (OK);
+	return (find_max_timestamp(s, eb));
 }

@@ -25,6 +25,36 @@ take_line(void *ctx, enum diag_level level, const char *area, const char *text)
 		fprintf(stderr, "  | %s\n", text);
 }
 
+static enum err
+no_sync(struct file *file, struct errbuf *eb)
+{
+	(void)file;
+	(void)eb;
+	return (OK);
+}
+
+static enum err
+no_sync_dir(struct fs *fs, const char *path, struct errbuf *eb)
+{
+	(void)fs;
+	(void)path;
+	(void)eb;
+	return (OK);
+}
+
+struct fs *
+fixture_fs(void)
+{
+	static struct fs_ops ops;
+	static struct fs fs;
+
+	ops = *fs_real()->ops;
+	ops.sync = no_sync;
+	ops.sync_dir = no_sync_dir;
+	fs.ops = &ops;
+	return (&fs);
+}
+
 void
 fixture_init(struct fixture *f, unsigned ndirs)
 {
@@ -33,7 +63,7 @@ fixture_init(struct fixture *f, unsigned ndirs)
 	turn++;
 	memset(f, 0, sizeof(*f));
 	reclaim_thread_register();
-	f->fs = fs_real();
+	f->fs = fixture_fs();
 	clock_manual_init(&f->clock, FIXTURE_NOW);
 	random_seeded_init(&f->random, unit_seed());
 	log_options_default(&f->options);

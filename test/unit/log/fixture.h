@@ -31,6 +31,7 @@ struct fixture {
 	uint64_t	      sequence;		/* values of records: distinct */
 };
 
+struct fs *fixture_fs(void);	/* the real one without syncs: no test here loses power, and they take most of the time */
 void	 fixture_init(struct fixture *, unsigned ndirs);	/* small segments (16 KiB), options to be changed before open */
 enum err fixture_open(struct fixture *, struct errbuf *);	/* new, identity, load */
 void	 fixture_close(struct fixture *);			/* clean */

@@ -106,7 +106,7 @@ check_afterwards(struct fixture *f, const struct life *l)
 	struct log *log = NULL;
 	enum err e;
 
-	f->fs = fs_real();
+	f->fs = fixture_fs();
 	e = fixture_open(f, &eb);
 	CHECK_STR(eb.text, "");
 	REQUIRE(e == OK);
@@ -127,7 +127,7 @@ check_afterwards(struct fixture *f, const struct life *l)
 static bool
 run_once(unsigned kind, unsigned n, enum err how, bool stay, bool clean)
 {
-	struct fs *fs = fs_fault_new(fs_real());
+	struct fs *fs = fs_fault_new(fixture_fs());
 	struct life l = { 0 };
 	struct fixture f;
 	bool fired;
@@ -152,7 +152,7 @@ run_once(unsigned kind, unsigned n, enum err how, bool stay, bool clean)
 static void
 run_all(unsigned kind, enum err how, bool stay)
 {
-	for (unsigned n = 1; run_once(kind, n, how, stay, n % 2 == 0); n += 1 + n / 40)
+	for (unsigned n = 1; run_once(kind, n, how, stay, n % 2 == 0); n += 1 + n / (getenv("OTTLA_TEST_LONG") != NULL ? 1000 : 5))
 		if (n > 5000) {
 			CHECK(n <= 5000);
 			break;
