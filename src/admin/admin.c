@@ -13,6 +13,7 @@
 
 #include "admin/admin_int.h"
 #include "admin/assign.h"
+#include "admin/topics.h"
 #include "base/alloc.h"
 #include "base/must.h"
 
@@ -191,4 +192,33 @@ admin_brokers(const struct image *im, struct arena *arena)
 	for (uint32_t i = 0; b != NULL && i < im->nbrokers; i++)
 		b[i] = (struct assign_broker){ im->brokers[i]->id, im->brokers[i]->rack };
 	return (b);
+}
+
+static int
+by_name_then_place(const void *x, const void *y)
+{
+	const struct slice *a = *(const struct slice *const *)x, *b = *(const struct slice *const *)y;
+	int c = slice_cmp(*a, *b);
+
+	return (c != 0 ? c : (a > b) - (a < b));
+}
+
+void
+admin_find_repeated(const struct slice *names, int32_t n, enum admin_mention *out)
+{
+	const struct slice **order = xcalloc((size_t)n + 1, sizeof(*order));
+
+	for (int32_t i = 0; i < n; i++) {
+		order[i] = &names[i];
+		out[i] = ADMIN_UNIQUE;
+	}
+	qsort(order, (size_t)n, sizeof(*order), by_name_then_place);
+	for (int32_t i = 1; i < n; i++) {
+		if (slice_cmp(*order[i - 1], *order[i]) != 0)
+			continue;
+		if (out[order[i - 1] - names] == ADMIN_UNIQUE)
+			out[order[i - 1] - names] = ADMIN_FIRST_OF_SEVERAL;
+		out[order[i] - names] = ADMIN_FURTHER;
+	}
+	free(order);
 }

@@ -13,6 +13,10 @@
 #include "config/alter.h"
 #include "config/describe.h"
 
+/* Which names are there more than once.  For callers, who answer such names by themselves. */
+enum admin_mention { ADMIN_UNIQUE, ADMIN_FIRST_OF_SEVERAL, ADMIN_FURTHER };
+void	 admin_find_repeated(const struct slice *names, int32_t n, enum admin_mention *out);
+
 /* ---- creation ---- */
 struct admin_replicas {			/* one partition's brokers, in order of preference */
 	int32_t		 partition;
