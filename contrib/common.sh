@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # common.sh - what contrib/check and contrib/quickstart share: where things are kept, how packages get here, how the tree is built.
-# Sourced, not run; plain sh; sets no traps.  Needs nothing that a bare Debian 12 lacks (no ps, ss or curl).
+# Sourced, not run; plain sh.  Needs nothing that a bare Debian 12 lacks (no ps, ss or curl).
 #
 #	top	the source tree			work	the build directory (build-check/ in the tree, or $OTTLA_BUILD)
 #	cache	downloads, kept between runs	logs	one file per step
@@ -18,7 +18,7 @@ mkdir -p "$logs" "$cache"
 build_packages="gcc libc6-dev make autoconf automake pkg-config xz-utils libzookeeper-mt-dev libisal-dev libjansson-dev libsnappy-dev
 	zlib1g-dev libssl-dev liburcu-dev uthash-dev liblz4-dev libzstd-dev libsystemd-dev"
 unit_packages="libcunit1-dev python3 clang-format"
-zookeeper_packages="default-jre-headless libzookeeper-java"
+zookeeper_packages="java|default-jre-headless libzookeeper-java"
 
 say() { printf '%s\n' "$*"; }
 warn() { printf '%s\n' "$*" >&2; }
@@ -43,6 +43,7 @@ need_packages() {
 		if ! command -v sudo >/dev/null 2>&1; then
 			warn "Packages are missing and only root may install them.  As root:"
 			warn "  apt-get update && apt-get install -y --no-install-recommends$missing"
+			trap - EXIT		# that line is all there is to say
 			exit 1
 		fi
 		as_root="sudo env DEBIAN_FRONTEND=noninteractive"
