@@ -11,10 +11,12 @@
 #include "replica/fetch.h"
 #include "replica/replica_int.h"
 
+enum { REPLICA_FUTURE = -3 };	/* Java's threads that move a replica between directories call themselves so */
+
 static enum log_bound
 fetch_bound(const struct replica_fetch *f)
 {
-	if (f->replica_id >= 0)
+	if (f->replica_id >= 0 || f->replica_id == REPLICA_FUTURE)
 		return (LOG_BOUND_END);
 	return (f->read_committed ? LOG_BOUND_LAST_STABLE : LOG_BOUND_HIGH_WATERMARK);
 }
@@ -27,6 +29,7 @@ item_reset(struct replica_fetch_item *it)
 	it->error = KERR_NONE;
 	it->high_watermark = it->last_stable_offset = it->log_start_offset = -1;
 	it->range = (struct file_range){ NULL, 0, 0 };
+	it->withheld = false;
 	it->aborted = NULL;
 	it->naborted = 0;
 	it->diverging_epoch = -1;
@@ -34,16 +37,38 @@ item_reset(struct replica_fetch_item *it)
 	it->leader_id = it->leader_epoch = -1;
 }
 
+/* As we know it ourselves, else as the metadata say. */
 static void
 item_name_leader(struct replica_fetch *f, struct replica_fetch_item *it)
 {
-	const struct image_topic *t = image_topic(cluster_read(f->manager->opt.cluster), it->topic);
-	const struct image_partition *p = t == NULL ? NULL : image_partition(t, it->partition);
+	const struct image_topic *t;
+	const struct image_partition *p;
 
+	if (it->p != NULL) {
+		it->leader_id = partition_state(it->p)->leader_id;
+		it->leader_epoch = partition_state(it->p)->leader_epoch;
+		return;
+	}
+	t = image_topic(cluster_read(f->manager->opt.cluster), it->topic);
+	p = t == NULL ? NULL : image_partition(t, it->partition);
 	if (p == NULL)
 		return;
 	it->leader_id = p->leader;
 	it->leader_epoch = p->leader_epoch;
+}
+
+/* A follower must be one of the replicas that the controller named; else it, or we, have not heard the latest. */
+static enum kerr
+item_check_follower(const struct replica_fetch *f, const struct replica_fetch_item *it)
+{
+	const struct partition_state *st = partition_state(it->p);
+
+	if (f->replica_id < 0)
+		return (KERR_NONE);
+	for (uint32_t i = 0; i < st->nreplicas; i++)
+		if (st->replicas[i] == f->replica_id)
+			return (KERR_NONE);
+	return (it->current_leader_epoch >= 0 ? KERR_UNKNOWN_LEADER_EPOCH : KERR_NOT_LEADER_OR_FOLLOWER);
 }
 
 /* Looks the partition up and makes every check that comes before the offset. */
@@ -51,6 +76,7 @@ static enum kerr
 item_open(struct replica_fetch *f, struct replica_fetch_item *it)
 {
 	struct uuid id;
+	enum kerr k;
 
 	if (it->preset != KERR_NONE)
 		return (it->preset);
@@ -60,7 +86,8 @@ item_open(struct replica_fetch *f, struct replica_fetch_item *it)
 	id = partition_topic_id(it->p);
 	if (!uuid_is_zero(it->topic_id) && !uuid_is_zero(id) && !uuid_eq(it->topic_id, id))
 		return (KERR_INCONSISTENT_TOPIC_ID);
-	return (partition_check_leader(it->p, it->current_leader_epoch));
+	k = partition_check_leader(it->p, it->current_leader_epoch);
+	return (k == KERR_NONE ? item_check_follower(f, it) : k);
 }
 
 /* KIP-595: did the fetcher's last epoch end before where it wants to go on? */
@@ -125,6 +152,7 @@ item_read(struct replica_fetch *f, struct replica_fetch_item *it, uint64_t limit
 	item_take_offsets(it, &res);
 	/* A client that is promised whole batches gets none rather than a part of one. */
 	if (f->min_one && res.range.len < res.first_batch_len) {
+		it->withheld = true;
 		log_read_result_fini(&res);
 		return (0);
 	}

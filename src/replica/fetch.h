@@ -29,6 +29,7 @@ struct replica_fetch_item {
 	enum kerr	error;
 	int64_t		high_watermark, last_stable_offset, log_start_offset;	/* -1 on error */
 	struct file_range range;		/* len 0: no records */
+	bool		withheld;		/* ... because the first batch is larger than what was left */
 	struct aborted_txn *aborted;		/* read_committed, in the arena */
 	uint32_t	naborted;
 	int32_t		diverging_epoch;	/* -1: none */

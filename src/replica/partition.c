@@ -140,6 +140,12 @@ partition_state(const struct partition *p)
 	return (&reclaim_read(&p->box)->state);
 }
 
+const struct replica_topic_config *
+partition_config(const struct partition *p)
+{
+	return (reclaim_read(&p->config));
+}
+
 static void
 log_unref_later(void *v)
 {

@@ -35,6 +35,7 @@ int32_t	partition_number(const struct partition *);
 struct uuid partition_topic_id(const struct partition *);
 struct log *partition_log(const struct partition *);	/* borrowed; NULL: none (offline, or not made yet) */
 const struct partition_state *partition_state(const struct partition *);
+const struct replica_topic_config *partition_config(const struct partition *);	/* never NULL */
 
 /* The checks before any read on behalf of a client or follower, in Kafka's order: current leader epoch (-1: not given) against ours
  * (FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH), then leadership (NOT_LEADER_OR_FOLLOWER), then the log (KAFKA_STORAGE_ERROR). */

@@ -11,6 +11,7 @@
 #include "base/reclaim.h"
 #include "net/listener.h"
 #include "server/dispatch.h"
+#include "server/fetch_session.h"
 
 const struct api_handler api_handlers[] = {
 #define HANDLER(constant, min, max, name)	{ API_##constant, min, max, #name, serve_##name, fail_##name },
@@ -52,6 +53,8 @@ server_new(const struct server_options *opt)
 	s->opt = *opt;
 	s->config = opt->config == NULL ? NULL : config_ref(opt->config);
 	s->features_epoch = -1;
+	s->fetch_sessions = fetch_sessions_new(opt->config == NULL ? 0 : opt->config->max_incremental_fetch_session_cache_slots, opt->clock,
+	    opt->random, opt->metrics);
 	return (s);
 }
 
@@ -71,6 +74,7 @@ server_free(struct server **sp)
 	*sp = NULL;
 	if (s == NULL)
 		return;
+	fetch_sessions_free(&s->fetch_sessions);
 	if (s->config != NULL)
 		config_drop((void *)(uintptr_t)s->config);
 	free(s);

@@ -18,6 +18,7 @@
 
 struct admin;			/* admin/: topic and configuration changes, written to ZooKeeper */
 struct cluster;			/* cluster/: the metadata image */
+struct fetch_sessions;		/* server/fetch_session.h */
 struct controller;		/* controller/ */
 struct replica_manager;		/* replica/ */
 
@@ -41,6 +42,7 @@ struct server_options {
 struct server {
 	struct server_options opt;		/* read only; opt.config is the first one: use server_config */
 	const struct config *config;		/* published; owns a reference */
+	struct fetch_sessions *fetch_sessions;
 	_Atomic int64_t	 features_epoch;	/* version of the znode /feature; -1: not known */
 };
 
