@@ -11,9 +11,9 @@
  *   (1) A call is sent only while UP (or, for the internal client that makes the chroot, once proceeded), at most max_in_flight at a time,
  *	 in order of submission.  A call answered CONNECTION_LOSS goes back to its place in `waiting`.
  *   (2) `generation` counts ended ZooKeeper sessions, at home and as each client has heard.  A call meant for an ended one answers
- *	 SESSION_EXPIRED.  EXPIRED is told after every in-flight call of the old session was answered, so a client's pending calls all
- *	 answer before its listeners hear EXPIRED.
- *   (3) The next handle is made only when every client has heard EXPIRED (acks_due == 0) and the old handle is closed.
+ *	 SESSION_EXPIRED.  EXPIRED is told after the old handle was closed and every in-flight call answered (by us, if the library
+ *	 forgot it), so a client's pending calls all answer before its listeners hear EXPIRED.
+ *   (3) The next handle is made only when every client has heard EXPIRED (acks_due == 0); there is always one, the internal client.
  *   (4) A session, its handle or a client is freed only when nothing posted can mention it: a handle by the job that closed it (which
  *	 joins the library's threads; what they posted before is processed before the job's own `done`), a client when its calls are
  *	 answered and home has let go, the session when the handle, the clients and the acks are gone.
@@ -72,7 +72,7 @@ ack_arrived(struct task *t)
 
 	free(ack);
 	must(s->acks_due > 0);
-	if (--s->acks_due == 0 && s->state == SESSION_EXPIRED && !s->handle_closing)
+	if (--s->acks_due == 0 && s->state == SESSION_EXPIRED)
 		handle_open(s);
 	session_free_if_done(s);
 }
@@ -238,15 +238,6 @@ pump(struct zk_session *s)
 	}
 }
 
-static void
-tell_expired_if_drained(struct zk_session *s)
-{
-	if (s->state != SESSION_EXPIRED || s->in_flight_count > 0 || s->handle == NULL || !s->handle->ready || s->handle_closing)
-		return;
-	tell_clients(s, ZK_EXPIRED);
-	handle_close(s);
-}
-
 void
 session_call_answered(struct task *t)
 {
@@ -265,7 +256,6 @@ session_call_answered(struct task *t)
 			call_wait_again(s, c);
 	} else
 		call_to_client(c);
-	tell_expired_if_drained(s);
 	pump(s);
 }
 
@@ -298,7 +288,7 @@ expired(struct zk_session *s)
 	if (s->auth_failed)
 		tell_clients(s, ZK_AUTH_FAILED);
 	fail_waiting(s, ZKE_SESSION_EXPIRED);
-	tell_expired_if_drained(s);
+	handle_close(s);		/* goes on in handle_close_done */
 }
 
 static void
@@ -492,11 +482,10 @@ handle_open_done(struct job *job)
 	}
 	h->zh = h->made;
 	h->ready = true;
-	if (s->state == SESSION_CLOSING)
+	if (s->state == SESSION_CLOSING || s->state == SESSION_EXPIRED)
 		handle_close(s);
 	else if (s->state == SESSION_OPENING)
 		s->state = SESSION_CONNECTING;
-	tell_expired_if_drained(s);
 }
 
 static void
@@ -537,18 +526,33 @@ handle_close_run(struct job *job)
 	(void)zookeeper_close(h->made);
 }
 
+/* The library forgets the completions that its thread had not come to when it was closed, and those of calls that slipped in behind an
+ * expiry.  Its threads are gone, so nobody else will answer these. */
+static void
+fail_in_flight(struct zk_session *s)
+{
+	struct session_call *c;
+
+	while ((c = TAILQ_FIRST(&s->in_flight)) != NULL) {
+		TAILQ_REMOVE(&s->in_flight, c, home);
+		s->in_flight_count--;
+		call_fail(c, s->state == SESSION_EXPIRED ? ZKE_SESSION_EXPIRED : ZKE_CLOSING);
+	}
+}
+
 static void
 handle_close_done(struct job *job)
 {
 	struct session_handle *h = CONTAINER_OF(job, struct session_handle, job);
 	struct zk_session *s = h->session;
 
-	must(s->handle == h && s->in_flight_count == 0);
+	must(s->handle == h);
 	s->handle = NULL;
 	s->handle_closing = false;
 	free(h);
-	if (s->state == SESSION_EXPIRED && s->acks_due == 0)
-		handle_open(s);
+	fail_in_flight(s);
+	if (s->state == SESSION_EXPIRED)
+		tell_clients(s, ZK_EXPIRED);	/* the last of the acks opens the next handle */
 	session_free_if_done(s);
 }
 
@@ -774,7 +778,7 @@ session_free_if_done(struct zk_session *s)
 {
 	if (s->state != SESSION_CLOSING || s->handle != NULL || s->acks_due > 0 || !TAILQ_EMPTY(&s->clients) || s->ending)
 		return;
-	must(TAILQ_EMPTY(&s->waiting) && TAILQ_EMPTY(&s->in_flight));
+	must(TAILQ_EMPTY(&s->waiting) && TAILQ_EMPTY(&s->in_flight));	/* handle_close_done saw to it */
 	s->ending = true;
 	session_log_to(NULL);
 	s->end.fn = session_free;

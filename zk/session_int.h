@@ -43,7 +43,7 @@ enum session_state {
 	SESSION_CONNECTING,	/* there is a handle; never connected, or not now */
 	SESSION_HELD,		/* connected in a new session; waits for zk_session_proceed */
 	SESSION_UP,
-	SESSION_EXPIRED,	/* waits until in-flight calls are answered and every client has heard it */
+	SESSION_EXPIRED,	/* the handle is being closed, then waits until every client has heard it */
 	SESSION_CLOSING,
 };
 
