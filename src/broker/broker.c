@@ -56,6 +56,7 @@ broker_free(struct broker **bp)
 	must(b->state == BROKER_ENDED || b->state == BROKER_NEW);
 	net_free(&b->net);
 	server_free(&b->server);
+	admin_free(&b->admin);
 	replica_manager_free(&b->replicas);
 	reclaim_barrier();		/* partitions and logs dropped a moment ago */
 	log_dirs_free(&b->log_dirs);

@@ -7,6 +7,7 @@
 
 #include <uthash.h>
 
+#include "admin/admin.h"
 #include "broker/broker.h"
 #include "cluster/cluster.h"
 #include "config/topic.h"

@@ -181,7 +181,8 @@ started(void *ctx, enum err e, const struct errbuf *why)
 	struct strbuf words = STRBUF_INIT;
 
 	if (e != OK) {
-		diag_error(d->diag, "start", "%s", why->text);
+		if (d->config->ottla_diagnostics_file != NULL)	/* else it would stand there twice */
+			diag_error(d->diag, "start", "%s", why->text);
 		fprintf(stderr, "ottlad: cannot start: %s\n", why->text);
 		d->status = 1;
 		d->done = true;
@@ -198,7 +199,8 @@ must_stop(void *ctx, const char *why)
 {
 	struct daemon *d = ctx;
 
-	diag_error(d->diag, "stop", "%s", why);
+	if (d->config->ottla_diagnostics_file != NULL)
+		diag_error(d->diag, "stop", "%s", why);
 	fprintf(stderr, "ottlad: stopping: %s\n", why);
 	d->status = 1;
 	d->stopping = true;

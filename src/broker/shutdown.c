@@ -112,6 +112,8 @@ static void
 d3_controller(struct broker *b)
 {
 	zk_config_watch_free(&b->config_watch);
+	if (b->admin != NULL)
+		admin_stop(b->admin);
 	if (b->controller == NULL)
 		d4_settle(b);
 	else

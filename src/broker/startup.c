@@ -713,6 +713,31 @@ make_controller(struct broker *b)
 	b->controller = controller_new(&opt);
 }
 
+static bool
+is_controller(void *ctx)
+{
+	const struct broker *b = ctx;
+
+	return (controller_active(b->controller));
+}
+
+static const struct config *
+config_in_force(void *ctx)
+{
+	return (server_config(((struct broker *)ctx)->server));
+}
+
+static void
+make_admin(struct broker *b)
+{
+	struct admin_options opt = {
+	    .loop = b->opt.control, .zk = zk_session_client(b->session, b->opt.control), .cluster = b->cluster, .broker_id = b->id,
+	    .random = b->opt.random, .diag = b->opt.diag, .controller_active = is_controller, .config = config_in_force, .ctx = b,
+	};
+
+	b->admin = admin_new(&opt);
+}
+
 static void
 make_server(struct broker *b)
 {
@@ -738,6 +763,7 @@ s8_parts(struct broker *b)
 	make_replicas(b);
 	b->controller_zk = zk_session_client(b->session, b->controller_loop);
 	make_controller(b);
+	make_admin(b);
 	make_server(b);
 	e = make_net(b, &eb);
 	if (e != OK)

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "admin/topics.h"
 #include "base/str.h"
 #include "cluster/cluster.h"
 #include "server/authorized.h"
@@ -181,6 +182,12 @@ distinct(struct slice *names, uint32_t n)
 	return (out);
 }
 
+static bool
+may_create(const struct metadata *m)
+{
+	return (m->r->server->opt.admin != NULL && m->q->allow_auto_topic_creation && server_config(m->r->server)->auto_create_topics_enable);
+}
+
 static void
 add_missing(struct metadata *m, struct slice *names, uint32_t n)
 {
@@ -190,8 +197,11 @@ add_missing(struct metadata *m, struct slice *names, uint32_t n)
 		m->full = m->full || errors == NULL;
 		return;
 	}
-	for (uint32_t i = 0; i < n; i++)
-		errors[i] = topic_name_invalid(names[i]) != NULL ? KERR_INVALID_TOPIC_EXCEPTION : KERR_UNKNOWN_TOPIC_OR_PARTITION;
+	if (may_create(m))
+		admin_auto_create(m->r->server->opt.admin, names, n, errors);
+	else
+		for (uint32_t i = 0; i < n; i++)
+			errors[i] = topic_name_invalid(names[i]) != NULL ? KERR_INVALID_TOPIC_EXCEPTION : KERR_UNKNOWN_TOPIC_OR_PARTITION;
 	for (uint32_t i = 0; i < n; i++)
 		add_error(m, names[i], UUID_ZERO, errors[i]);
 }
