@@ -365,3 +365,20 @@ log_offset_for_time(struct log *log, int64_t timestamp_ms, struct log_time_offse
 	segment_list_free(l);
 	return (read_error(log, e == ERR_MALFORMED || e == ERR_UNSUPPORTED ? ERR_CORRUPT : e, &eb));
 }
+
+bool
+log_file_times(struct log *log, struct arena *arena, struct log_file_time **rows, uint32_t *n)
+{
+	struct tail tail = log_tail(log);
+	struct segment_list *l = log_hold_segments(log);
+	struct log_file_time *r = ARENA_ARRAY(arena, struct log_file_time, (size_t)l->n + 1);
+
+	*rows = r;
+	*n = 0;
+	for (uint32_t i = 0; i < l->n && r != NULL; i++)
+		r[(*n)++] = (struct log_file_time){ MAX(l->segments[i]->base, log->start), segment_mtime_ms(l->segments[i]) };
+	if (r != NULL && l->segments[l->n - 1]->size > 0)
+		r[(*n)++] = (struct log_file_time){ MAX(tail.end, r[l->n - 1].offset), clock_wall_ms(log->env->clock) };
+	segment_list_free(l);
+	return (r != NULL);
+}

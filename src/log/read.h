@@ -69,6 +69,13 @@ struct log_time_offset {
 	int64_t offset;
 	int32_t leader_epoch;	/* of that offset; -1 unknown */
 };
+/* ListOffsets v0 thinks in files: where each segment begins (not below the log start) and when its file was last changed, oldest first;
+ * behind them the end offset and now, when the newest segment holds anything.  worker.  Rows in the arena; false: it is full. */
+struct log_file_time {
+	int64_t offset, time_ms;
+};
+bool	  log_file_times(struct log *, struct arena *, struct log_file_time **rows, uint32_t *n) MUST_CHECK;
+
 enum kerr log_offset_for_time(struct log *, int64_t timestamp_ms, struct log_time_offset *) MUST_CHECK;
 
 #endif

@@ -2,11 +2,15 @@
  *
  * replica/offsets.h - ListOffsets: an offset by timestamp or by name, of partitions this broker leads.
  *
+ * Failure    Per item.  OFFSET_NOT_AVAILABLE: a consumer asks for what lies at or above the high watermark, and that has not yet reached the place
+ *            where this leader's epoch began (so the answer might go backwards).
+ *
  * Threads    The loop named in the request; look-ups by time run on a worker.  `done` on the loop, never from inside the call.
  */
 #ifndef REPLICA_OFFSETS_H
 #define REPLICA_OFFSETS_H
 
+#include "base/arena.h"
 #include "event/workers.h"
 #include "log/read.h"
 #include "replica/partition.h"
@@ -17,20 +21,25 @@ struct replica_offset_item {
 	int32_t		partition;
 	int32_t		current_leader_epoch;	/* -1: not given */
 	int64_t		timestamp_ms;		/* >= 0, or LOG_TIME_* */
+	int32_t		max_offsets;		/* of a by_files request */
 	enum kerr	preset;			/* != NONE: answered as it is */
 	/* ---- answered ---- */
 	enum kerr	error;
 	int64_t		found_timestamp_ms;	/* -1 */
 	int64_t		offset;			/* -1: no such record */
 	int32_t		leader_epoch;		/* -1 */
+	int64_t	       *offsets;		/* by_files: newest first, in the arena */
+	uint32_t	noffsets;
 	/* ---- private ---- */
 	struct partition *p;
 };
 
 struct replica_offsets {
 	struct loop    *loop;
-	int32_t		replica_id;		/* -1: a consumer, bounded by high watermark or last stable offset; -2: debug, end offset */
+	int32_t		replica_id;		/* -1: a consumer, bounded by high watermark or last stable offset; -2: debug, end offset, any replica */
 	bool		read_committed;
+	bool		by_files;		/* v0: lists of segment offsets instead of records by time */
+	struct arena   *arena;			/* by_files; the worker's until done */
 	struct replica_offset_item *items;
 	uint32_t	nitems;
 	void (*done)(struct replica_offsets *);

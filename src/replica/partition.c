@@ -54,7 +54,7 @@ struct partition *
 partition_new(struct replica_manager *m, const char *topic, int32_t number)
 {
 	struct partition *p = xcalloc(1, sizeof(*p) + m->opt.nloops * sizeof(p->wakes[0]));
-	struct partition_state none = { .leader_id = -1, .leader_epoch = -1, .partition_epoch = -1, .controller_epoch = -1 };
+	struct partition_state none = { .leader_id = -1, .leader_epoch = -1, .partition_epoch = -1, .controller_epoch = -1, .epoch_start = -1 };
 	struct replica_topic_config *config = xcalloc(1, sizeof(*config));
 
 	p->magic.value = PARTITION_MAGIC;
@@ -181,10 +181,11 @@ partition_set_config(struct partition *p, const struct replica_topic_config *con
 		log_set_options(p->log, &config->log);
 }
 
-enum kerr
-partition_check_leader(const struct partition *p, int32_t current_leader_epoch)
+static enum kerr
+check(const struct partition *p, int32_t current_leader_epoch, bool any_role)
 {
 	const struct partition_state *st = partition_state(p);
+	struct log *log = partition_log(p);
 
 	if (st->offline)
 		return (KERR_KAFKA_STORAGE_ERROR);
@@ -194,11 +195,23 @@ partition_check_leader(const struct partition *p, int32_t current_leader_epoch)
 		if (current_leader_epoch > st->leader_epoch)
 			return (KERR_UNKNOWN_LEADER_EPOCH);
 	}
-	if (!st->leader || partition_log(p) == NULL)
+	if (!(st->leader || any_role) || log == NULL)
 		return (KERR_NOT_LEADER_OR_FOLLOWER);
-	if (log_is_offline(partition_log(p)))
+	if (log_is_offline(log))
 		return (KERR_KAFKA_STORAGE_ERROR);
 	return (KERR_NONE);
+}
+
+enum kerr
+partition_check_leader(const struct partition *p, int32_t current_leader_epoch)
+{
+	return (check(p, current_leader_epoch, false));
+}
+
+enum kerr
+partition_check_hosted(const struct partition *p, int32_t current_leader_epoch)
+{
+	return (check(p, current_leader_epoch, true));
 }
 
 enum kerr

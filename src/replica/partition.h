@@ -21,6 +21,7 @@ struct partition_state {
 	bool	 offline;		/* its log directory failed */
 	int32_t	 leader_id;		/* -1 none */
 	int32_t	 leader_epoch, partition_epoch, controller_epoch;
+	int64_t	 epoch_start;		/* leader: the end offset when it became so in this epoch; else -1 */
 	uint32_t nisr, nreplicas;
 	const int32_t *isr, *replicas;
 };
@@ -40,6 +41,8 @@ const struct replica_topic_config *partition_config(const struct partition *);	/
 /* The checks before any read on behalf of a client or follower, in Kafka's order: current leader epoch (-1: not given) against ours
  * (FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH), then leadership (NOT_LEADER_OR_FOLLOWER), then the log (KAFKA_STORAGE_ERROR). */
 enum kerr partition_check_leader(const struct partition *, int32_t current_leader_epoch) MUST_CHECK;
+/* The same without leadership: whoever debugs may read a follower. */
+enum kerr partition_check_hosted(const struct partition *, int32_t current_leader_epoch) MUST_CHECK;
 
 /* Why a partition that replica_partition does not find is missing: UNKNOWN_TOPIC_OR_PARTITION, or NOT_LEADER_OR_FOLLOWER when the
  * metadata image knows it (hosted elsewhere, or not yet made here). */
