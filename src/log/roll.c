@@ -158,10 +158,13 @@ raise_recovery_point(struct log *log, int64_t to)
 static enum err
 flush_segment(struct log *log, struct segment *s, bool active, struct errbuf *eb)
 {
+	bool sealed = !s->active;
 	enum err e = segment_sync(s, eb);
 
 	if (e == OK)
 		e = log_sync_snapshot(log, s->base, eb);
+	if (e == OK && sealed)		/* sealed before the sync began */
+		s->unsynced = false;
 	if (e == OK && !active) {
 		index_close_file(&s->offsets);
 		index_close_file(&s->times);
@@ -180,7 +183,9 @@ log_flush_to(struct log *log, int64_t up_to, bool active_too, struct errbuf *eb)
 	for (uint32_t i = 0; i < l->n && e == OK; i++) {
 		bool active = i + 1 == l->n;
 
-		if ((active && !active_too) || (!active && l->segments[i + 1]->base <= from) || l->segments[i]->base > up_to)
+		if ((active && !active_too) || l->segments[i]->base > up_to)
+			continue;
+		if (!active && l->segments[i + 1]->base <= from && !l->segments[i]->unsynced)
 			continue;
 		rolled |= !active || l->segments[i]->base >= from;
 		e = flush_segment(log, l->segments[i], active && l->segments[i]->active, eb);

@@ -300,8 +300,10 @@ segment_seal(struct segment *s, struct errbuf *eb)
 		e = index_trim(&s->times, eb);
 	if (e == OK)		/* last: segment_is_sealed looks at it */
 		e = index_trim(&s->offsets, eb);
-	if (e == OK)
+	if (e == OK) {
+		s->unsynced = true;
 		s->active = false;
+	}
 	return (e);
 }
 

@@ -38,11 +38,13 @@ struct segment {
 	int64_t		    first_timestamp_ms;	/* of the first set; ROLL_TIME_UNKNOWN: not read yet, or empty */
 	int64_t		    created_ms;
 	int64_t		    jitter_ms;		/* roll this much earlier than segment.ms */
-	bool		    active;		/* indexes open and presized */
 	/* published */
 	_Atomic int64_t	    max_timestamp_ms;	/* -1: none */
 	_Atomic int64_t	    max_timestamp_offset;
 	_Atomic bool	    max_known;
+	_Atomic bool	    active;		/* indexes open and presized; changed by the owner */
+	_Atomic bool	    unsynced;		/* sealed, and not synced since: the recovery point may have come this far by a flush of
+						 * everything, but Java trusts the indexes only when their trim is on disk, too */
 	_Atomic bool	    deleted;		/* files renamed or gone: a failing sync no longer matters */
 };
 

@@ -26,7 +26,7 @@ struct fixture {
 	char		      lines[16384];	/* what was said */
 	char		      path[2][512];
 	unsigned	      npaths;
-	unsigned	      offline, all_offline, moved;	/* events */
+	_Atomic unsigned      offline, all_offline, moved;	/* events */
 	int64_t		      cut_at;		/* about_to_truncate */
 	uint64_t	      sequence;		/* values of records: distinct */
 };
