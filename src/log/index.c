@@ -149,7 +149,7 @@ open_presized(struct sparse_index *ix, unsigned flags, uint32_t entries, uint32_
 		e = ix->fs->ops->allocate(ix->file, MAX(used, (uint64_t)ix->entries_max * ix->entry_size), eb);
 	if (e != OK)
 		return (e);
-	__atomic_store_n(&ix->entries, entries, __ATOMIC_RELEASE);
+	ix->entries = entries;
 	view_drop(ix);
 	return (note_last(ix, eb));
 }
@@ -219,7 +219,7 @@ append_entry(struct sparse_index *ix, const uint8_t *bytes, int64_t key, int64_t
 		return (e);
 	ix->last_key = key;
 	ix->last_offset = offset;
-	__atomic_store_n(&ix->entries, ix->entries + 1, __ATOMIC_RELEASE);
+	ix->entries++;
 	return (OK);
 }
 
@@ -357,7 +357,7 @@ static bool
 search(struct sparse_index *ix, struct search *s)
 {
 	s->ix = ix;
-	s->n = __atomic_load_n(&ix->entries, __ATOMIC_ACQUIRE);
+	s->n = ix->entries;
 	if (s->n == 0 || (s->p = view_get(ix, s->n)) == NULL)
 		return (false);
 	if (map_guard(search_run, s) != OK)
@@ -393,7 +393,7 @@ get_run(void *ctx)
 bool
 index_get(struct sparse_index *ix, uint32_t n, struct index_entry *out)
 {
-	uint32_t entries = __atomic_load_n(&ix->entries, __ATOMIC_ACQUIRE);
+	uint32_t entries = ix->entries;
 	const uint8_t *p;
 	struct get g;
 
@@ -406,7 +406,7 @@ index_get(struct sparse_index *ix, uint32_t n, struct index_entry *out)
 bool
 index_last(struct sparse_index *ix, struct index_entry *out)
 {
-	uint32_t entries = __atomic_load_n(&ix->entries, __ATOMIC_ACQUIRE);
+	uint32_t entries = ix->entries;
 
 	return (entries > 0 && index_get(ix, entries - 1, out));
 }

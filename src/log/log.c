@@ -10,6 +10,7 @@
  *   (4) At most one thread owns the log.  Ownership is never held across a return to an event loop, a callback or a wait for another log.
  */
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -347,7 +348,7 @@ log_raise_high_watermark(struct log *log, int64_t hw)
 
 	hw = MIN(hw, (int64_t)log->tail_end);
 	while (hw > now)
-		if (__atomic_compare_exchange_n(&log->high_watermark, &now, hw, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		if (atomic_compare_exchange_strong(&log->high_watermark, &now, hw))
 			now = hw;
 	if (log->first_unstable >= 0) {
 		lock_acquire(&log->lock);
@@ -516,7 +517,7 @@ log_raise_start_locked(struct log *log, int64_t start)
 	log->start = start;
 	if (log->high_watermark < start)
 		log->high_watermark = start;
-	while (rp < start && !__atomic_compare_exchange_n(&log->recovery_point, &rp, start, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+	while (rp < start && !atomic_compare_exchange_strong(&log->recovery_point, &rp, start))
 		;
 	log->epochs_version += epoch_cache_truncate_from_start(&log->epochs, start);
 	producer_state_start_offset(log->producers, start);

@@ -10,6 +10,7 @@
  *       do not know it any more when another log of its name can be made.
  */
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,7 +62,7 @@ was_last(struct log_dirs *ld)
 
 	for (uint32_t i = 0; i < ld->ndirs; i++)
 		last = last && !dir_is_online(&ld->dirs[i]);
-	return (last && !__atomic_exchange_n(&ld->all_offline_told, true, __ATOMIC_SEQ_CST));
+	return (last && !atomic_exchange(&ld->all_offline_told, true));
 }
 
 /* The caller may own a log: the news goes to a worker, so that no callback runs under ownership. */
@@ -71,7 +72,7 @@ log_dir_fail(struct log_dir *dir, const char *why)
 	struct log_dirs *ld = CONTAINER_OF(dir->env, struct log_dirs, env);
 	struct offline_news *n;
 
-	if (__atomic_exchange_n(&dir->offline, true, __ATOMIC_SEQ_CST))
+	if (atomic_exchange(&dir->offline, true))
 		return;
 	diag_error(ld->env.diag, "log", "log directory %s goes offline: %s", dir->path, why);
 	metric_add(ld->env.metrics, METRIC_log_dirs_offline, 1);

@@ -48,7 +48,7 @@ struct log_dirs {
 	uint32_t	 ndirs;
 	int32_t		 broker_id;
 	char		 cluster_id[128];
-	bool		 all_offline_told;	/* under lock */
+	_Atomic bool	 all_offline_told;
 	struct lock	 lock;			/* the table, deletions, dir.logs */
 	struct condition created;
 	struct log_entry *table;

@@ -14,6 +14,7 @@
  *        After 4 and before the flush ends, the recovery point is still below: recovery walks both.
  */
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,7 +152,7 @@ raise_recovery_point(struct log *log, int64_t to)
 {
 	int64_t rp = log->recovery_point;
 
-	while (rp < to && !__atomic_compare_exchange_n(&log->recovery_point, &rp, to, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+	while (rp < to && !atomic_compare_exchange_strong(&log->recovery_point, &rp, to))
 		;
 }
 

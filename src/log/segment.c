@@ -258,7 +258,7 @@ segment_publish(struct segment *s, const struct segment_set *set)
 		s->max_timestamp_offset = set->max_timestamp_offset;
 		s->max_timestamp_ms = set->max_timestamp_ms;
 	}
-	__atomic_store_n(&s->size, s->size + (uint32_t)set->bytes.len, __ATOMIC_RELEASE);
+	s->size += (uint32_t)set->bytes.len;
 }
 
 /* The offset entry of the failed set may have been counted (its time entry comes last, so that one was not). */

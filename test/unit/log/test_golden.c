@@ -265,8 +265,13 @@ sort_lines(char *text)
 	for (char *line = strtok_r(copy, "\n", &save); line != NULL && n < NELEM(lines); line = strtok_r(NULL, "\n", &save))
 		lines[n++] = line;
 	qsort(lines, n, sizeof(lines[0]), line_cmp);
-	for (size_t i = 0; i < n; i++)
-		at += (size_t)sprintf(text + at, "%s\n", lines[i]);
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(lines[i]);
+
+		memcpy(text + at, lines[i], len);
+		text[at + len] = '\n';
+		at += len + 1;
+	}
 	free(copy);
 }
 
