@@ -6,6 +6,8 @@
  * image has to show the change -> its `finish` -> admin_done -> `done` on the caller's loop.  One task carries it both ways, since it is only in
  * one place at a time.
  *
+ * EXPIRED    A session's operations all fail before its end is told; what is submitted in between fails as well.  So a job that goes on after an
+ *	expiry waits for the news (admin_again), and its `run` is called once more.
  * ABANDONED  The caller may give up at any moment, also while `done` is already on its way.  So it sends no message about this job: it sets a flag
  *	in it and has the control loop look through the jobs that wait.  A job that talks to ZooKeeper sees the flag when it comes to wait.
  */
@@ -119,6 +121,32 @@ admin_abandon(struct admin_job *j)
 	loop_call(j->admin->opt.loop, look_again, j->admin);
 }
 
+/* ---- the end of a session ---- */
+
+void
+admin_again(struct admin_job *j)
+{
+	TAILQ_INSERT_TAIL(&j->admin->expired, j, again);
+}
+
+static void
+run_expired(struct admin *a)
+{
+	struct admin_job *j;
+
+	while ((j = TAILQ_FIRST(&a->expired)) != NULL) {
+		TAILQ_REMOVE(&a->expired, j, again);
+		loop_post(a->opt.loop, &j->task);
+	}
+}
+
+static void
+session_event(struct zk_listener *l, enum zk_session_event e)
+{
+	if (e == ZK_EXPIRED || e == ZK_CONNECTED)
+		run_expired(CONTAINER_OF(l, struct admin, session));
+}
+
 /* ---- the admin ---- */
 
 struct admin *
@@ -129,6 +157,9 @@ admin_new(const struct admin_options *opt)
 	a->opt = *opt;
 	TAILQ_INIT(&a->waiting);
 	TAILQ_INIT(&a->altering);
+	TAILQ_INIT(&a->expired);
+	a->session.fn = session_event;
+	zk_listen(opt->zk, &a->session);
 	lock_init(&a->lock, LOCK_admin_auto);
 	a->listener = (struct cluster_listener){ .loop = opt->loop, .changed = image_changed };
 	cluster_listen(opt->cluster, &a->listener);
@@ -141,6 +172,7 @@ admin_stop(struct admin *a)
 	if (a->opt.zk == NULL)
 		return;
 	zk_close(&a->opt.zk);
+	run_expired(a);
 	look_again(a);
 }
 

@@ -67,7 +67,8 @@ struct admin_job {
 	struct timer	 timer;
 	bool		 waiting;
 	_Atomic bool	 abandoned;
-	TAILQ_ENTRY(admin_job) link;
+	TAILQ_ENTRY(admin_job) link;	/* waiting, or altering */
+	TAILQ_ENTRY(admin_job) again;
 };
 
 /* The caller does not care any more: the job stops waiting for the image, and is done soon.  Only on job->loop, before done. */

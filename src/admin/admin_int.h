@@ -17,6 +17,8 @@ struct admin {
 	struct admin_options opt;	/* opt.zk is NULL after admin_stop */
 	struct cluster_listener listener;
 	struct admin_jobs waiting;	/* for the image */
+	struct admin_jobs expired;	/* whose session ended under them; `run` is called in the next one */
+	struct zk_listener session;
 	struct admin_jobs altering;	/* configuration changes, one at a time; the first is under way */
 	struct lock	 lock;		/* the next field */
 	struct auto_topic *in_flight;	/* uthash, by name */
@@ -29,6 +31,9 @@ void	 admin_done(struct admin_job *);
 /* finish is called once: when satisfied says so (perhaps at once), at the time-out, when abandoned, or at admin_stop. */
 void	 admin_wait(struct admin_job *, int32_t timeout_ms, bool (*satisfied)(struct admin_job *, const struct image *),
     void (*finish)(struct admin_job *, const struct image *));
+
+/* After a SESSION_EXPIRED: run is called once operations go to the next session, or after admin_stop. */
+void	 admin_again(struct admin_job *);
 
 struct admin_outcome admin_outcome(struct admin_job *, enum kerr, const char *words);	/* the words are copied; NULL: none */
 #define ADMIN_OK	((struct admin_outcome){ KERR_NONE, NULL })

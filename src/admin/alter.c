@@ -22,7 +22,7 @@
 #include "zk/notify.h"
 #include "zk/paths.h"
 
-enum { TRIES_MAX = 5, NAME_MAX_SHOWN = 100 };
+enum { NAME_MAX_SHOWN = 100 };
 
 struct alter {
 	struct admin	*admin;
@@ -31,10 +31,9 @@ struct alter {
 	/* of that resource */
 	char		*name;
 	struct config_map wanted;
-	unsigned	 tries;
+	bool		 begun;
 };
 
-static void resource_begin(struct alter *);
 static void alter_run(struct admin_job *);
 
 /* ---- shared with describe.c ---- */
@@ -244,6 +243,7 @@ resource_end(struct alter *s, enum kerr k, const char *words)
 	config_map_fini(&s->wanted);
 	free(s->name);
 	s->name = NULL;
+	s->begun = false;
 	s->i++;
 	loop_post(s->admin->opt.loop, &s->c->job.task);
 }
@@ -252,8 +252,8 @@ static void
 resource_failed(struct alter *s, enum err e, const struct errbuf *why)
 {
 	config_map_fini(&s->wanted);
-	if (e == ERR_ZK_EXPIRED && ++s->tries < TRIES_MAX && s->admin->opt.zk != NULL) {
-		resource_begin(s);
+	if (e == ERR_ZK_EXPIRED) {
+		admin_again(&s->c->job);
 		return;
 	}
 	diag_info(s->admin->opt.diag, "admin", "changing the configuration of %s: %s", s->name, why->text);
@@ -362,7 +362,9 @@ resource_begin(struct alter *s)
 {
 	struct zk_entity entity = entity_of(s);
 
-	if (s->c->incremental)
+	if (s->admin->opt.zk == NULL)
+		resource_end(s, KERR_UNKNOWN_SERVER_ERROR, NULL);
+	else if (s->c->incremental)
 		zk_config_read(s->admin->opt.zk, &entity, resource_read, s);
 	else
 		resource_work(s, NULL);
@@ -379,11 +381,9 @@ resource_start(struct alter *s)
 {
 	struct admin_altered *r = &s->c->resources[s->i];
 
-	s->tries = 0;
+	s->begun = true;
 	s->wanted = (struct config_map)CONFIG_MAP_INIT;
-	if (s->admin->opt.zk == NULL)
-		resource_end(s, KERR_UNKNOWN_SERVER_ERROR, NULL);
-	else if (!is_known(s, r))
+	if (!is_known(s, r))
 		resource_end(s, KERR_UNKNOWN_TOPIC_OR_PARTITION, "there is no such topic");
 	else {
 		s->name = r->name.len == 0 ? xstrdup("") : xstrndup((const char *)r->name.p, r->name.len);
@@ -400,10 +400,12 @@ alter_step(struct admin_job *j)
 		alter_run(j);
 		return;
 	}
-	while (s->i < s->c->nresources && s->c->resources[s->i].refused)
+	while (!s->begun && s->i < s->c->nresources && s->c->resources[s->i].refused)
 		s->i++;
 	if (s->i == s->c->nresources)
 		alter_end(s);
+	else if (s->begun)
+		resource_begin(s);
 	else
 		resource_start(s);
 }

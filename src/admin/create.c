@@ -25,7 +25,7 @@
 #include "zk/notify.h"
 #include "zk/paths.h"
 
-enum { SCRATCH_MAX = 64 << 20, LOOKS_MAX = 5, PARTITION_BYTES_MIN = 8 };	/* "1":[1], */
+enum { SCRATCH_MAX = 64 << 20, PARTITION_BYTES_MIN = 8 };	/* "1":[1], */
 
 struct create {
 	struct admin	*admin;
@@ -36,7 +36,7 @@ struct create {
 	struct config_map configs;
 	struct zk_topic_info info;
 	const char	*name;
-	unsigned	 looks;
+	bool		 in_doubt;	/* its node may have been made */
 };
 
 static void create_next(struct create *);
@@ -132,6 +132,7 @@ topic_end(struct create *s, enum kerr error, const char *words)
 	t->outcome = admin_outcome(&s->c->job, error, words);
 	config_map_fini(&s->configs);
 	arena_fini(&s->scratch);
+	s->in_doubt = false;
 	s->i++;
 	create_next(s);
 }
@@ -147,8 +148,8 @@ topic_looked(void *ctx, const struct zk_result *r)
 	struct admin_topic *t = &s->c->topics[s->i];
 	struct zk_topic_info there;
 
-	if (r->error == ZKE_SESSION_EXPIRED && ++s->looks < LOOKS_MAX && s->admin->opt.zk != NULL)
-		topic_look(s);
+	if (r->error == ZKE_SESSION_EXPIRED)
+		admin_again(&s->c->job);
 	else if (r->error == ZKE_NO_NODE)	/* not ours, or ours and gone: the client asks again */
 		topic_end(s, KERR_NOT_CONTROLLER, NULL);
 	else if (r->error != ZKE_OK)
@@ -163,7 +164,11 @@ topic_looked(void *ctx, const struct zk_result *r)
 static void
 topic_look(struct create *s)
 {
-	zk_get(s->admin->opt.zk, zk_path_topic(s->name).s, NULL, topic_looked, s);
+	s->in_doubt = true;
+	if (s->admin->opt.zk == NULL)
+		topic_end(s, KERR_UNKNOWN_SERVER_ERROR, NULL);
+	else
+		zk_get(s->admin->opt.zk, zk_path_topic(s->name).s, NULL, topic_looked, s);
 }
 
 static void
@@ -174,7 +179,10 @@ topic_made(void *ctx, const struct zk_result *r)
 	if (r->error == ZKE_OK) {
 		s->c->topics[s->i].id = s->info.id;
 		topic_end(s, KERR_NONE, NULL);
-	} else if ((r->error == ZKE_NODE_EXISTS || r->error == ZKE_SESSION_EXPIRED) && s->admin->opt.zk != NULL)
+	} else if (r->error == ZKE_SESSION_EXPIRED) {
+		s->in_doubt = true;
+		admin_again(&s->c->job);
+	} else if (r->error == ZKE_NODE_EXISTS)
 		topic_look(s);
 	else
 		topic_end(s, admin_zk_error(s->admin, r->error, "creating topic", s->name), NULL);
@@ -483,7 +491,7 @@ topic_begin(struct create *s)
 
 	s->configs = (struct config_map)CONFIG_MAP_INIT;
 	s->info = (struct zk_topic_info){ .npartitions = 0 };
-	s->looks = 0;
+	s->in_doubt = false;
 	t->id = UUID_ZERO;
 	nothing_to_show(t);
 	arena_init(&s->scratch, SCRATCH_MAX);
@@ -508,6 +516,8 @@ create_step(struct admin_job *j)
 
 	if (s->i == s->c->ntopics)
 		create_all_done(s);
+	else if (s->in_doubt)
+		topic_look(s);
 	else
 		topic_begin(s);
 }

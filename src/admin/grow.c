@@ -29,6 +29,7 @@ struct grow {
 	const char	*name;
 	struct zk_topic_info wanted;	/* npartitions 0: nothing was written yet */
 	unsigned	 tries;
+	bool		 begun;
 };
 
 /* ---- the end of a topic, and of all ---- */
@@ -97,6 +98,7 @@ topic_end(struct grow *s, enum kerr error, const char *words)
 {
 	s->c->topics[s->i].outcome = admin_outcome(&s->c->job, error, words);
 	arena_fini(&s->scratch);
+	s->begun = false;
 	s->i++;
 	loop_post(s->admin->opt.loop, &s->c->job.task);
 }
@@ -238,9 +240,10 @@ topic_written(void *ctx, const struct zk_result *r)
 
 	if (r->error == ZKE_OK)
 		topic_end(s, KERR_NONE, NULL);
-	else if ((r->error == ZKE_BAD_VERSION || r->error == ZKE_SESSION_EXPIRED) && ++s->tries < TRIES_MAX &&
-	    s->admin->opt.zk != NULL)
+	else if (r->error == ZKE_BAD_VERSION && ++s->tries < TRIES_MAX)
 		topic_read(s);
+	else if (r->error == ZKE_SESSION_EXPIRED)
+		admin_again(&s->c->job);
 	else
 		topic_end(s, admin_zk_error(s->admin, r->error, "adding partitions to topic", s->name), NULL);
 }
@@ -301,7 +304,10 @@ topic_was_read(void *ctx, const struct zk_result *r, uint32_t n)
 
 	for (uint32_t i = 0; i < n; i++)
 		if (r[i].error != ZKE_OK && r[i].error != ZKE_NO_NODE) {
-			topic_end(s, admin_zk_error(s->admin, r[i].error, "reading topic", s->name), NULL);
+			if (r[i].error == ZKE_SESSION_EXPIRED && s->wanted.npartitions > 0)
+				admin_again(&s->c->job);	/* still in doubt about our write */
+			else
+				topic_end(s, admin_zk_error(s->admin, r[i].error, "reading topic", s->name), NULL);
 			return;
 		}
 	if (r[0].error == ZKE_OK) {
@@ -326,7 +332,10 @@ topic_read(struct grow *s)
 	struct zk_path deleted = zk_path_delete_topic(s->name), there = zk_path_topic(s->name);
 	struct zk_op ops[2] = { ZK_EXISTS(deleted.s, NULL), ZK_GET(there.s, NULL) };
 
-	zk_many(s->admin->opt.zk, ops, 2, topic_was_read, s);
+	if (s->admin->opt.zk == NULL)
+		topic_end(s, KERR_UNKNOWN_SERVER_ERROR, NULL);
+	else
+		zk_many(s->admin->opt.zk, ops, 2, topic_was_read, s);
 }
 
 static void
@@ -337,9 +346,8 @@ topic_begin(struct grow *s)
 	arena_init(&s->scratch, SCRATCH_MAX);
 	s->wanted = (struct zk_topic_info){ .npartitions = 0 };
 	s->tries = 0;
-	if (s->admin->opt.zk == NULL)
-		topic_end(s, KERR_UNKNOWN_SERVER_ERROR, NULL);
-	else if (topic_name_invalid(t->name) != NULL || (s->name = admin_name(&s->scratch, t->name)) == NULL)
+	s->begun = true;
+	if (topic_name_invalid(t->name) != NULL || (s->name = admin_name(&s->scratch, t->name)) == NULL)
 		topic_end(s, KERR_UNKNOWN_TOPIC_OR_PARTITION, "no topic has such a name");
 	else
 		topic_read(s);
@@ -352,6 +360,8 @@ grow_step(struct admin_job *j)
 
 	if (s->i == s->c->ntopics)
 		grow_all_done(s);
+	else if (s->begun)
+		topic_read(s);
 	else
 		topic_begin(s);
 }
