@@ -240,6 +240,42 @@ log_flush_end(struct log *log)
 	lock_release(&log->lock);
 }
 
+/* ---- readers, as a truncation sees them ---- */
+
+/* A reader that counts itself after the check below looks at the tail after that, and sees it lowered. */
+uint32_t
+log_read_enter(struct log *log)
+{
+	uint32_t phase = log->read_phase & 1;
+
+	log->readers[phase]++;
+	return (phase);
+}
+
+void
+log_read_leave(struct log *log, uint32_t phase)
+{
+	if (--log->readers[phase] > 0 || !log->cutting)
+		return;
+	lock_acquire(&log->lock);
+	condition_broadcast(&log->freed);
+	lock_release(&log->lock);
+}
+
+void
+log_wait_for_readers(struct log *log)
+{
+	uint32_t old;
+
+	log->cutting = true;
+	old = log->read_phase++ & 1;
+	lock_acquire(&log->lock);
+	while (log->readers[old] > 0)
+		condition_wait(&log->freed, &log->lock);
+	lock_release(&log->lock);
+	log->cutting = false;
+}
+
 /* ---- what readers see ---- */
 
 struct tail

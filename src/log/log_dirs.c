@@ -678,10 +678,12 @@ log_dirs_free(struct log_dirs **ldp)
 	condition_fini(&ld->created);
 	lock_fini(&ld->lock);
 	/* What was put aside for readers refers to the file system, which may go next.  Twice: the first round puts more aside. */
-	reclaim_offline();
+	if (reclaim_thread_registered())
+		reclaim_offline();
 	reclaim_barrier();
 	reclaim_barrier();
-	reclaim_online();
+	if (reclaim_thread_registered())
+		reclaim_online();
 	ld->magic.value = 0;
 	free(ld->dirs);
 	free(ld);

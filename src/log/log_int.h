@@ -90,6 +90,9 @@ struct log {
 	_Atomic int64_t	    start, high_watermark, recovery_point;	/* [A] */
 	_Atomic int64_t	    first_unstable;	/* [A] -1: none; set before the end offset that covers it is published */
 	_Atomic int64_t	    last_flush_ms;	/* [A] */
+	_Atomic uint32_t    readers[2];		/* [A] reads under way, by the phase they began in */
+	_Atomic uint32_t    read_phase;		/* [A] flipped by a truncation, which then waits for the old phase's readers */
+	_Atomic bool	    cutting;		/* [A] somebody waits for readers: the last one out says so */
 	_Atomic uint64_t    sealed_bytes;	/* [A] data bytes of all but the active segment */
 
 	struct epoch_cache  epochs;		/* [OL]; truncations of it also by others, under lock */
@@ -114,6 +117,10 @@ void	    log_disown(struct log *);		/* and lets the queue go on */
 /* The right to sync and to lower the recovery point; taken after ownership, when both are needed. */
 void	    log_flush_begin(struct log *);
 void	    log_flush_end(struct log *);
+uint32_t    log_read_enter(struct log *);		/* the phase, for log_read_leave */
+void	    log_read_leave(struct log *, uint32_t phase);
+/* Owner, after it lowered what is published: until every read that may have seen more is over. */
+void	    log_wait_for_readers(struct log *);
 struct segment_list *log_hold_segments(struct log *);	/* a referenced copy, for threads that base/reclaim need not know */
 void	    segment_list_free(void *);
 struct tail log_tail(const struct log *);

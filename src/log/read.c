@@ -187,8 +187,8 @@ read_error(struct log *log, enum err e, const struct errbuf *eb)
 	}
 }
 
-enum kerr
-log_read(struct log *log, const struct log_read_options *o, struct arena *arena, struct log_read_result *r)
+static enum kerr
+do_read(struct log *log, const struct log_read_options *o, struct arena *arena, struct log_read_result *r)
 {
 	struct errbuf eb = ERRBUF_INIT;
 	struct view v;
@@ -212,14 +212,24 @@ log_read(struct log *log, const struct log_read_options *o, struct arena *arena,
 	return (read_error(log, e, &eb));
 }
 
+enum kerr
+log_read(struct log *log, const struct log_read_options *o, struct arena *arena, struct log_read_result *r)
+{
+	uint32_t phase = log_read_enter(log);
+	enum kerr k = do_read(log, o, arena, r);
+
+	log_read_leave(log, phase);
+	return (k);
+}
+
 void
 log_read_result_fini(struct log_read_result *r)
 {
 	file_range_fini(&r->range);
 }
 
-uint64_t
-log_bytes_available(struct log *log, int64_t offset, enum log_bound bound)
+static uint64_t
+measure(struct log *log, int64_t offset, enum log_bound bound)
 {
 	struct segment_hit hit;
 	uint64_t sum = 0, end = 0;
@@ -237,6 +247,16 @@ log_bytes_available(struct log *log, int64_t offset, enum log_bound bound)
 	if (segment_find(v.list->segments[i], offset, data_end(&v, v.list->segments[i]), &hit, NULL) == OK)
 		sum -= MIN(sum, hit.position);
 	return (sum);
+}
+
+uint64_t
+log_bytes_available(struct log *log, int64_t offset, enum log_bound bound)
+{
+	uint32_t phase = log_read_enter(log);
+	uint64_t n = measure(log, offset, bound);
+
+	log_read_leave(log, phase);
+	return (n);
 }
 
 /* ---- offsets by time ---- */
@@ -340,6 +360,7 @@ log_offset_for_time(struct log *log, int64_t timestamp_ms, struct log_time_offse
 	struct errbuf eb = ERRBUF_INIT;
 	struct segment_list *l;
 	struct view v;
+	uint32_t phase;
 	enum err e;
 
 	*out = (struct log_time_offset){ false, -1, -1, -1 };
@@ -357,12 +378,14 @@ log_offset_for_time(struct log *log, int64_t timestamp_ms, struct log_time_offse
 	}
 	if (timestamp_ms < 0 && timestamp_ms != LOG_TIME_MAX)
 		return (KERR_NONE);
+	phase = log_read_enter(log);
 	look(log, LOG_BOUND_END, &v);
 	l = log_hold_segments(log);
 	v.list = l;
 	ts.from = v.start;
 	e = timestamp_ms == LOG_TIME_MAX ? search_max(l, &v, &ts, &eb) : search_time(l, &v, &ts, &eb);
 	segment_list_free(l);
+	log_read_leave(log, phase);
 	return (read_error(log, e == ERR_MALFORMED || e == ERR_UNSUPPORTED ? ERR_CORRUPT : e, &eb));
 }
 

@@ -5,7 +5,8 @@
  * ORDER  under ownership and the right to flush:
  *   1. about_to_truncate: connections with queued ranges above the cut are closed
  *   2. the published end, high watermark and recovery point go down: no new reader gets anything above the cut
- *   3. a grace period: readers that looked before are through (what they took, they hold by reference)
+ *   3. readers that looked before are waited for (what they took, they hold by reference); not by base/reclaim, whose grace period
+ *      would wait for threads that wait for this log
  *   4. whole segments above go (renamed to .deleted), the one that holds the cut is cut (segment_truncate), the list is published
  *   5. epochs, producers, snapshots follow
  * CRASH  A truncation that was not finished is repeated by replica/ after the restart: it decides the cut from leader epochs, and the
@@ -29,9 +30,7 @@ lower_published(struct log *log, int64_t end)
 	log->high_watermark = MIN((int64_t)log->high_watermark, end);
 	log->recovery_point = MIN((int64_t)log->recovery_point, end);
 	lock_release(&log->lock);
-	reclaim_offline();
-	reclaim_barrier();
-	reclaim_online();
+	log_wait_for_readers(log);
 }
 
 /* Takes ownership and the right to flush; ERR_OFFLINE, ERR_CLOSED. */
