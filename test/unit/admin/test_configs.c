@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Describing and changing settings: what a client sees, what stands in ZooKeeper, who hears of it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "test/unit/admin/world.h"
+#include "test/unit/unit.h"
+#include "zk/paths.h"
+
+#define TOPIC_NODE	"{\"version\":3,\"partitions\":{\"0\":[1]}}"
+#define CONFIG_NODE	"{\"version\":1,\"config\":{\"retention.ms\":\"5000\",\"cleanup.policy\":\"delete\"}}"
+
+static const enum zk_fault faults[] = { ZK_FAULT_LOSS_BEFORE, ZK_FAULT_LOSS_AFTER, ZK_FAULT_EXPIRE_BEFORE, ZK_FAULT_EXPIRE_AFTER };
+
+static void
+begin(struct world *w, const char *properties)
+{
+	world_init(w, properties);
+	world_put(w, "/brokers/topics/t", TOPIC_NODE);
+	world_put(w, "/config/topics/t", CONFIG_NODE);
+	world_turn(w);
+}
+
+/* ---- describing ---- */
+
+static void
+describe_with(struct world *w, struct admin_described *r, int32_t n)
+{
+	struct admin_describe_configs d = { .resources = r, .nresources = n };
+	unsigned before = w->done;
+
+	world_job(w, &d.job);
+	admin_describe_configs(w->admin, &d);
+	world_turn(w);
+	CHECK_EQ(w->done, before + 1);
+}
+
+static struct admin_described
+describe(struct world *w, int8_t type, const char *name, const char *only)
+{
+	struct slice *names = ARENA_ARRAY(&w->arena, struct slice, 1);
+	struct admin_described r = { .type = type, .name = slice_str(name), .names = { names, only != NULL } };
+
+	names[0] = slice_str(only);
+	describe_with(w, &r, 1);
+	return (r);
+}
+
+static const struct config_entry *
+entry(const struct admin_described *r, const char *name)
+{
+	static const struct config_entry none = { .name = "", .value = "" };
+
+	for (size_t i = 0; i < r->description.count; i++)
+		if (strcmp(r->description.entries[i].name, name) == 0)
+			return (&r->description.entries[i]);
+	return (&none);
+}
+
+TEST(a_topics_settings_come_from_zookeeper_and_the_broker)
+{
+	struct world w;
+	struct admin_described r;
+
+	begin(&w, "log.segment.bytes=1000000\n");
+	r = describe(&w, ADMIN_RESOURCE_TOPIC, "t", NULL);
+	CHECK_EQ(r.outcome.error, KERR_NONE);
+	CHECK(r.description.count > 30);
+	CHECK_STR(entry(&r, "retention.ms")->value, "5000");
+	CHECK_EQ(entry(&r, "retention.ms")->source, CONFIG_SOURCE_TOPIC);
+	CHECK_STR(entry(&r, "segment.bytes")->value, "1000000");
+	CHECK_EQ(entry(&r, "segment.bytes")->source, CONFIG_SOURCE_STATIC_BROKER);
+	CHECK_EQ(entry(&r, "flush.ms")->source, CONFIG_SOURCE_DEFAULT);
+	r = describe(&w, ADMIN_RESOURCE_TOPIC, "t", "retention.ms");
+	CHECK_EQ(r.description.count, 1);
+	r = describe(&w, ADMIN_RESOURCE_TOPIC, "t", "no.such");
+	CHECK_EQ(r.outcome.error, KERR_NONE);
+	CHECK_EQ(r.description.count, 0);
+	world_put(&w, "/config/topics/t", "{\"version\":1,\"config\":{\"retention.ms\":\"7\"}}");	/* nobody told us */
+	r = describe(&w, ADMIN_RESOURCE_TOPIC, "t", NULL);
+	CHECK_STR(entry(&r, "retention.ms")->value, "7");
+	world_remove(&w, "/config/topics/t");
+	r = describe(&w, ADMIN_RESOURCE_TOPIC, "t", NULL);
+	CHECK_EQ(r.outcome.error, KERR_NONE);
+	CHECK_EQ(entry(&r, "retention.ms")->source, CONFIG_SOURCE_DEFAULT);
+	world_put(&w, "/config/topics/t", "[}");
+	r = describe(&w, ADMIN_RESOURCE_TOPIC, "t", NULL);
+	CHECK_EQ(r.outcome.error, KERR_UNKNOWN_SERVER_ERROR);
+	CHECK_EQ(r.description.count, 0);
+	world_fini(&w);
+}
+
+TEST(what_cannot_be_described_says_so)
+{
+	static const struct { int8_t type; const char *name; enum kerr error; bool words; } rows[] = {
+		{ ADMIN_RESOURCE_TOPIC, "never", KERR_UNKNOWN_TOPIC_OR_PARTITION, false },
+		{ ADMIN_RESOURCE_TOPIC, "a/b", KERR_INVALID_TOPIC_EXCEPTION, true },
+		{ ADMIN_RESOURCE_TOPIC, "", KERR_INVALID_TOPIC_EXCEPTION, true },
+		{ ADMIN_RESOURCE_BROKER, "2", KERR_INVALID_REQUEST, true },
+		{ ADMIN_RESOURCE_BROKER, "one", KERR_INVALID_REQUEST, true },
+		{ ADMIN_RESOURCE_BROKER_LOGGER, "", KERR_INVALID_REQUEST, true },
+		{ ADMIN_RESOURCE_BROKER_LOGGER, "2", KERR_INVALID_REQUEST, true },
+		{ ADMIN_RESOURCE_CLIENT_METRICS, "", KERR_INVALID_REQUEST, true },
+		{ ADMIN_RESOURCE_CLIENT_METRICS, "m", KERR_INVALID_REQUEST, true },
+		{ ADMIN_RESOURCE_UNKNOWN, "m", KERR_INVALID_REQUEST, true },
+	};
+	struct world w;
+
+	begin(&w, "");
+	for (size_t i = 0; i < NELEM(rows); i++) {
+		struct admin_described r = describe(&w, rows[i].type, rows[i].name, NULL);
+
+		CHECK_EQ(r.outcome.error, rows[i].error);
+		CHECK_EQ(r.outcome.message != NULL, rows[i].words);
+		CHECK_EQ(r.description.count, 0);
+	}
+	world_fini(&w);
+}
+
+TEST(a_broker_and_its_logger_are_described)
+{
+	struct world w;
+	struct admin_described r;
+
+	begin(&w, "num.io.threads=3\n");
+	r = describe(&w, ADMIN_RESOURCE_BROKER, "1", NULL);
+	CHECK_EQ(r.outcome.error, KERR_NONE);
+	CHECK(r.description.count > 200);
+	CHECK_STR(entry(&r, "num.io.threads")->value, "3");
+	r = describe(&w, ADMIN_RESOURCE_BROKER, "", NULL);
+	CHECK_EQ(r.outcome.error, KERR_NONE);
+	CHECK_EQ(r.description.count, 0);
+	r = describe(&w, ADMIN_RESOURCE_BROKER_LOGGER, "1", NULL);
+	CHECK_EQ(r.description.count, 1);
+	CHECK_STR(entry(&r, "root")->value, "DEBUG");		/* a capture takes every line */
+	CHECK_EQ(entry(&r, "root")->source, CONFIG_SOURCE_DYNAMIC_BROKER_LOGGER);
+	r = describe(&w, ADMIN_RESOURCE_BROKER_LOGGER, "1", "kafka");
+	CHECK_EQ(r.description.count, 0);
+	world_fini(&w);
+}
+
+TEST(many_resources_are_described_in_the_order_asked)
+{
+	struct world w;
+	struct admin_described r[4] = { { .type = ADMIN_RESOURCE_TOPIC, .name = SLICE_LIT("never") }, { .type = ADMIN_RESOURCE_TOPIC,
+	    .name = SLICE_LIT("t") }, { .type = ADMIN_RESOURCE_BROKER, .name = SLICE_LIT("1") }, { .type = ADMIN_RESOURCE_TOPIC,
+	    .name = SLICE_LIT("t") } };
+
+	begin(&w, "");
+	describe_with(&w, r, 4);
+	CHECK_EQ(r[0].outcome.error, KERR_UNKNOWN_TOPIC_OR_PARTITION);
+	CHECK_STR(entry(&r[1], "retention.ms")->value, "5000");
+	CHECK(r[2].description.count > 200);
+	CHECK_STR(entry(&r[3], "retention.ms")->value, "5000");
+	world_fini(&w);
+}
+
+/* ---- changing ---- */
+
+static struct admin_outcome
+alter_with(struct world *w, struct admin_altered *r, int32_t n, bool incremental, bool validate_only)
+{
+	struct admin_alter_configs c = { .resources = r, .nresources = n, .incremental = incremental, .validate_only = validate_only };
+	unsigned before = w->done;
+
+	world_job(w, &c.job);
+	admin_alter_configs(w->admin, &c);
+	world_turn(w);
+	CHECK_EQ(w->done, before + 1);
+	return (r[0].outcome);
+}
+
+static struct config_wish
+wish(const char *name, const char *value, int8_t op)
+{
+	return ((struct config_wish){ slice_str(name), slice_str(value), op });
+}
+
+static struct admin_outcome
+alter(struct world *w, int8_t type, const char *entity, const char *name, const char *value, int8_t op)
+{
+	struct config_wish one = wish(name, value, op);
+	struct admin_altered r = { .type = type, .name = slice_str(entity), .wishes = &one, .nwishes = 1 };
+
+	return (alter_with(w, &r, 1, true, false));
+}
+
+static const char *
+config_of(struct world *w, const char *entity)
+{
+	return (world_node(w, arena_printf(&w->arena, "/config/%s", entity)).data);
+}
+
+TEST(single_settings_change_and_everybody_is_told)
+{
+	struct world w;
+
+	begin(&w, "");
+	CHECK_EQ(alter(&w, ADMIN_RESOURCE_TOPIC, "t", "segment.bytes", "2000", CONFIG_OP_SET).error, KERR_NONE);
+	CHECK(has_text(config_of(&w, "topics/t"), "\"segment.bytes\":\"2000\""));
+	CHECK(has_text(config_of(&w, "topics/t"), "\"retention.ms\":\"5000\""));
+	CHECK_EQ(world_node(&w, ZK_CONFIG_CHANGES).children, 1);
+	CHECK(has_text(config_of(&w, "changes/config_change_0000000000"), "topics/t"));
+	CHECK_EQ(alter(&w, ADMIN_RESOURCE_TOPIC, "t", "retention.ms", NULL, CONFIG_OP_DELETE).error, KERR_NONE);
+	CHECK(!has_text(config_of(&w, "topics/t"), "retention.ms"));
+	CHECK_EQ(alter(&w, ADMIN_RESOURCE_TOPIC, "t", "cleanup.policy", "compact", CONFIG_OP_APPEND).error, KERR_NONE);
+	CHECK(has_text(config_of(&w, "topics/t"), "\"cleanup.policy\":\"delete,compact\""));
+	CHECK_EQ(alter(&w, ADMIN_RESOURCE_TOPIC, "t", "cleanup.policy", "delete", CONFIG_OP_SUBTRACT).error, KERR_NONE);
+	CHECK(has_text(config_of(&w, "topics/t"), "\"cleanup.policy\":\"compact\""));
+	CHECK_EQ(world_node(&w, ZK_CONFIG_CHANGES).children, 4);
+	world_fini(&w);
+}
+
+TEST(a_whole_set_replaces_the_old_one)
+{
+	struct world w;
+	struct config_wish one = wish("segment.bytes", "2000", 0);
+	struct admin_altered r = { .type = ADMIN_RESOURCE_TOPIC, .name = SLICE_LIT("t"), .wishes = &one, .nwishes = 1 };
+
+	begin(&w, "");
+	CHECK_EQ(alter_with(&w, &r, 1, false, false).error, KERR_NONE);
+	CHECK(has_text(config_of(&w, "topics/t"), "\"segment.bytes\":\"2000\""));
+	CHECK(!has_text(config_of(&w, "topics/t"), "retention.ms"));
+	r.nwishes = 0;
+	CHECK_EQ(alter_with(&w, &r, 1, false, false).error, KERR_NONE);
+	CHECK(!has_text(config_of(&w, "topics/t"), "segment"));
+	world_fini(&w);
+}
+
+TEST(brokers_have_settings_of_their_own_and_of_all)
+{
+	struct world w;
+
+	begin(&w, "");
+	CHECK_EQ(alter(&w, ADMIN_RESOURCE_BROKER, "1", "log.retention.ms", "9", CONFIG_OP_SET).error, KERR_NONE);
+	CHECK(has_text(config_of(&w, "brokers/1"), "\"log.retention.ms\":\"9\""));
+	CHECK_EQ(alter(&w, ADMIN_RESOURCE_BROKER, "", "log.retention.ms", "8", CONFIG_OP_SET).error, KERR_NONE);
+	CHECK(has_text(config_of(&w, "brokers/<default>"), "\"log.retention.ms\":\"8\""));
+	CHECK(has_text(config_of(&w, "changes/config_change_0000000001"), "brokers/<default>"));
+	world_fini(&w);
+}
+
+TEST(what_cannot_be_changed_says_so_and_stays)
+{
+	static const struct { int8_t type; const char *entity, *name, *value; int8_t op; enum kerr error; } rows[] = {
+		{ ADMIN_RESOURCE_TOPIC, "t", "no.such", "1", 0, KERR_INVALID_CONFIG },
+		{ ADMIN_RESOURCE_TOPIC, "t", "retention.ms", "soon", 0, KERR_INVALID_CONFIG },
+		{ ADMIN_RESOURCE_TOPIC, "t", "retention.ms", "1", CONFIG_OP_APPEND, KERR_INVALID_CONFIG },
+		{ ADMIN_RESOURCE_TOPIC, "t", "retention.ms", NULL, 0, KERR_INVALID_REQUEST },
+		{ ADMIN_RESOURCE_TOPIC, "never", "retention.ms", "1", 0, KERR_UNKNOWN_TOPIC_OR_PARTITION },
+		{ ADMIN_RESOURCE_TOPIC, "", "retention.ms", "1", 0, KERR_INVALID_REQUEST },
+		{ ADMIN_RESOURCE_BROKER, "2", "log.retention.ms", "1", 0, KERR_INVALID_REQUEST },
+		{ ADMIN_RESOURCE_BROKER, "x", "log.retention.ms", "1", 0, KERR_INVALID_REQUEST },
+		{ ADMIN_RESOURCE_BROKER, "1", "log.dirs", "/b", 0, KERR_INVALID_REQUEST },
+		{ ADMIN_RESOURCE_BROKER, "1", "log.retention.ms", "soon", 0, KERR_INVALID_REQUEST },
+		{ ADMIN_RESOURCE_BROKER, "1", "listener.name.plaintext.ssl.key.password", "secret", 0, KERR_INVALID_CONFIG },
+		{ ADMIN_RESOURCE_CLIENT_METRICS, "m", "interval.ms", "1", 0, KERR_INVALID_REQUEST },
+		{ 77, "m", "a", "1", 0, KERR_INVALID_REQUEST },
+		{ ADMIN_RESOURCE_BROKER_LOGGER, "2", "root", "INFO", 0, KERR_INVALID_REQUEST },
+		{ ADMIN_RESOURCE_BROKER_LOGGER, "1", "kafka", "INFO", 0, KERR_INVALID_CONFIG },
+		{ ADMIN_RESOURCE_BROKER_LOGGER, "1", "root", "LOUD", 0, KERR_INVALID_CONFIG },
+		{ ADMIN_RESOURCE_BROKER_LOGGER, "1", "root", NULL, CONFIG_OP_DELETE, KERR_INVALID_REQUEST },
+		{ ADMIN_RESOURCE_BROKER_LOGGER, "1", "root", "INFO", CONFIG_OP_APPEND, KERR_INVALID_REQUEST },
+	};
+	struct world w;
+	int64_t before;
+
+	begin(&w, "");
+	before = zk_tree_zxid(zk_fake_tree(w.fake));
+	for (size_t i = 0; i < NELEM(rows); i++) {
+		struct admin_outcome o = alter(&w, rows[i].type, rows[i].entity, rows[i].name, rows[i].value, rows[i].op);
+
+		unit_check(o.error == rows[i].error, __FILE__, __LINE__, "row %zu: %s (%s)", i, kerr_name(o.error), o.message);
+		CHECK(o.message != NULL && !has_text(o.message, "secret"));
+	}
+	CHECK_EQ(zk_tree_zxid(zk_fake_tree(w.fake)), before);
+	world_fini(&w);
+}
+
+TEST(the_whole_set_of_a_logger_cannot_be_given)
+{
+	struct world w;
+	struct config_wish one = wish("root", "INFO", 0);
+	struct admin_altered r = { .type = ADMIN_RESOURCE_BROKER_LOGGER, .name = SLICE_LIT("1"), .wishes = &one, .nwishes = 1 };
+
+	begin(&w, "");
+	CHECK_EQ(alter_with(&w, &r, 1, false, false).error, KERR_INVALID_REQUEST);
+	world_fini(&w);
+}
+
+TEST(a_loggers_level_changes_at_once)
+{
+	struct world w;
+	struct admin_described r;
+	struct config_wish one = wish("root", "ERROR", 0);
+	struct admin_altered v = { .type = ADMIN_RESOURCE_BROKER_LOGGER, .name = SLICE_LIT("1"), .wishes = &one, .nwishes = 1 };
+
+	begin(&w, "");
+	CHECK_EQ(alter_with(&w, &v, 1, true, true).error, KERR_NONE);
+	CHECK(diag_enabled(w.diag, DIAG_INFO));
+	CHECK_EQ(alter_with(&w, &v, 1, true, false).error, KERR_NONE);
+	CHECK(!diag_enabled(w.diag, DIAG_WARNING));
+	r = describe(&w, ADMIN_RESOURCE_BROKER_LOGGER, "1", NULL);
+	CHECK_STR(entry(&r, "root")->value, "ERROR");
+	world_fini(&w);
+}
+
+TEST(a_request_that_repeats_itself_is_refused_where_it_does)
+{
+	struct world w;
+	struct config_wish good = wish("segment.bytes", "2000", 0);
+	struct config_wish twice[] = { wish("flush.ms", "1", 0), wish("flush.ms", "2", 0) };
+	struct admin_altered r[4] = {
+		{ .type = ADMIN_RESOURCE_TOPIC, .name = SLICE_LIT("t"), .wishes = &good, .nwishes = 1 },
+		{ .type = ADMIN_RESOURCE_BROKER, .name = SLICE_LIT("1"), .wishes = twice, .nwishes = 2 },
+		{ .type = ADMIN_RESOURCE_TOPIC, .name = SLICE_LIT("u"), .wishes = &good, .nwishes = 1 },
+		{ .type = ADMIN_RESOURCE_TOPIC, .name = SLICE_LIT("t"), .wishes = &good, .nwishes = 1 },
+	};
+
+	begin(&w, "");
+	world_put(&w, "/brokers/topics/u", TOPIC_NODE);
+	world_turn(&w);
+	(void)alter_with(&w, r, 4, true, false);
+	CHECK_EQ(r[0].outcome.error, KERR_INVALID_REQUEST);
+	CHECK_EQ(r[1].outcome.error, KERR_INVALID_REQUEST);
+	CHECK_EQ(r[2].outcome.error, KERR_NONE);
+	CHECK_EQ(r[3].outcome.error, KERR_INVALID_REQUEST);
+	CHECK(!has_text(config_of(&w, "topics/t"), "segment.bytes"));
+	CHECK(has_text(config_of(&w, "topics/u"), "segment.bytes"));
+	world_fini(&w);
+}
+
+TEST(validating_changes_nothing)
+{
+	struct world w;
+	struct config_wish good = wish("segment.bytes", "2000", 0), bad = wish("segment.bytes", "x", 0);
+	struct admin_altered r[2] = { { .type = ADMIN_RESOURCE_TOPIC, .name = SLICE_LIT("t"), .wishes = &good, .nwishes = 1 } };
+	int64_t before;
+
+	begin(&w, "");
+	before = zk_tree_zxid(zk_fake_tree(w.fake));
+	CHECK_EQ(alter_with(&w, r, 1, true, true).error, KERR_NONE);
+	CHECK_EQ(alter_with(&w, r, 1, false, true).error, KERR_NONE);
+	r[0].wishes = &bad;
+	CHECK_EQ(alter_with(&w, r, 1, true, true).error, KERR_INVALID_CONFIG);
+	CHECK_EQ(zk_tree_zxid(zk_fake_tree(w.fake)), before);
+	world_fini(&w);
+}
+
+TEST(changes_at_the_same_time_are_all_kept)
+{
+	enum { MANY = 8 };
+	static const char *const names[MANY] = { "flush.ms", "flush.messages", "segment.ms", "segment.bytes", "retention.bytes", "index.interval.bytes",
+		"max.message.bytes", "file.delete.delay.ms" };
+	struct world w;
+	struct config_wish wishes[MANY];
+	struct admin_altered r[MANY];
+	struct admin_alter_configs c[MANY];
+
+	begin(&w, "");
+	for (int i = 0; i < MANY; i++) {
+		wishes[i] = wish(names[i], "1000", 0);
+		r[i] = (struct admin_altered){ .type = ADMIN_RESOURCE_TOPIC, .name = SLICE_LIT("t"), .wishes = &wishes[i], .nwishes = 1 };
+		c[i] = (struct admin_alter_configs){ .resources = &r[i], .nresources = 1, .incremental = true };
+		world_job(&w, &c[i].job);
+		admin_alter_configs(w.admin, &c[i]);
+	}
+	world_turn(&w);
+	CHECK_EQ(w.done, MANY);
+	for (int i = 0; i < MANY; i++) {
+		CHECK_EQ(r[i].outcome.error, KERR_NONE);
+		CHECK(has_text(config_of(&w, "topics/t"), names[i]));
+	}
+	world_fini(&w);
+}
+
+TEST(without_a_controller_nothing_is_written)
+{
+	struct world w;
+	struct admin_outcome o;
+
+	begin(&w, "");
+	world_remove(&w, ZK_CONTROLLER);
+	o = alter(&w, ADMIN_RESOURCE_TOPIC, "t", "segment.bytes", "2000", CONFIG_OP_SET);
+	CHECK_EQ(o.error, KERR_STALE_CONTROLLER_EPOCH);
+	CHECK(o.message != NULL);
+	CHECK(!has_text(config_of(&w, "topics/t"), "segment.bytes"));
+	world_fini(&w);
+}
+
+static void
+alter_under(enum zk_fault f, uint64_t nth, bool *happened)
+{
+	struct world w;
+
+	begin(&w, "");
+	zk_fake_fault(w.zk, f, nth);
+	CHECK_EQ(alter(&w, ADMIN_RESOURCE_TOPIC, "t", "cleanup.policy", "compact", CONFIG_OP_APPEND).error, KERR_NONE);
+	*happened = !zk_fake_faults_pending(w.zk);
+	CHECK(has_text(config_of(&w, "topics/t"), "\"cleanup.policy\":\"delete,compact\""));
+	CHECK(has_text(config_of(&w, "topics/t"), "\"retention.ms\":\"5000\""));
+	CHECK(world_node(&w, ZK_CONFIG_CHANGES).children >= 1);
+	world_fini(&w);
+}
+
+TEST(under_every_loss_and_expiry_a_change_is_made_once)
+{
+	for (size_t f = 0; f < NELEM(faults); f++) {
+		bool happened = true;
+		uint64_t nth;
+
+		for (nth = 1; nth < 20 && happened; nth++)
+			alter_under(faults[f], nth, &happened);
+		CHECK(nth > 4 && nth < 20);
+	}
+}
+
+TEST(stopping_ends_what_is_under_way_and_what_waits_its_turn)
+{
+	for (int turns = 0; turns < 30; turns++) {
+		struct world w;
+		struct config_wish one = wish("segment.bytes", "2000", 0);
+		struct admin_altered r[2] = { { .type = ADMIN_RESOURCE_TOPIC, .name = SLICE_LIT("t"), .wishes = &one, .nwishes = 1 } };
+		struct admin_described q = { .type = ADMIN_RESOURCE_TOPIC, .name = SLICE_LIT("t") };
+		struct admin_alter_configs a = { .resources = &r[0], .nresources = 1, .incremental = true }, b = a;
+		struct admin_describe_configs d = { .resources = &q, .nresources = 1 };
+
+		begin(&w, "");
+		r[1] = r[0];
+		b.resources = &r[1];
+		world_job(&w, &a.job);
+		world_job(&w, &b.job);
+		world_job(&w, &d.job);
+		admin_alter_configs(w.admin, &a);
+		admin_alter_configs(w.admin, &b);
+		admin_describe_configs(w.admin, &d);
+		for (int i = 0; i < turns; i++)
+			(void)loop_turn(w.loop, 0);
+		admin_stop(w.admin);
+		world_turn(&w);
+		CHECK_EQ(w.done, 3);
+		world_fini(&w);
+	}
+}
+
+UNIT_MAIN("admin/configs", T(a_topics_settings_come_from_zookeeper_and_the_broker), T(what_cannot_be_described_says_so),
+    T(a_broker_and_its_logger_are_described), T(many_resources_are_described_in_the_order_asked),
+    T(single_settings_change_and_everybody_is_told), T(a_whole_set_replaces_the_old_one), T(brokers_have_settings_of_their_own_and_of_all),
+    T(what_cannot_be_changed_says_so_and_stays), T(the_whole_set_of_a_logger_cannot_be_given), T(a_loggers_level_changes_at_once),
+    T(a_request_that_repeats_itself_is_refused_where_it_does), T(validating_changes_nothing), T(changes_at_the_same_time_are_all_kept),
+    T(without_a_controller_nothing_is_written), T(under_every_loss_and_expiry_a_change_is_made_once),
+    T(stopping_ends_what_is_under_way_and_what_waits_its_turn))
