@@ -9,8 +9,8 @@
  *   (1) Callbacks run on the request's loop, in the order queued, written, done, each once, none inside replica_append: what could be told
  *       at once is told by a task.
  *   (2) After an item was given to log_append, its answer is what the log says; what was true before (role, ISR) was only a quick refusal.
- *   (3) An item that waits has been written.  Its answer then depends on the high watermark and on this broker still leading in the epoch in
- *       which it was written: with another leader the record may be cut away again.
+ *   (3) An item that waits has been written.  Its answer then depends on the high watermark and on this broker leading without a break since
+ *       it was written: under another leader the record may have been cut away.  A new epoch of our own takes nothing away.
  */
 #include <stdlib.h>
 
@@ -60,6 +60,11 @@ item_name_leader(struct replica_append_item *it)
 
 	if (it->error != KERR_NOT_LEADER_OR_FOLLOWER)
 		return;
+	if (it->p != NULL) {	/* as we know it ourselves, else as the metadata say */
+		it->leader_id = partition_state(it->p)->leader_id;
+		it->leader_epoch = partition_state(it->p)->leader_epoch;
+		return;
+	}
 	t = image_topic(cluster_read(it->request->manager->opt.cluster), it->topic);
 	p = t == NULL ? NULL : image_partition(t, it->partition);
 	if (p == NULL)
@@ -250,7 +255,22 @@ queue_all(struct replica_append *r)
 
 /* ---- wait ---- */
 
-/* Has this written item its answer? */
+/* Why a written item cannot be waited for any longer. */
+static enum kerr
+item_lost(const struct replica_append_item *it)
+{
+	struct replica_manager *m = it->request->manager;
+	struct partition *p = replica_partition(m, it->topic, it->partition);
+	enum kerr k;
+
+	if (p == NULL)
+		return (replica_missing(m, it->topic, it->partition));
+	k = partition_state(p)->offline ? KERR_KAFKA_STORAGE_ERROR : KERR_NOT_LEADER_OR_FOLLOWER;
+	partition_unref(&p);
+	return (k);
+}
+
+/* Has this written item its answer?  Whatever it is, the offsets stay in it, as in Java. */
 static bool
 item_answered(struct replica_append_item *it)
 {
@@ -259,8 +279,8 @@ item_answered(struct replica_append_item *it)
 
 	if (it->wait_for < 0)
 		return (true);
-	if (!st->leader || log == NULL || st->leader_epoch != it->set.leader_epoch)
-		item_refuse_with_start(it, st->offline ? KERR_KAFKA_STORAGE_ERROR : KERR_NOT_LEADER_OR_FOLLOWER, NULL);
+	if (!st->leader || log == NULL || it->set.leader_epoch < st->leader_since)
+		it->error = item_lost(it);
 	else if (log_high_watermark(log) < it->wait_for)
 		return (false);
 	else if ((int32_t)st->nisr < partition_effective_min_isr(it->p, st))
@@ -301,17 +321,12 @@ wait_try(struct waiter *w, const void *key)
 
 	if (key != NULL)
 		partition_note_waiter((struct partition *)(uintptr_t)key, loop);
-	return (all_answered(r));
+	return (all_answered(r) || r->manager->stopping);
 }
 
+/* The time is up, or all are answered, or the broker ends. */
 static void
-wait_done(struct waiter *w)
-{
-	append_finish(CONTAINER_OF(w, struct replica_append, waiter));
-}
-
-static void
-wait_expired(struct waiter *w)
+wait_over(struct waiter *w)
 {
 	struct replica_append *r = CONTAINER_OF(w, struct replica_append, waiter);
 
@@ -337,8 +352,11 @@ wait_for_replicas(struct replica_append *r)
 		append_finish(r);
 		return;
 	}
-	r->waiter = (struct waiter){ .try = wait_try, .done = wait_done, .expire = wait_expired };
-	wait_begin(r->manager->loops[loop].waits, &r->waiter, r->links, n, r->keys, MAX(r->timeout_ms, 0));
+	r->waiter = (struct waiter){ .try = wait_try, .done = wait_over, .expire = wait_over };
+	if (r->manager->stopping)
+		wait_over(&r->waiter);
+	else
+		wait_begin(r->manager->loops[loop].waits, &r->waiter, r->links, n, r->keys, MAX(r->timeout_ms, 0));
 }
 
 /* ---- the request ---- */

@@ -33,9 +33,9 @@ struct replica_append_item {
 	uint32_t	records_len;
 	/* ---- answered ---- */
 	enum kerr	error;
-	int64_t		base_offset;		/* -1 on error */
+	int64_t		base_offset;		/* -1 when nothing was written; what waited in vain has one */
 	int64_t		log_append_time_ms;	/* -1: CreateTime */
-	int64_t		log_start_offset;	/* -1 on error */
+	int64_t		log_start_offset;	/* -1 on most errors */
 	struct record_error *record_errors;	/* in the arena */
 	uint32_t	nrecord_errors;
 	const char     *error_message;		/* in the arena; NULL none */

@@ -258,6 +258,7 @@ change_publish(struct lisr *l, struct change *ch)
 	    .leader_epoch = want->leader_epoch,
 	    .partition_epoch = want->partition_epoch,
 	    .controller_epoch = want->controller_epoch,
+	    .leader_since = -1,
 	    .epoch_start = -1,
 	    .nisr = ch->leads ? (uint32_t)MAX(want->isr.n, 0) : 0,	/* a follower never reports an ISR */
 	    .nreplicas = (uint32_t)MAX(want->replicas.n, 0),
@@ -285,8 +286,13 @@ change_publish(struct lisr *l, struct change *ch)
 	/* A leader that the metadata image does not know as alive is none to follow: the log is made, everything else stays as it was. */
 	if (!ch->leads && image_broker(cluster_read(l->m->opt.cluster), want->leader) == NULL)
 		return;
-	if (ch->leads)	/* a repeated request (a topic id to learn) begins no epoch */
-		st.epoch_start = p->box->state.leader_epoch == want->leader_epoch ? p->box->state.epoch_start : log_end_offset(p->log);
+	if (ch->leads) {
+		const struct partition_state *old = &p->box->state;
+
+		st.leader_since = old->leader ? old->leader_since : want->leader_epoch;
+		/* A repeated request (a topic id to learn) begins no epoch. */
+		st.epoch_start = old->leader && old->leader_epoch == want->leader_epoch ? old->epoch_start : log_end_offset(p->log);
+	}
 	role.min_isr_met = (int32_t)st.nisr >= partition_effective_min_isr(p, &st);
 	log_set_role(p->log, &role);			/* invariant (1) */
 	partition_set_state(p, &st, id);

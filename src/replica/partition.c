@@ -54,7 +54,8 @@ struct partition *
 partition_new(struct replica_manager *m, const char *topic, int32_t number)
 {
 	struct partition *p = xcalloc(1, sizeof(*p) + m->opt.nloops * sizeof(p->wakes[0]));
-	struct partition_state none = { .leader_id = -1, .leader_epoch = -1, .partition_epoch = -1, .controller_epoch = -1, .epoch_start = -1 };
+	struct partition_state none = { .leader_id = -1, .leader_epoch = -1, .partition_epoch = -1, .controller_epoch = -1,
+	    .leader_since = -1, .epoch_start = -1 };
 	struct replica_topic_config *config = xcalloc(1, sizeof(*config));
 
 	p->magic.value = PARTITION_MAGIC;
@@ -282,15 +283,12 @@ partition_progress(struct partition *p)
 {
 	const struct partition_state *st = partition_state(p);
 	struct log *log = partition_log(p);
-	int64_t end;
 
-	if (!st->leader || log == NULL || (int32_t)st->nisr < partition_effective_min_isr(p, st))
+	if (!st->leader || log == NULL)
 		return;
-	end = isr_end(p, st, log);
-	if (end <= log_high_watermark(log))
-		return;
-	log_raise_high_watermark(log, end);
-	partition_wake(p);
+	if ((int32_t)st->nisr >= partition_effective_min_isr(p, st))
+		log_raise_high_watermark(log, isr_end(p, st, log));	/* an unknown end (-1) raises nothing */
+	partition_wake(p);	/* in any case: followers wait for the end, not for the high watermark */
 }
 
 void

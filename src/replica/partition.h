@@ -21,6 +21,7 @@ struct partition_state {
 	bool	 offline;		/* its log directory failed */
 	int32_t	 leader_id;		/* -1 none */
 	int32_t	 leader_epoch, partition_epoch, controller_epoch;
+	int32_t	 leader_since;		/* leader: the epoch since which it leads without a break; else -1 */
 	int64_t	 epoch_start;		/* leader: the end offset when it became so in this epoch; else -1 */
 	uint32_t nisr, nreplicas;
 	const int32_t *isr, *replicas;

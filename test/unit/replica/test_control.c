@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the controller says, and what becomes of partitions and their logs.
+ */
+#include <stdio.h>
+
+#include "replica/partition.h"
+#include "test/unit/fs_fault.h"
+#include "test/unit/replica/bed.h"
+#include "test/unit/unit.h"
+
+static bool
+exists(struct bed *b, const char *name)
+{
+	char path[600];
+	struct fs_stat st;
+
+	snprintf(path, sizeof(path), "%s/%s", b->path, name);
+	return (b->fs->ops->stat(b->fs, path, &st, NULL) == OK);
+}
+
+/* The state as requests see it; leader -9: no such partition. */
+static struct partition_state
+state_of(struct bed *b, const char *topic, int32_t partition)
+{
+	struct partition *p = replica_partition(b->manager, slice_str(topic), partition);
+	struct partition_state st = { .leader_id = -9 };
+
+	if (p == NULL)
+		return (st);
+	st = *partition_state(p);
+	partition_unref(&p);
+	return (st);
+}
+
+TEST(a_leader_has_a_log_with_the_topic_s_id)
+{
+	struct bed b;
+	struct replica_counts counts;
+	struct partition *p;
+	struct partition_state st;
+
+	bed_init(&b);
+	CHECK_EQ(bed_lead(&b, "t", 0, 0), KERR_NONE);
+	p = replica_partition(b.manager, SLICE_LIT("t"), 0);
+	REQUIRE(p != NULL);
+	st = *partition_state(p);
+	CHECK(st.leader);
+	CHECK_EQ(st.leader_id, 1);
+	CHECK_EQ(st.nisr, 1);
+	CHECK_EQ(st.isr[0], 1);
+	CHECK_EQ(st.epoch_start, 0);
+	CHECK_STR(partition_topic(p), "t");
+	CHECK_EQ(partition_number(p), 0);
+	CHECK(uuid_eq(partition_topic_id(p), BED_ID));
+	CHECK(uuid_eq(log_topic_id(partition_log(p)), BED_ID));
+	CHECK_EQ(log_latest_epoch(partition_log(p)), 0);	/* before the first record: what was written in it can be told later */
+	CHECK(exists(&b, "t-0/partition.metadata"));
+	replica_count(b.manager, &counts);
+	CHECK_EQ(counts.partitions, 1);
+	CHECK_EQ(counts.leaders, 1);
+	CHECK_EQ(counts.under_min_isr, 0);
+	partition_unref(&p);
+	CHECK(replica_partition(b.manager, SLICE_LIT("t"), 1) == NULL);
+	CHECK(replica_partition(b.manager, SLICE_LIT("tt"), 0) == NULL);
+	bed_fini(&b);
+}
+
+TEST(what_was_said_already_is_stale_and_changes_nothing)
+{
+	struct bed b;
+
+	bed_init(&b);
+	CHECK_EQ(bed_lead(&b, "t", 0, 5), KERR_NONE);
+	CHECK_EQ(bed_role(&b, &(struct bed_role){ .leader = 2, .leader_epoch = 5, .partition_epoch = 9, .isr = { 1, 2 }, .nisr = 2 }),
+	    KERR_STALE_CONTROLLER_EPOCH);
+	CHECK_EQ(bed_lead(&b, "t", 0, 4), KERR_STALE_CONTROLLER_EPOCH);
+	CHECK(state_of(&b, "t", 0).leader);
+	CHECK_EQ(state_of(&b, "t", 0).leader_epoch, 5);
+	CHECK_EQ(bed_lead(&b, "t", 0, 6), KERR_NONE);
+	CHECK_EQ(state_of(&b, "t", 0).leader_epoch, 6);
+	CHECK_EQ(state_of(&b, "t", 0).leader_since, 5);
+	/* A greater leader epoch with an older partition epoch is passed over without an error. */
+	CHECK_EQ(bed_role(&b, &(struct bed_role){ .leader_epoch = 7, .partition_epoch = 1 }), KERR_NONE);
+	CHECK_EQ(state_of(&b, "t", 0).leader_epoch, 6);
+	bed_fini(&b);
+}
+
+TEST(old_controllers_and_requests_for_our_former_self_are_refused)
+{
+	struct bed b;
+
+	bed_init(&b);
+	CHECK_EQ(bed_role(&b, &(struct bed_role){ .broker_epoch = BED_EPOCH - 1 }), KERR_STALE_BROKER_EPOCH);
+	CHECK_EQ(state_of(&b, "t", 0).leader_id, -9);
+	CHECK_EQ(bed_role(&b, &(struct bed_role){ .controller_epoch = 7 }), KERR_NONE);
+	CHECK_EQ(bed_role(&b, &(struct bed_role){ .controller_epoch = 6, .leader_epoch = 1, .partition_epoch = 1 }), KERR_STALE_CONTROLLER_EPOCH);
+	CHECK_EQ(state_of(&b, "t", 0).leader_epoch, 0);
+	CHECK_EQ(bed_stop(&b, &(struct bed_stop){ .controller_epoch = 6, .leader_epoch = 1, .delete = true }), KERR_STALE_CONTROLLER_EPOCH);
+	CHECK_EQ(bed_stop(&b, &(struct bed_stop){ .controller_epoch = 7, .broker_epoch = 1, .leader_epoch = 1, .delete = true }),
+	    KERR_STALE_BROKER_EPOCH);
+	CHECK(state_of(&b, "t", 0).leader);
+	CHECK_EQ(bed_metadata(&b, &(struct bed_role){ .controller_epoch = 6 }, false), KERR_STALE_CONTROLLER_EPOCH);
+	CHECK(image_topic(cluster_read(b.cluster), SLICE_LIT("t")) == NULL);
+	CHECK_EQ(bed_metadata(&b, &(struct bed_role){ .controller_epoch = 7, .broker_epoch = 1 }, false), KERR_STALE_BROKER_EPOCH);
+	CHECK_EQ(bed_metadata(&b, &(struct bed_role){ .controller_epoch = 7 }, false), KERR_NONE);
+	CHECK(image_topic(cluster_read(b.cluster), SLICE_LIT("t")) != NULL);
+	bed_fini(&b);
+}
+
+TEST(a_topic_s_id_is_learnt_once_and_then_kept)
+{
+	struct bed b;
+	struct partition *p;
+
+	bed_init(&b);
+	CHECK_EQ(bed_role(&b, &(struct bed_role){ .no_id = true }), KERR_NONE);
+	CHECK_EQ(bed_put(&b, "t", 0), 0);
+	CHECK_EQ(bed_role(&b, &(struct bed_role){ .no_id = true }), KERR_STALE_CONTROLLER_EPOCH);
+	CHECK_EQ(bed_role(&b, &(struct bed_role){ .leader_epoch = 0 }), KERR_NONE);	/* the same epoch, and an id */
+	p = replica_partition(b.manager, SLICE_LIT("t"), 0);
+	REQUIRE(p != NULL);
+	CHECK(uuid_eq(partition_topic_id(p), BED_ID));
+	CHECK(uuid_eq(log_topic_id(partition_log(p)), BED_ID));
+	CHECK_EQ(partition_state(p)->epoch_start, 0);	/* no new epoch */
+	partition_unref(&p);
+	CHECK_EQ(bed_put(&b, "t", 0), 1);
+	CHECK_EQ(bed_role(&b, &(struct bed_role){ .leader_epoch = 1, .id = { { 9 } } }), KERR_INCONSISTENT_TOPIC_ID);
+	CHECK_EQ(state_of(&b, "t", 0).leader_epoch, 0);
+	bed_fini(&b);
+}
+
+TEST(an_id_on_the_disk_counts_after_a_restart)
+{
+	struct bed b;
+
+	bed_init(&b);
+	CHECK_EQ(bed_lead(&b, "t", 0, 0), KERR_NONE);
+	bed_restart(&b);
+	CHECK_EQ(state_of(&b, "t", 0).leader_id, -9);	/* nothing is served before the controller has spoken */
+	CHECK_EQ(bed_role(&b, &(struct bed_role){ .leader_epoch = 1, .id = { { 9 } } }), KERR_INCONSISTENT_TOPIC_ID);
+	CHECK_EQ(bed_lead(&b, "t", 0, 0), KERR_NONE);	/* the same epoch as before: a fresh broker has none */
+	bed_fini(&b);
+}
+
+TEST(records_and_the_high_watermark_survive_a_restart)
+{
+	struct bed b;
+	struct partition *p;
+
+	bed_init(&b);
+	CHECK_EQ(bed_lead(&b, "t", 0, 3), KERR_NONE);
+	for (int i = 0; i < 5; i++)
+		CHECK_EQ(bed_put(&b, "t", 0), i);
+	bed_restart(&b);
+	/* With a second member in the ISR nothing is raised: what we see is what was stored. */
+	CHECK_EQ(bed_role(&b, &(struct bed_role){ .leader_epoch = 3, .isr = { 1, 2 }, .nisr = 2 }), KERR_NONE);
+	p = replica_partition(b.manager, SLICE_LIT("t"), 0);
+	REQUIRE(p != NULL);
+	CHECK_EQ(log_end_offset(partition_log(p)), 5);
+	CHECK_EQ(log_high_watermark(partition_log(p)), 5);
+	CHECK_EQ(partition_state(p)->epoch_start, 5);
+	partition_unref(&p);
+	bed_fini(&b);
+}
+
+TEST(a_partition_that_is_not_assigned_to_us_is_unknown)
+{
+	struct bed b;
+
+	bed_init(&b);
+	CHECK_EQ(bed_role(&b, &(struct bed_role){ .leader = 2, .isr = { 2 }, .nisr = 1 }), KERR_UNKNOWN_TOPIC_OR_PARTITION);
+	CHECK(!exists(&b, "t-0"));
+	CHECK_EQ(bed_role(&b, &(struct bed_role){ .partition = -1 }), KERR_INVALID_REQUEST);
+	CHECK_EQ(bed_role(&b, &(struct bed_role){ .topic = "a/b" }), KERR_INVALID_TOPIC_EXCEPTION);
+	bed_fini(&b);
+}
+
+TEST(a_follower_of_a_living_leader_has_a_log_and_takes_nothing)
+{
+	struct bed b;
+	struct bed_append *a;
+
+	bed_init(&b);
+	CHECK_EQ(bed_metadata(&b, &(struct bed_role){ .leader = 2, .isr = { 1, 2 }, .nisr = 2 }, true), KERR_NONE);
+	CHECK_EQ(bed_role(&b, &(struct bed_role){ .leader = 2, .isr = { 1, 2 }, .nisr = 2 }), KERR_NONE);
+	CHECK(exists(&b, "t-0/00000000000000000000.log"));
+	CHECK(!state_of(&b, "t", 0).leader);
+	CHECK_EQ(state_of(&b, "t", 0).leader_id, 2);
+	CHECK_EQ(state_of(&b, "t", 0).nisr, 0);
+	a = bed_append(&b, "t", 0, 1, 0);
+	CHECK_EQ(a->item[0].error, KERR_NOT_LEADER_OR_FOLLOWER);
+	CHECK_EQ(a->item[0].leader_id, 2);
+	bed_fini(&b);
+}
+
+TEST(a_follower_of_a_dead_leader_waits_for_a_better_one)
+{
+	struct bed b;
+
+	bed_init(&b);
+	CHECK_EQ(bed_role(&b, &(struct bed_role){ .leader = 2, .leader_epoch = 4, .isr = { 1, 2 }, .nisr = 2 }), KERR_NONE);
+	CHECK(exists(&b, "t-0/00000000000000000000.log"));	/* made all the same */
+	CHECK_EQ(state_of(&b, "t", 0).leader_epoch, -1);	/* and the same epoch can still come */
+	CHECK_EQ(bed_metadata(&b, &(struct bed_role){ .leader = 2, .isr = { 1, 2 }, .nisr = 2 }, true), KERR_NONE);
+	CHECK_EQ(bed_role(&b, &(struct bed_role){ .leader = 2, .leader_epoch = 4, .isr = { 1, 2 }, .nisr = 2 }), KERR_NONE);
+	CHECK_EQ(state_of(&b, "t", 0).leader_epoch, 4);
+	bed_fini(&b);
+}
+
+TEST(stopped_and_deleted_means_gone)
+{
+	struct bed b;
+
+	bed_init(&b);
+	CHECK_EQ(bed_lead(&b, "t", 0, 2), KERR_NONE);
+	CHECK_EQ(bed_lead(&b, "t", 1, 2), KERR_NONE);
+	CHECK_EQ(bed_put(&b, "t", 0), 0);
+	CHECK_EQ(bed_stop(&b, &(struct bed_stop){ .leader_epoch = 1, .delete = true }), KERR_FENCED_LEADER_EPOCH);
+	CHECK(exists(&b, "t-0"));
+	CHECK_EQ(bed_stop(&b, &(struct bed_stop){ .leader_epoch = 2, .delete = true }), KERR_NONE);
+	CHECK(!exists(&b, "t-0"));
+	CHECK(exists(&b, "t-1"));
+	CHECK_EQ(state_of(&b, "t", 0).leader_id, -9);
+	CHECK(state_of(&b, "t", 1).leader);
+	CHECK_EQ(bed_append(&b, "t", 0, 1, 0)->item[0].error, KERR_UNKNOWN_TOPIC_OR_PARTITION);
+	/* The same name again, another topic: nothing of the old one is left. */
+	CHECK_EQ(bed_role(&b, &(struct bed_role){ .id = { { 9 } }, .leader_epoch = 0 }), KERR_NONE);
+	CHECK_EQ(bed_put(&b, "t", 0), 0);
+	bed_fini(&b);
+}
+
+TEST(a_deleted_topic_needs_no_epoch_and_no_partition)
+{
+	struct bed b;
+
+	bed_init(&b);
+	CHECK_EQ(bed_lead(&b, "t", 0, 9), KERR_NONE);
+	CHECK_EQ(bed_stop(&b, &(struct bed_stop){ .leader_epoch = -2, .delete = true }), KERR_NONE);
+	CHECK(!exists(&b, "t-0"));
+	CHECK_EQ(bed_stop(&b, &(struct bed_stop){ .leader_epoch = -2, .delete = true }), KERR_NONE);	/* twice is as once */
+	CHECK_EQ(bed_stop(&b, &(struct bed_stop){ .topic = "never", .leader_epoch = 0, .delete = true }), KERR_NONE);
+	/* A log that no partition object knows, after a restart. */
+	CHECK_EQ(bed_lead(&b, "u", 0, 1), KERR_NONE);
+	bed_restart(&b);
+	CHECK(exists(&b, "u-0"));
+	CHECK_EQ(bed_stop(&b, &(struct bed_stop){ .topic = "u", .leader_epoch = -2, .delete = true }), KERR_NONE);
+	CHECK(!exists(&b, "u-0"));
+	bed_fini(&b);
+}
+
+TEST(stopped_without_deletion_keeps_the_log)
+{
+	struct bed b;
+
+	bed_init(&b);
+	CHECK_EQ(bed_lead(&b, "t", 0, 2), KERR_NONE);
+	CHECK_EQ(bed_put(&b, "t", 0), 0);
+	CHECK_EQ(bed_stop(&b, &(struct bed_stop){ .leader_epoch = 3, .delete = false }), KERR_NONE);
+	CHECK(exists(&b, "t-0"));
+	CHECK_EQ(bed_lead(&b, "t", 0, 4), KERR_NONE);
+	CHECK_EQ(bed_put(&b, "t", 0), 1);
+	bed_fini(&b);
+}
+
+TEST(a_disk_that_fails_takes_its_partitions_offline)
+{
+	struct bed b;
+	struct replica_counts counts;
+
+	bed_init(&b);
+	CHECK_EQ(bed_lead(&b, "t", 0, 1), KERR_NONE);
+	CHECK_EQ(bed_lead(&b, "u", 0, 1), KERR_NONE);
+	CHECK_EQ(bed_put(&b, "t", 0), 0);
+	fs_fault_arm(b.fs, FS_FAULT_WRITE, 1, ERR_IO);
+	fs_fault_stay(b.fs, true);
+	CHECK_EQ(bed_append(&b, "t", 0, 1, 0)->item[0].error, KERR_KAFKA_STORAGE_ERROR);
+	CHECK(b.all_offline);
+	CHECK(state_of(&b, "u", 0).offline);
+	CHECK(!state_of(&b, "u", 0).leader);
+	CHECK_EQ(bed_append(&b, "u", 0, 1, 0)->item[0].error, KERR_KAFKA_STORAGE_ERROR);
+	CHECK_EQ(bed_lead(&b, "u", 0, 2), KERR_KAFKA_STORAGE_ERROR);
+	CHECK_EQ(bed_stop(&b, &(struct bed_stop){ .topic = "u", .leader_epoch = 2, .delete = true }), KERR_KAFKA_STORAGE_ERROR);
+	CHECK_EQ(bed_lead(&b, "new", 0, 0), KERR_KAFKA_STORAGE_ERROR);
+	CHECK_EQ(bed_offset(&b, "u", 0, LOG_TIME_LATEST).error, KERR_KAFKA_STORAGE_ERROR);
+	replica_count(b.manager, &counts);
+	CHECK_EQ(counts.leaders, 0);
+	CHECK_EQ(counts.offline, 3);
+	bed_fini(&b);
+}
+
+/* Whatever call fails while a log is made: the controller gets an answer, and it says so when there is no leader. */
+TEST(a_log_that_cannot_be_made_is_reported)
+{
+	unsigned failed = 0;
+
+	for (unsigned n = 1;; n++) {
+		struct bed b;
+		bool fired;
+		enum kerr k;
+
+		bed_init(&b);
+		fs_fault_only(b.fs, "t-0");
+		fs_fault_arm(b.fs, FS_FAULT_OPEN | FS_FAULT_MKDIR | FS_FAULT_WRITE | FS_FAULT_RENAME | FS_FAULT_SYNC | FS_FAULT_SYNC_DIR, n, ERR_IO);
+		k = bed_lead(&b, "t", 0, 0);
+		fired = fs_fault_fired(b.fs);
+		unit_check(k == KERR_NONE ? state_of(&b, "t", 0).leader : k == KERR_KAFKA_STORAGE_ERROR && !state_of(&b, "t", 0).leader, __FILE__,
+		    __LINE__, "call %u fails: answer %d", n, k);
+		failed += k != KERR_NONE;
+		fs_fault_arm(b.fs, 0, 0, OK);
+		bed_fini(&b);
+		if (!fired)
+			break;
+	}
+	CHECK_GE(failed, 3);
+}
+
+TEST(many_partitions_in_many_requests)
+{
+	struct bed b;
+	char topic[16];
+
+	bed_init(&b);
+	for (int i = 0; i < 60; i++) {
+		snprintf(topic, sizeof(topic), "topic-%d", i % 20);
+		CHECK_EQ(bed_lead(&b, topic, i / 20, 0), KERR_NONE);
+	}
+	for (int i = 0; i < 60; i++) {
+		snprintf(topic, sizeof(topic), "topic-%d", i % 20);
+		CHECK(state_of(&b, topic, i / 20).leader);
+	}
+	for (int i = 0; i < 60; i += 2) {
+		snprintf(topic, sizeof(topic), "topic-%d", i % 20);
+		CHECK_EQ(bed_stop(&b, &(struct bed_stop){ .topic = topic, .partition = i / 20, .leader_epoch = 0, .delete = true }), KERR_NONE);
+	}
+	for (int i = 0; i < 60; i++) {
+		snprintf(topic, sizeof(topic), "topic-%d", i % 20);
+		CHECK_EQ(state_of(&b, topic, i / 20).leader_id, i % 2 == 0 ? -9 : 1);
+	}
+	bed_fini(&b);
+}
+
+UNIT_MAIN("replica/control", T(a_leader_has_a_log_with_the_topic_s_id), T(what_was_said_already_is_stale_and_changes_nothing),
+    T(old_controllers_and_requests_for_our_former_self_are_refused), T(a_topic_s_id_is_learnt_once_and_then_kept),
+    T(an_id_on_the_disk_counts_after_a_restart), T(records_and_the_high_watermark_survive_a_restart),
+    T(a_partition_that_is_not_assigned_to_us_is_unknown), T(a_follower_of_a_living_leader_has_a_log_and_takes_nothing),
+    T(a_follower_of_a_dead_leader_waits_for_a_better_one), T(stopped_and_deleted_means_gone),
+    T(a_deleted_topic_needs_no_epoch_and_no_partition), T(stopped_without_deletion_keeps_the_log),
+    T(a_disk_that_fails_takes_its_partitions_offline), T(a_log_that_cannot_be_made_is_reported), T(many_partitions_in_many_requests))
