@@ -13,6 +13,8 @@
 #include "replica/append.h"
 #include "server/dispatch.h"
 
+enum { FORMAT_2_SINCE = 3 };	/* older versions carry message formats 0 and 1, which are refused until they can be converted */
+
 #define ADMIN_CLIENT_ID	"__admin_client"	/* may write to internal topics (AdminUtils) */
 
 struct produce {
@@ -261,6 +263,10 @@ serve_produce(struct api_request *r)
 	};
 	if (!fill_items(p, r->arena)) {
 		api_close(r);
+		return;
+	}
+	if (r->head.version < FORMAT_2_SINCE) {
+		api_fail(r, KERR_UNSUPPORTED_FOR_MESSAGE_FORMAT);
 		return;
 	}
 	replica_append(r->server->opt.replicas, &p->append);
