@@ -581,8 +581,8 @@ session_submit(struct zk *zk, const struct zk_op *ops, uint32_t n, bool multi, z
 	c->generation = client->generation;
 	c->watch = ops[0].watcher != NULL;
 	TAILQ_INSERT_TAIL(&client->calls, &c->call, link);
-	if (invalid != ZKE_OK) {
-		call_fail(c, invalid);
+	if (client->closed || invalid != ZKE_OK) {	/* closed: one of several steps that goes on; the session may be gone by now */
+		call_fail(c, client->closed ? ZKE_CLOSING : invalid);
 		return;
 	}
 	c->call.task.fn = call_arrived;

@@ -29,7 +29,7 @@ struct candidate {
 	bool here;			/* everything matches: may be closed */
 };
 
-struct reclaim {
+struct session_reclaim {
 	struct zk	 *zk;
 	struct workers	 *workers;
 	struct diag	 *diag;
@@ -48,11 +48,13 @@ struct reclaim {
 	struct zk_watcher watcher;
 	struct timer	  timer;
 	bool		  waiting, closing, looking, timed_out, attached;
+	bool		  on_worker;	/* a job is under way */
+	bool		  cancelled;
 	struct errbuf	  attach_why;
 };
 
 static void
-reclaim_free(struct reclaim *g)
+reclaim_free(struct session_reclaim *g)
 {
 	unsigned i;
 
@@ -68,7 +70,7 @@ reclaim_free(struct reclaim *g)
 }
 
 static void
-reclaim_end(struct reclaim *g, enum err e, enum session_reclaim_outcome outcome, const struct errbuf *why)
+reclaim_end(struct session_reclaim *g, enum err e, enum session_reclaim_outcome outcome, const struct errbuf *why)
 {
 	struct errbuf none = ERRBUF_INIT;
 
@@ -80,7 +82,7 @@ reclaim_end(struct reclaim *g, enum err e, enum session_reclaim_outcome outcome,
 
 /* ---- the records, on a worker ---- */
 static bool
-is_here(const struct reclaim *g, const char *dir, const struct session_record *r)
+is_here(const struct session_reclaim *g, const char *dir, const struct session_record *r)
 {
 	char boot_id[40];
 	uint64_t dev, ino;
@@ -93,7 +95,7 @@ is_here(const struct reclaim *g, const char *dir, const struct session_record *r
 static void
 read_records(struct job *job)
 {
-	struct reclaim *g = CONTAINER_OF(job, struct reclaim, job);
+	struct session_reclaim *g = CONTAINER_OF(job, struct session_reclaim, job);
 	struct errbuf eb = ERRBUF_INIT;
 	struct candidate *c;
 	unsigned i;
@@ -113,11 +115,47 @@ read_records(struct job *job)
 	}
 }
 
+/* ---- the end before the end ---- */
+static void
+reclaim_end_cancelled(struct session_reclaim *g)
+{
+	struct errbuf eb = ERRBUF_INIT;
+
+	errbuf_set(&eb, "stopped");
+	reclaim_end(g, ERR_STOPPED, RECLAIM_NOTHING, &eb);
+}
+
+static bool
+cancelled_job_done(struct session_reclaim *g)
+{
+	g->on_worker = false;
+	if (!g->cancelled)
+		return (false);
+	reclaim_end_cancelled(g);
+	return (true);
+}
+
+/* A look under way is answered when the client is closed at the latest. */
+void
+session_reclaim_cancel(struct session_reclaim *g)
+{
+	g->cancelled = true;
+	timer_cancel(zk_loop(g->zk), &g->timer);
+	if (!g->on_worker && !g->looking)
+		reclaim_end_cancelled(g);
+}
+
+bool
+session_reclaim_blocks(const struct session_reclaim *g)
+{
+	return (g->on_worker);
+}
+
 /* ---- closing, on a worker ---- */
 static void
 close_session(struct job *job)
 {
-	struct reclaim *g = CONTAINER_OF(job, struct reclaim, job);
+	struct session_reclaim *g = CONTAINER_OF(job, struct session_reclaim, job);
 	struct timespec ts;
 	int64_t now;
 
@@ -127,14 +165,16 @@ close_session(struct job *job)
 	    &g->attach_why) == OK;
 }
 
-static void look(struct reclaim *);
+static void look(struct session_reclaim *);
 
 static void
 session_closed(struct job *job)
 {
-	struct reclaim *g = CONTAINER_OF(job, struct reclaim, job);
+	struct session_reclaim *g = CONTAINER_OF(job, struct session_reclaim, job);
 
 	g->closing = false;
+	if (cancelled_job_done(g))
+		return;
 	if (!g->attached)
 		diag_line(g->diag, DIAG_WARNING, "zookeeper", "the previous session was not closed: %s; waiting for its time-out", g->attach_why.text);
 	g->waiting = true;
@@ -143,17 +183,17 @@ session_closed(struct job *job)
 }
 
 static void
-close_on_worker(struct reclaim *g)
+close_on_worker(struct session_reclaim *g)
 {
 	diag_line(g->diag, DIAG_INFO, "zookeeper", "closing session 0x%" PRIx64 " of the previous run of this broker", (uint64_t)g->chosen->record.ident.id);
-	g->closing = true;
+	g->closing = g->on_worker = true;
 	g->job = (struct job){ .run = close_session, .done = session_closed, .loop = zk_loop(g->zk) };
 	workers_submit(g->workers, &g->job);
 }
 
 /* ---- looking ---- */
 static struct candidate *
-find_owner(struct reclaim *g, int64_t owner)
+find_owner(struct session_reclaim *g, int64_t owner)
 {
 	struct candidate *found = NULL;
 	unsigned i;
@@ -165,7 +205,7 @@ find_owner(struct reclaim *g, int64_t owner)
 }
 
 static void
-owned_by_foreigner(struct reclaim *g, int64_t owner)
+owned_by_foreigner(struct session_reclaim *g, int64_t owner)
 {
 	struct errbuf eb = ERRBUF_INIT;
 
@@ -174,7 +214,7 @@ owned_by_foreigner(struct reclaim *g, int64_t owner)
 }
 
 static void
-first_look(struct reclaim *g, int64_t owner)
+first_look(struct session_reclaim *g, int64_t owner)
 {
 	g->chosen = find_owner(g, owner);
 	if (g->chosen == NULL)
@@ -192,11 +232,13 @@ first_look(struct reclaim *g, int64_t owner)
 static void
 looked(void *ctx, const struct zk_result *r)
 {
-	struct reclaim *g = ctx;
+	struct session_reclaim *g = ctx;
 	struct errbuf eb = ERRBUF_INIT;
 
 	g->looking = false;
-	if (r->error == ZKE_NO_NODE)
+	if (g->cancelled)
+		reclaim_end_cancelled(g);
+	else if (r->error == ZKE_NO_NODE)
 		reclaim_end(g, OK, !g->waiting ? RECLAIM_NOTHING : g->attached ? RECLAIM_CLOSED : RECLAIM_WAITED, NULL);
 	else if (r->error != ZKE_OK)
 		reclaim_end(g, zk_step_error(&eb, r, "looking at"), RECLAIM_NOTHING, &eb);
@@ -207,7 +249,7 @@ looked(void *ctx, const struct zk_result *r)
 }
 
 static void
-look(struct reclaim *g)
+look(struct session_reclaim *g)
 {
 	if (g->looking || g->closing)
 		return;
@@ -220,13 +262,13 @@ on_watch(struct zk_watcher *w, enum zk_event event, const char *path)
 {
 	(void)event;
 	(void)path;
-	look(CONTAINER_OF(w, struct reclaim, watcher));
+	look(CONTAINER_OF(w, struct session_reclaim, watcher));
 }
 
 static void
 on_timer(struct timer *t)
 {
-	struct reclaim *g = CONTAINER_OF(t, struct reclaim, timer);
+	struct session_reclaim *g = CONTAINER_OF(t, struct session_reclaim, timer);
 
 	g->timed_out = true;
 	look(g);
@@ -235,21 +277,23 @@ on_timer(struct timer *t)
 static void
 records_read(struct job *job)
 {
-	struct reclaim *g = CONTAINER_OF(job, struct reclaim, job);
+	struct session_reclaim *g = CONTAINER_OF(job, struct session_reclaim, job);
 
+	if (cancelled_job_done(g))
+		return;
 	if (g->n == 0)
 		reclaim_end(g, OK, RECLAIM_NOTHING, NULL);
 	else
 		look(g);
 }
 
-void
+struct session_reclaim *
 session_record_reclaim(struct zk *zk, const struct session_reclaim_options *o, session_reclaim_fn *done, void *ctx)
 {
-	struct reclaim *g = xcalloc(1, sizeof(*g));
+	struct session_reclaim *g = xcalloc(1, sizeof(*g));
 	unsigned i;
 
-	*g = (struct reclaim){ .zk = zk, .workers = o->workers, .diag = o->diag, .done = done, .ctx = ctx, .ndirs = o->ndirs,
+	*g = (struct session_reclaim){ .zk = zk, .workers = o->workers, .diag = o->diag, .done = done, .ctx = ctx, .ndirs = o->ndirs,
 	    .broker_id = o->broker_id, .session_timeout_ms = o->session_timeout_ms, .allow_close = o->allow_close };
 	g->dirs = xcalloc((size_t)o->ndirs + 1, sizeof(char *));
 	for (i = 0; i < o->ndirs; i++)
@@ -261,5 +305,7 @@ session_record_reclaim(struct zk *zk, const struct session_reclaim_options *o, s
 	zk_watcher_init(&g->watcher, on_watch);
 	timer_init(&g->timer, on_timer);
 	g->job = (struct job){ .run = read_records, .done = records_read, .loop = zk_loop(zk) };
+	g->on_worker = true;
 	workers_submit(o->workers, &g->job);
+	return (g);
 }

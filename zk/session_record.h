@@ -54,6 +54,11 @@ enum session_reclaim_outcome {
 };
 /* Before registering.  Never an error that should stop the start: registration decides.  ERR_ZK_EXPIRED: our own session ended. */
 typedef void session_reclaim_fn(void *ctx, enum err, enum session_reclaim_outcome, const struct errbuf *why);
-void session_record_reclaim(struct zk *, const struct session_reclaim_options *, session_reclaim_fn *, void *ctx);
+struct session_reclaim;			/* one under way; gone when fn has been called */
+struct session_reclaim *session_record_reclaim(struct zk *, const struct session_reclaim_options *, session_reclaim_fn *, void *ctx);
+/* Ends it: fn(ERR_STOPPED), perhaps from inside.  It may take until a job on a worker is done: the client must stay open until fn was
+ * called, or until session_reclaim_blocks says false. */
+void session_reclaim_cancel(struct session_reclaim *);
+bool session_reclaim_blocks(const struct session_reclaim *);
 
 #endif

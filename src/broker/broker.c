@@ -10,6 +10,17 @@
 #include "base/str.h"
 #include "broker/broker_int.h"
 
+static enum err
+session_open(void *ctx, const struct zk_session_options *o, zk_opened_fn *fn, void *octx, struct zk_session **sp, struct errbuf *eb)
+{
+	(void)ctx;
+	return (zk_session_open(o, fn, octx, sp, eb));
+}
+
+static const struct broker_zookeeper real_zookeeper = {
+    NULL, session_open, zk_session_client, zk_session_ident, zk_session_proceed, zk_session_close,
+};
+
 struct broker *
 broker_new(const struct broker_options *opt)
 {
@@ -18,6 +29,8 @@ broker_new(const struct broker_options *opt)
 	b->opt = *opt;
 	b->opt.config = config_ref(opt->config);
 	b->config = config_ref(opt->config);
+	if (opt->zookeeper == NULL)
+		b->opt.zookeeper = &real_zookeeper;
 	b->id = -1;
 	b->epoch = -1;
 	return (b);
@@ -37,6 +50,34 @@ broker_stop(struct broker *b)
 		shutdown_run(b);
 }
 
+bool
+broker_turn(struct broker *b)
+{
+	bool some = b->workers != NULL && workers_step(b->workers);
+
+	must(b->opt.by_hand);
+	for (uint32_t i = 0; i < b->nloops; i++)
+		some = (b->loops[i] != NULL && loop_turn(b->loops[i], 0)) || some;
+	return ((b->controller_loop != NULL && loop_turn(b->controller_loop, 0)) || some);
+}
+
+/* Late news for loops that stand still (a wake posted while the logs were closed): they mention parts that are freed next. */
+static void
+loops_finish(struct broker *b)
+{
+	for (uint32_t i = 0; i < b->nloops; i++)
+		while (b->loops[i] != NULL && loop_turn(b->loops[i], 0))
+			;
+}
+
+static void
+barrier(void)
+{
+	reclaim_offline();
+	reclaim_barrier();
+	reclaim_online();
+}
+
 static void
 config_drop(const struct config **cp)
 {
@@ -54,18 +95,19 @@ broker_free(struct broker **bp)
 	if (b == NULL)
 		return;
 	must(b->state == BROKER_ENDED || b->state == BROKER_NEW);
+	loops_finish(b);
 	net_free(&b->net);
 	server_free(&b->server);
 	admin_free(&b->admin);
 	replica_manager_free(&b->replicas);
-	reclaim_barrier();		/* partitions and logs dropped a moment ago */
+	barrier();		/* partitions and logs dropped a moment ago */
 	log_dirs_free(&b->log_dirs);
 	workers_free(&b->workers);
 	cluster_free(&b->cluster);
 	for (uint32_t i = 0; i < b->nloops; i++)
 		loop_free(&b->loops[i]);
 	loop_free(&b->controller_loop);
-	reclaim_barrier();
+	barrier();
 	configs_free(b);
 	for (uint32_t i = 0; i < b->ndirs; i++)
 		free((void *)(uintptr_t)b->dirs[i]);
@@ -84,8 +126,11 @@ broker_describe(const struct broker *b, struct strbuf *out)
 	int64_t ms = (clock_mono_ns(b->opt.clock) - b->started_ns) / 1000000;
 
 	strbuf_add(out, "broker %d of cluster %s, listening on ", b->id, b->cluster_id);
-	for (size_t i = 0; i < b->config->bind.count; i++)
-		strbuf_add(out, "%s%s://%s:%u", i == 0 ? "" : ",", b->config->bind.items[i].name,
-		    b->config->bind.items[i].host[0] == '\0' ? "*" : b->config->bind.items[i].host, net_listener_port(b->net_listeners[i]));
+	for (uint32_t i = 0; i < b->nlisteners; i++) {
+		const struct net_listener *l = b->net_listeners[i];
+		const char *host = net_listener_host(l);
+
+		strbuf_add(out, "%s%s://%s:%u", i == 0 ? "" : ",", net_listener_name(l), host[0] == '\0' ? "*" : host, net_listener_port(l));
+	}
 	strbuf_add(out, ", %u logs, %lld ms", log_dirs_count(b->log_dirs), (long long)ms);
 }

@@ -22,7 +22,11 @@
 #include "zk/session.h"
 #include "zk/session_record.h"
 
-enum { NETWORK_LOOPS_MAX = 64, SHUTDOWN_GRACE_MS = 5000 };
+enum {
+	NETWORK_LOOPS_MAX = 64,
+	SHUTDOWN_GRACE_MS = 5000,
+	ZOOKEEPER_GRACE_MS = 2000,	/* how long an end waits for answers of ZooKeeper */
+};
 
 enum broker_state { BROKER_NEW, BROKER_STARTING, BROKER_RUNNING, BROKER_STOPPING, BROKER_ENDED };
 
@@ -66,8 +70,16 @@ struct broker {
 	struct zk	*controller_zk;		/* the controller loop's */
 	struct zk_listener listener;
 	struct zk_registrar *registrar;
+	uint32_t	 expiries;		/* ends of sessions that we have heard of */
+	uint32_t	 registering_since;	/* expiries, when the registration under way began */
+	bool		 registering;		/* its answer is still to come */
+	bool		 register_again;	/* its session has ended: when we hear so */
+	bool		 update_wanted;		/* what it wrote, or is writing, is not the configuration in force */
+	struct session_reclaim *reclaim;	/* under way */
 	struct zk_watcher feature_watch;
-	bool		 identity_known;	/* broker id and cluster id are settled: session records can be written */
+	bool		 identity_known;	/* broker id and cluster id are settled, and the logs loaded */
+	bool		 records_ours;		/* the session records speak of this run: not before the last run's were looked at */
+	bool		 session_gone;		/* it could not be closed: ZooKeeper was away */
 
 	struct log_dirs	*log_dirs;
 	const char	**dirs;
@@ -80,8 +92,10 @@ struct broker {
 	struct server	*server;
 	struct net	*net;
 	struct net_listener **net_listeners;
+	uint32_t	 nlisteners;
 
 	struct topic_overrides *topics;
+	struct refresh	*refreshes;		/* readings that wait for the next session */
 	struct config_map dynamic_default, dynamic_broker;
 	struct zk_config_watch *config_watch;
 
@@ -94,10 +108,14 @@ struct broker {
 	enum err	 step_err;		/* what it says */
 	struct errbuf	 step_why;
 	bool		 serving, registered, controller_started, have_ident;
-	struct zk_session_ident ident;
+	struct zk_session_ident ident;		/* as last written, or being written, into the records */
+	struct job	 records_job;		/* ... of a session that came while we run */
+	bool		 writing_records;
 	struct task	 net_task;
 	bool		 shutting_down;
 	struct timer	 wait_timer;
+	int64_t		 settle_until_ms;
+	struct timer	 resign_timer;		/* the controller loop's */
 	char		 host_name[256];
 	int64_t		 started_ns;
 };
@@ -107,6 +125,7 @@ void	 startup_run(struct broker *);
 void	 broker_fail(struct broker *, enum err, const char *fmt, ...) PRINTF_LIKE(3, 4);	/* the start cannot go on */
 void	 broker_blocking(struct broker *, void (*step)(struct broker *), void (*after)(struct broker *));	/* step on a worker */
 void	 broker_register(struct broker *, zk_registered_fn *);
+void	 broker_update_registration(struct broker *);	/* advertised listeners changed while running */
 void	 broker_request_stop(struct broker *, const char *fmt, ...) PRINTF_LIKE(2, 3);		/* must_stop, once */
 
 /* ---- shutdown.c ---- */
@@ -116,6 +135,7 @@ void	 shutdown_run(struct broker *);
 void	 configs_topic_set(struct broker *, const char *topic, const struct zk_config *);
 void	 configs_apply_dynamic(struct broker *);	/* dynamic maps changed: a new effective config goes to every part */
 void	 configs_free(struct broker *);
+void	 configs_next_session(struct broker *);	/* readings that the end of a session broke off are made anew, or given up when there is no client */
 struct replica_configs configs_for_replicas(struct broker *);
 void	 configs_log_options(void *ctx, const char *topic, struct log_options *);
 void	 configs_changed(void *ctx, const struct zk_entity *, const struct zk_config *);

@@ -145,6 +145,8 @@ configs_get(void *ctx, const char *topic, struct replica_topic_config *out)
 /* ---- refresh: the nodes of these topics, read now ---- */
 
 struct refresh {
+	struct refresh *next;		/* broker.refreshes */
+	uint32_t       since;		/* broker.expiries when it was sent */
 	struct broker *b;
 	char	     **topics;
 	uint32_t       n;
@@ -172,36 +174,83 @@ refresh_take(struct refresh *r, const char *topic, const struct zk_result *res)
 	arena_fini(&a);
 }
 
-static void
-refresh_answered(void *ctx, const struct zk_result *results, uint32_t n)
-{
-	struct refresh *r = ctx;
+static void refresh_read(struct refresh *);
 
-	for (uint32_t i = 0; i < n; i++) {
-		refresh_take(r, r->topics[i], &results[i]);
-		free(r->topics[i]);
-	}
+static void
+refresh_end(struct refresh *r)
+{
 	r->done(r->dctx);
+	for (uint32_t i = 0; i < r->n; i++)
+		free(r->topics[i]);
 	free(r->topics);
 	free(r);
 }
 
 static void
-configs_refresh(void *ctx, const char *const *topics, uint32_t n, void (*done)(void *), void *dctx)
+refresh_answered(void *ctx, const struct zk_result *results, uint32_t n)
 {
-	struct zk_op *ops = xcalloc((size_t)n + 1, sizeof(*ops));
-	struct zk_path *paths = xcalloc((size_t)n + 1, sizeof(*paths));
-	struct refresh *r = xcalloc(1, sizeof(*r));
+	struct refresh *r = ctx;
 
-	*r = (struct refresh){ ctx, xcalloc((size_t)n + 1, sizeof(char *)), n, done, dctx };
-	for (uint32_t i = 0; i < n; i++) {
-		r->topics[i] = xstrdup(topics[i]);
-		paths[i] = zk_path_topic_config(topics[i]);
+	/* Asked again in the next session: a topic that is new here would keep the defaults for ever. */
+	for (uint32_t i = 0; i < n; i++)
+		if (results[i].error == ZKE_SESSION_EXPIRED) {
+			r->next = r->b->refreshes;
+			r->b->refreshes = r;
+			if (r->since != r->b->expiries)		/* its end was told already */
+				configs_next_session(r->b);
+			return;
+		}
+	for (uint32_t i = 0; i < n; i++)
+		refresh_take(r, r->topics[i], &results[i]);
+	refresh_end(r);
+}
+
+void
+configs_next_session(struct broker *b)
+{
+	struct refresh *r = b->refreshes, *next;
+
+	b->refreshes = NULL;
+	for (; r != NULL; r = next) {
+		next = r->next;
+		if (b->zk != NULL)
+			refresh_read(r);
+		else
+			refresh_end(r);
+	}
+}
+
+static void
+refresh_read(struct refresh *r)
+{
+	struct zk_op *ops = xcalloc((size_t)r->n + 1, sizeof(*ops));
+	struct zk_path *paths = xcalloc((size_t)r->n + 1, sizeof(*paths));
+
+	for (uint32_t i = 0; i < r->n; i++) {
+		paths[i] = zk_path_topic_config(r->topics[i]);
 		ops[i] = ZK_GET(paths[i].s, NULL);
 	}
-	zk_many(r->b->zk, ops, n, refresh_answered, r);
+	r->since = r->b->expiries;
+	zk_many(r->b->zk, ops, r->n, refresh_answered, r);
 	free(paths);
 	free(ops);
+}
+
+static void
+configs_refresh(void *ctx, const char *const *topics, uint32_t n, void (*done)(void *), void *dctx)
+{
+	struct broker *b = ctx;
+	struct refresh *r;
+
+	if (b->zk == NULL) {	/* at the end: ZooKeeper was given up */
+		done(dctx);
+		return;
+	}
+	r = xcalloc(1, sizeof(*r));
+	*r = (struct refresh){ .b = b, .topics = xcalloc((size_t)n + 1, sizeof(char *)), .n = n, .done = done, .dctx = dctx };
+	for (uint32_t i = 0; i < n; i++)
+		r->topics[i] = xstrdup(topics[i]);
+	refresh_read(r);
 }
 
 struct replica_configs
@@ -219,6 +268,16 @@ report_notes(struct broker *b, struct config_report *report)
 		diag_line(b->opt.diag, report->notes[i].severity == CONFIG_ERROR ? DIAG_ERROR : DIAG_WARNING, "config", "%s",
 		    report->notes[i].text);
 	config_report_fini(report);
+}
+
+static bool
+same_listeners(const struct config_listeners *a, const struct config_listeners *b)
+{
+	for (size_t i = 0; i < a->count && a->count == b->count; i++)
+		if (strcmp(a->items[i].name, b->items[i].name) != 0 || strcmp(a->items[i].host, b->items[i].host) != 0 ||
+		    a->items[i].port != b->items[i].port || a->items[i].protocol != b->items[i].protocol)
+			return (false);
+	return (a->count == b->count);
 }
 
 static void
@@ -245,6 +304,7 @@ configs_apply_dynamic(struct broker *b)
 {
 	struct config_report report = CONFIG_REPORT_INIT;
 	struct config *next = NULL, *old = (struct config *)(uintptr_t)b->config;
+	bool moved;
 	enum err e;
 
 	e = config_with_dynamic(b->opt.config, &b->dynamic_default, &b->dynamic_broker, &next, &report);
@@ -253,9 +313,12 @@ configs_apply_dynamic(struct broker *b)
 		diag_error(b->opt.diag, "config", "the dynamic settings in ZooKeeper do not fit together; the former ones stay in force");
 		return;
 	}
+	moved = !same_listeners(&b->config->advertised, &next->advertised);
 	b->config = next;
 	config_unref(&old);
 	tell_parts(b);
+	if (moved)
+		broker_update_registration(b);
 }
 
 void

@@ -277,7 +277,6 @@ run(struct daemon *d)
 	broker_start(d->broker);
 	while (!d->done)
 		loop_turn(d->control, INT64_MAX);
-	reclaim_offline();
 	broker_free(&d->broker);
 	signals_free(&d->signals);
 	loop_free(&d->control);

@@ -12,6 +12,10 @@
  *      session records go
  *    7 everything is freed
  *
+ * ZOOKEEPER AWAY  Nothing here waits for it longer than ZOOKEEPER_GRACE_MS: the resignation is given up (the end of the session does the same),
+ *    a control request that reads configurations goes on without.  A session that cannot be closed is left to the keeper and to the records,
+ *    which then are not told of a clean end: they close it when ZooKeeper is back, else it expires.
+ *
  * IF IT DIES HERE  Before 6 the keeper (or the records at the next start) closes the session; before the end of 5 the next start recovers.
  */
 #include <stdlib.h>
@@ -43,7 +47,7 @@ d1_wait(struct timer *timer)
 {
 	struct broker *b = CONTAINER_OF(timer, struct broker, wait_timer);
 
-	if (b->blocking || periodic_running(b))
+	if (b->blocking || periodic_running(b) || b->writing_records || (b->reclaim != NULL && session_reclaim_blocks(b->reclaim)))
 		timer_set(b->opt.control, &b->wait_timer, POLL_MS);
 	else
 		d2_network(b);
@@ -57,6 +61,8 @@ shutdown_run(struct broker *b)
 	b->shutting_down = true;
 	b->state = BROKER_STOPPING;
 	schedule_stop(b);
+	if (b->reclaim != NULL)
+		session_reclaim_cancel(b->reclaim);
 	timer_init(&b->wait_timer, d1_wait);
 	timer_set(b->opt.control, &b->wait_timer, 0);
 }
@@ -95,9 +101,17 @@ controller_resigned(void *v)
 {
 	struct broker *b = v;
 
+	timer_cancel(b->controller_loop, &b->resign_timer);
 	controller_free(&b->controller);
 	zk_close(&b->controller_zk);
 	loop_call(b->opt.control, controller_is_down, b);
+}
+
+/* ZooKeeper does not answer: what is still asked of it answers when the client is closed, and nobody listens. */
+static void
+resign_given_up(struct timer *timer)
+{
+	controller_resigned(CONTAINER_OF(timer, struct broker, resign_timer));
 }
 
 static void
@@ -105,6 +119,8 @@ resign(void *v)
 {
 	struct broker *b = v;
 
+	timer_init(&b->resign_timer, resign_given_up);
+	timer_set(b->controller_loop, &b->resign_timer, zk_is_connected(b->controller_zk) ? ZOOKEEPER_GRACE_MS : 0);
 	controller_stop(b->controller, controller_resigned, b);
 }
 
@@ -123,11 +139,25 @@ d3_controller(struct broker *b)
 /* ---- 4 ---- */
 
 static void
+close_client(struct broker *b)
+{
+	if (b->zk == NULL)
+		return;
+	b->session_gone = !zk_is_connected(b->zk);
+	zk_unlisten(b->zk, &b->listener);
+	zk_registrar_free(&b->registrar);
+	zk_close(&b->zk);
+	configs_next_session(b);	/* there is none */
+}
+
+static void
 d4_poll(struct timer *timer)
 {
 	struct broker *b = CONTAINER_OF(timer, struct broker, wait_timer);
 
 	if (b->replicas != NULL && replica_manager_busy(b->replicas)) {
+		if (loop_now_ms(b->opt.control) >= b->settle_until_ms && b->zk != NULL && !zk_is_connected(b->zk))
+			close_client(b);	/* configurations that are being read are answered by that */
 		timer_set(b->opt.control, &b->wait_timer, POLL_MS);
 		return;
 	}
@@ -142,6 +172,7 @@ d4_poll(struct timer *timer)
 static void
 d4_settle(struct broker *b)
 {
+	b->settle_until_ms = loop_now_ms(b->opt.control) + ZOOKEEPER_GRACE_MS;
 	timer_init(&b->wait_timer, d4_poll);
 	timer_set(b->opt.control, &b->wait_timer, 0);
 }
@@ -171,7 +202,7 @@ remove_records(struct broker *b)
 {
 	struct errbuf eb = ERRBUF_INIT;
 
-	for (uint32_t i = 0; i < b->ndirs && b->identity_known; i++)
+	for (uint32_t i = 0; i < b->ndirs; i++)
 		if (session_record_remove(b->dirs[i], &eb) != OK)
 			diag_warning(b->opt.diag, "zookeeper", "session record in %s: %s", b->dirs[i], eb.text);
 }
@@ -182,9 +213,18 @@ session_closed(void *v)
 	struct errbuf eb = ERRBUF_INIT;
 	struct broker *b = v;
 
+	if (b->session_gone) {
+		diag_warning(b->opt.diag, "zookeeper", "ZooKeeper was away: the session could not be closed%s", b->opt.keeper != NULL ?
+		    "; the keeper goes on trying for a while" : "; it ends by its time-out");
+		d7_free(b);
+		return;
+	}
 	if (b->opt.keeper != NULL && keeper_clean_end(b->opt.keeper, &eb) != OK)
 		diag_debug(b->opt.diag, "zookeeper", "the keeper cannot be told of the end: %s", eb.text);
-	broker_blocking(b, remove_records, d7_free);
+	if (b->records_ours)
+		broker_blocking(b, remove_records, d7_free);
+	else
+		d7_free(b);
 }
 
 static void
@@ -194,12 +234,8 @@ d6_session(struct broker *b)
 		d7_free(b);
 		return;
 	}
-	if (b->zk != NULL) {
-		zk_unlisten(b->zk, &b->listener);
-		zk_registrar_free(&b->registrar);
-		zk_close(&b->zk);
-	}
-	zk_session_close(&b->session, session_closed, b);
+	close_client(b);
+	b->opt.zookeeper->close(&b->session, session_closed, b);
 }
 
 /* ---- 7 ---- */

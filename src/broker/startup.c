@@ -141,6 +141,8 @@ make_loops(struct broker *b, struct errbuf *eb)
 	}
 	opt.name = "controller";
 	e = loop_new(&opt, &b->controller_loop, eb);
+	if (b->opt.by_hand)
+		return (e);
 	for (uint32_t i = 0; i < b->nloops && e == OK; i++) {
 		e = loop_start(b->loops[i], eb);
 		b->nstarted += e == OK;
@@ -216,7 +218,7 @@ open_dirs(struct broker *b)
 	struct log_dirs_options opt = {
 	    .fs = b->opt.fs, .clock = b->opt.clock, .diag = b->opt.diag, .metrics = &b->metrics, .random = b->opt.random,
 	    .workers = b->workers, .dirs = b->dirs, .ndirs = b->ndirs,
-	    .recovery_threads_per_dir = (uint32_t)b->config->num_recovery_threads_per_data_dir,
+	    .recovery_threads_per_dir = b->opt.by_hand ? 0 : (uint32_t)b->config->num_recovery_threads_per_data_dir,
 	    .topic_options = configs_log_options, .topic_options_ctx = b,
 	    .events = { b, on_end_offset_moved, on_dir_offline, on_all_offline, NULL },
 	};
@@ -228,10 +230,8 @@ open_dirs(struct broker *b)
 static void
 dirs_opened(struct broker *b)
 {
-	if (interrupted(b)) {
-		shutdown_run(b);
+	if (interrupted(b))
 		return;
-	}
 	if (b->step_err != OK)
 		broker_fail(b, b->step_err, "log directories: %s", b->step_why.text);
 	else
@@ -247,7 +247,7 @@ startup_run(struct broker *b)
 	b->state = BROKER_STARTING;
 	b->started_ns = clock_mono_ns(b->opt.clock);
 	collect_dirs(b);
-	e = workers_new(worker_threads(b), "worker", &b->workers, &eb);
+	e = workers_new(b->opt.by_hand ? 0 : worker_threads(b), "worker", &b->workers, &eb);
 	if (e == OK)
 		e = make_loops(b, &eb);
 	if (e != OK) {
@@ -269,12 +269,36 @@ write_records(struct broker *b, const struct zk_session_ident *ident)
 {
 	struct errbuf eb = ERRBUF_INIT;
 
-	if (!b->config->ottla_session_record_enable)
+	if (!b->opt.config->ottla_session_record_enable)	/* not b->config: a worker asks, and that one may be replaced meanwhile */
 		return;
 	for (uint32_t i = 0; i < b->ndirs; i++)
-		if (session_record_write(b->dirs[i], ident, b->id, b->cluster_id, b->config->zookeeper_connect, &eb) != OK)
+		if (session_record_write(b->dirs[i], ident, b->id, b->cluster_id, b->opt.config->zookeeper_connect, &eb) != OK)
 			diag_warning(b->opt.diag, "zookeeper", "no session record in %s: %s; after a crash the next start waits for the session to "
 			    "expire", b->dirs[i], eb.text);
+}
+
+static void
+records_job_run(struct job *job)
+{
+	struct broker *b = CONTAINER_OF(job, struct broker, records_job);
+
+	write_records(b, &b->ident);
+}
+
+/* Nothing is sent in the new session before its record stands.  (A session that came and ended while the job ran is let through at once.) */
+static void
+records_job_done(struct job *job)
+{
+	struct broker *b = CONTAINER_OF(job, struct broker, records_job);
+	struct zk_session_ident now;
+
+	if (b->opt.zookeeper->ident(b->session, &now) && now.id != b->ident.id) {
+		b->ident = now;
+		workers_submit(b->workers, job);
+		return;
+	}
+	b->writing_records = false;
+	b->opt.zookeeper->proceed(b->session);
 }
 
 static void
@@ -285,9 +309,35 @@ session_established(void *ctx, struct zk_session *session, const struct zk_sessi
 
 	if (b->opt.keeper != NULL && keeper_session(b->opt.keeper, b->config->zookeeper_connect, ident, &eb) != OK)
 		diag_warning(b->opt.diag, "zookeeper", "the keeper cannot be told: %s", eb.text);
-	if (b->identity_known)
-		write_records(b, ident);
-	zk_session_proceed(session);
+	if (!b->records_ours || b->state >= BROKER_STOPPING || b->writing_records) {
+		b->opt.zookeeper->proceed(session);
+		return;
+	}
+	b->ident = *ident;
+	b->writing_records = true;
+	b->records_job = (struct job){ .run = records_job_run, .done = records_job_done, .loop = b->opt.control };
+	workers_submit(b->workers, &b->records_job);
+}
+
+static void re_registered(void *, enum err, int64_t, const struct errbuf *);
+static void registered(void *, enum err, int64_t, const struct errbuf *);
+static void feature_follow(struct broker *);
+
+static void
+register_now(struct broker *b)
+{
+	b->register_again = false;
+	broker_register(b, b->registered ? re_registered : registered);
+}
+
+/* The session ended under a registration.  Nearly always that is told before the end itself is; then the end sets the next one going. */
+static void
+register_in_next_session(struct broker *b)
+{
+	if (b->expiries != b->registering_since)
+		register_now(b);
+	else
+		b->register_again = true;
 }
 
 static void
@@ -295,10 +345,15 @@ re_registered(void *ctx, enum err e, int64_t epoch, const struct errbuf *why)
 {
 	struct broker *b = ctx;
 
-	if (e == OK) {
+	b->registering = false;
+	if (e == ERR_ZK_EXPIRED) {
+		register_in_next_session(b);
+	} else if (e == OK) {
 		b->epoch = epoch;
 		diag_info(b->opt.diag, "zookeeper", "registered again as broker %d, epoch %" PRId64, b->id, epoch);
-	} else if (e != ERR_ZK_EXPIRED && e != ERR_STOPPED) {
+		if (b->update_wanted)
+			broker_update_registration(b);
+	} else if (e != ERR_STOPPED) {
 		broker_request_stop(b, "after the loss of the ZooKeeper session broker %d could not register again: %s", b->id, why->text);
 	}
 }
@@ -318,8 +373,12 @@ session_event(struct zk_listener *l, enum zk_session_event e)
 	case ZK_EXPIRED:
 		diag_error(b->opt.diag, "zookeeper", "session expired; registering again");
 		metric_add(&b->metrics, METRIC_zk_sessions_expired_total, 1);
+		b->expiries++;
+		if ((b->registered || b->register_again) && !b->registering && b->state < BROKER_STOPPING)
+			register_now(b);	/* waits for the next session */
 		if (b->registered)
-			broker_register(b, re_registered);	/* waits for the next session */
+			feature_follow(b);	/* the watch went with the session */
+		configs_next_session(b);
 		return;
 	case ZK_AUTH_FAILED:
 		diag_error(b->opt.diag, "zookeeper", "authentication failed; trying again");
@@ -338,7 +397,7 @@ session_opened(void *ctx, enum err e, const struct errbuf *why)
 		broker_fail(b, e, "zookeeper.connect = %s: %s", b->config->zookeeper_connect, why->text);
 		return;
 	}
-	b->zk = zk_session_client(b->session, b->opt.control);
+	b->zk = b->opt.zookeeper->client(b->session, b->opt.control);
 	b->listener.fn = session_event;
 	zk_listen(b->zk, &b->listener);
 	s3_paths(b);
@@ -362,7 +421,7 @@ s2_session(struct broker *b)
 	struct errbuf eb = ERRBUF_INIT;
 	enum err e;
 
-	e = zk_session_open(&opt, session_opened, b, &b->session, &eb);
+	e = b->opt.zookeeper->open(b->opt.zookeeper->ctx, &opt, session_opened, b, &b->session, &eb);
 	if (e != OK)
 		broker_fail(b, e, "zookeeper.connect = %s: %s", b->config->zookeeper_connect, eb.text);
 }
@@ -559,15 +618,13 @@ load_logs(struct broker *b)
 static void
 logs_loaded(struct broker *b)
 {
-	if (interrupted(b)) {
-		shutdown_run(b);
+	b->identity_known = b->step_err == OK;	/* also when interrupted: loaded logs are closed cleanly */
+	if (interrupted(b))
 		return;
-	}
 	if (b->step_err != OK) {
 		broker_fail(b, b->step_err, "%s", b->step_why.text);
 		return;
 	}
-	b->identity_known = true;
 	s8_parts(b);
 }
 
@@ -657,6 +714,8 @@ bind_listeners(struct broker *b, struct errbuf *eb)
 		    .connection_rate_max = INT32_MAX, .inter_broker = strcmp(l->name, c->inter_broker_name) == 0,
 		};
 		enum err e = net_listen(b->net, &opt, &b->net_listeners[i], eb);
+
+		b->nlisteners += e == OK;
 
 		if (e != OK) {
 			errbuf_add(eb, "listener %s://%s:%u", l->name, l->host, l->port);
@@ -761,7 +820,7 @@ s8_parts(struct broker *b)
 	b->cluster_listener.changed = image_changed;
 	cluster_listen(b->cluster, &b->cluster_listener);
 	make_replicas(b);
-	b->controller_zk = zk_session_client(b->session, b->controller_loop);
+	b->controller_zk = b->opt.zookeeper->client(b->session, b->controller_loop);
 	make_controller(b);
 	make_admin(b);
 	make_server(b);
@@ -777,8 +836,8 @@ s8_parts(struct broker *b)
 static uint16_t
 advertised_port(const struct broker *b, const struct config_listener *adv)
 {
-	for (size_t i = 0; i < b->config->bind.count && adv->port == 0; i++)
-		if (strcmp(b->config->bind.items[i].name, adv->name) == 0)
+	for (uint32_t i = 0; i < b->nlisteners && adv->port == 0; i++)
+		if (strcmp(net_listener_name(b->net_listeners[i]), adv->name) == 0)
 			return (net_listener_port(b->net_listeners[i]));
 	return (adv->port);
 }
@@ -794,8 +853,9 @@ advertised_host(struct broker *b, const struct config_listener *adv)
 	return (b->host_name);
 }
 
-void
-broker_register(struct broker *b, zk_registered_fn *fn)
+/* What /brokers/ids/N is to say; the endpoints are the caller's to free. */
+static struct zk_broker_info
+own_info(struct broker *b)
 {
 	const struct config_listeners *adv = &b->config->advertised;
 	struct zk_endpoint *endpoints = xcalloc(adv->count, sizeof(*endpoints));
@@ -806,8 +866,47 @@ broker_register(struct broker *b, zk_registered_fn *fn)
 		    advertised_host(b, &adv->items[i]), advertised_port(b, &adv->items[i]) };
 	info.rack = b->config->broker_rack;
 	info.timestamp_ms = clock_wall_ms(b->opt.clock);
+	return (info);
+}
+
+void
+broker_register(struct broker *b, zk_registered_fn *fn)
+{
+	struct zk_broker_info info = own_info(b);
+
+	b->registering = true;
+	b->registering_since = b->expiries;
+	b->update_wanted = false;
 	zk_registrar_register(b->registrar, &info, true, fn, b);
-	free(endpoints);
+	free(info.endpoints);
+}
+
+static void
+registration_updated(void *ctx, enum err e, const struct errbuf *why)
+{
+	struct broker *b = ctx;
+
+	if (e == OK)
+		diag_info(b->opt.diag, "zookeeper", "the registration of broker %d names the new advertised listeners", b->id);
+	else if (e != ERR_ZK_EXPIRED && e != ERR_STOPPED)	/* after an expiry the registration itself says the newest */
+		diag_error(b->opt.diag, "zookeeper", "advertised listeners: clients and other brokers do not learn the new ones: %s", why->text);
+}
+
+void
+broker_update_registration(struct broker *b)
+{
+	struct zk_broker_info info;
+
+	if (b->registering) {
+		b->update_wanted = true;	/* when it has been answered: it may have been sent already */
+		return;
+	}
+	if (!b->registered || b->zk == NULL || b->registrar == NULL)
+		return;
+	b->update_wanted = false;
+	info = own_info(b);
+	zk_registrar_update(b->registrar, &info, registration_updated, b);
+	free(info.endpoints);
 }
 
 static void
@@ -815,10 +914,11 @@ registered(void *ctx, enum err e, int64_t epoch, const struct errbuf *why)
 {
 	struct broker *b = ctx;
 
+	b->registering = false;
 	if (interrupted(b))
 		return;
 	if (e == ERR_ZK_EXPIRED) {
-		broker_register(b, registered);
+		register_in_next_session(b);
 		return;
 	}
 	if (e != OK) {
@@ -831,17 +931,6 @@ registered(void *ctx, enum err e, int64_t epoch, const struct errbuf *why)
 }
 
 static void
-records_written(struct broker *b)
-{
-	if (interrupted(b)) {
-		shutdown_run(b);
-		return;
-	}
-	b->registrar = zk_registrar_new(b->zk, b->id);
-	broker_register(b, registered);
-}
-
-static void
 write_first_records(struct broker *b)
 {
 	if (b->have_ident)
@@ -849,17 +938,36 @@ write_first_records(struct broker *b)
 }
 
 static void
+records_written(struct broker *b)
+{
+	struct zk_session_ident now;
+
+	if (interrupted(b))
+		return;
+	if (b->opt.zookeeper->ident(b->session, &now) && (!b->have_ident || now.id != b->ident.id)) {
+		b->have_ident = true;	/* the session expired while its record was written */
+		b->ident = now;
+		broker_blocking(b, write_first_records, records_written);
+		return;
+	}
+	b->records_ours = true;
+	b->registrar = zk_registrar_new(b->zk, b->id);
+	broker_register(b, registered);
+}
+
+static void
 reclaimed(void *ctx, enum err e, enum session_reclaim_outcome outcome, const struct errbuf *why)
 {
 	struct broker *b = ctx;
 
+	b->reclaim = NULL;
 	if (interrupted(b))
 		return;
 	if (e != OK)
 		diag_warning(b->opt.diag, "zookeeper", "the session of an earlier run: %s", why->text);
 	else if (outcome == RECLAIM_CLOSED)
 		diag_info(b->opt.diag, "zookeeper", "the session that the last run left behind is closed");
-	b->have_ident = zk_session_ident(b->session, &b->ident);
+	b->have_ident = b->opt.zookeeper->ident(b->session, &b->ident);
 	broker_blocking(b, write_first_records, records_written);
 }
 
@@ -872,7 +980,7 @@ s9_reclaim(struct broker *b)
 	    .workers = b->workers, .diag = b->opt.diag,
 	};
 
-	session_record_reclaim(b->zk, &opt, reclaimed, b);
+	b->reclaim = session_record_reclaim(b->zk, &opt, reclaimed, b);
 }
 
 /* ---- 10: open for business ---- */
@@ -895,6 +1003,12 @@ feature_fired(struct zk_watcher *w, enum zk_event e, const char *path)
 	(void)path;
 	zk_get(b->zk, ZK_FEATURE, NULL, feature_read, b);
 	zk_exists(b->zk, ZK_FEATURE, &b->feature_watch, feature_read, b);
+}
+
+static void
+feature_follow(struct broker *b)
+{
+	feature_fired(&b->feature_watch, ZK_CREATED, ZK_FEATURE);
 }
 
 static void
@@ -927,6 +1041,6 @@ s10_serve(struct broker *b)
 
 	loop_call(b->controller_loop, start_controller, b);
 	zk_watcher_init(&b->feature_watch, feature_fired);
-	feature_fired(&b->feature_watch, ZK_CREATED, ZK_FEATURE);
+	feature_follow(b);
 	b->config_watch = zk_config_watch_new(b->zk, b->opt.clock, b->opt.diag, &callbacks, b);
 }

@@ -7,11 +7,14 @@
  *   (2) A reign is a number.  Every ZooKeeper answer is compared with the reign it was asked in; an answer from an older one is dropped, so
  *       no code after a loss of office sees a half-cleared context.
  *   (3) The context holds data only while we are elected.
+ *   (4) Answers may come after controller_free (the caller closes the ZooKeeper client after it): each counts in `steps`, and the last one
+ *       frees the memory.
  */
 #include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/must.h"
+#include "base/str.h"
 #include "controller/controller_int.h"
 
 /* ---- events ---- */
@@ -149,6 +152,17 @@ work_path(struct controller *c, struct zk_path path)
 	return (arena_strndup(&c->work, path.s, strlen(path.s)));
 }
 
+bool
+topic_name_usable(struct controller *c, const char *name)
+{
+	const char *why = topic_name_invalid(slice_str(name));
+
+	if (why != NULL)
+		diag_error(c->opt.diag, "controller", "node %.64s%s in " ZK_TOPICS " is left alone, it is no topic's name: %s", name,
+		    strlen(name) > 64 ? "..." : "", why);
+	return (why == NULL);
+}
+
 void
 list_add(struct partition_list *l, struct ctl_partition *p)
 {
@@ -182,6 +196,25 @@ struct step {
 	step_fn		  *fn;
 };
 
+void
+step_hold(struct controller *c)
+{
+	c->steps++;
+}
+
+/* Invariant (4). */
+bool
+step_release(struct controller *c, uint64_t reign)
+{
+	must(c->steps > 0);
+	c->steps--;
+	if (c->freed && c->steps == 0) {
+		free(c);
+		return (false);
+	}
+	return (!c->freed && !c->stopped && reign == c->reign);
+}
+
 static void
 step_answered(void *ctx, const struct zk_result *results, uint32_t n)
 {
@@ -189,7 +222,7 @@ step_answered(void *ctx, const struct zk_result *results, uint32_t n)
 	struct step copy = *s;
 
 	free(s);
-	if (copy.reign == copy.c->reign && !copy.c->stopped)
+	if (step_release(copy.c, copy.reign))
 		copy.fn(copy.c, results, n);
 }
 
@@ -199,6 +232,7 @@ step_new(struct controller *c, step_fn *fn)
 	struct step *s = xmalloc(sizeof(*s));
 
 	*s = (struct step){ c, c->reign, fn };
+	step_hold(c);
 	return (s);
 }
 
@@ -313,6 +347,7 @@ reign_end(struct controller *c)
 	}
 	for (size_t i = 0; i < EVENT_KINDS_; i++)
 		c->queued[i] = false;
+	timer_cancel(c->opt.loop, &c->wait_timer);
 	if (c->busy)
 		event_end(c);
 	batch_clear(&c->batch);
@@ -366,6 +401,7 @@ controller_new(const struct controller_options *opt)
 	context_init(&c->ctx);
 	arena_init(&c->work, SIZE_MAX);		/* grows with the cluster's own metadata */
 	watchers_init(c);
+	timer_init(&c->wait_timer, failover_wait_over);
 	c->election = zk_election_new(opt->zk, opt->broker_id, opt->clock, opt->diag, &callbacks, c);
 	return (c);
 }
@@ -404,10 +440,12 @@ controller_free(struct controller **cp)
 	if (c == NULL)
 		return;
 	must(!c->elected);
+	*cp = NULL;
 	zk_election_free(&c->election);
 	arena_fini(&c->work);
-	free(c);
-	*cp = NULL;
+	c->freed = true;
+	if (c->steps == 0)
+		free(c);
 }
 
 bool

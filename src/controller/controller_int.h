@@ -56,7 +56,9 @@ struct controller {
 	struct context	 ctx;
 	_Atomic bool	 active;
 	_Atomic int32_t	 observed_id;
-	bool		 elected, stopped;
+	bool		 elected, stopped, freed;
+	unsigned	 steps;			/* answers of ZooKeeper still to come: the memory stays until the last one */
+	struct timer	 wait_timer;		/* a failover that waits for our own registration */
 	uint64_t	 reign;			/* changes when we are elected and when we lose: answers of an older one are dropped */
 	STAILQ_HEAD(, event) events;
 	bool		 queued[EVENT_KINDS_];	/* one of this kind waits already (kinds without arguments) */
@@ -91,8 +93,14 @@ typedef void step_fn(struct controller *, const struct zk_result *, uint32_t n);
 void	 step_read(struct controller *, const struct zk_op *, uint32_t n, step_fn *);
 void	 step_write(struct controller *, const struct zk_op *, uint32_t n, step_fn *);	/* fenced */
 void	 step_delete_tree(struct controller *, const char *path, step_fn *);	/* fenced; one result */
+/* For steps of other shapes: hold before asking; release when the answer has come, false: it does not matter any more. */
+void	 step_hold(struct controller *);
+bool	 step_release(struct controller *, uint64_t reign);
 /* An error among the results that is not about one node (fenced, expired, the server's own): trouble, true. */
 bool	 step_lost(struct controller *, const struct zk_result *, uint32_t n, const char *doing);
+
+/* May this name of a node be a topic's?  Kafka makes no others, and no path, message or directory of ours could hold them. */
+bool	 topic_name_usable(struct controller *, const char *name);
 
 const char *work_path(struct controller *, struct zk_path);	/* a copy that lives as long as the event */
 void	 list_add(struct partition_list *, struct ctl_partition *);
@@ -121,6 +129,7 @@ bool	 machine_take_state(struct controller *, struct ctl_partition *, const stru
 
 /* ---- failover.c, topics.c, deletion.c: the events ---- */
 void	 failover_run(struct controller *);
+void	 failover_wait_over(struct timer *);
 void	 brokers_run(struct controller *);
 void	 topics_run(struct controller *);
 void	 partitions_run(struct controller *, const char *topic);

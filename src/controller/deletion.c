@@ -8,7 +8,8 @@
  *   3 StopReplica with delete; each answer is an event
  *   4 when all replicas have answered well: /brokers/topics/T, /config/topics/T and /admin/delete_topics/T are deleted, in this order, and
  *     the topic is forgotten.  A death in between is taken up by the next controller: the request node goes last.
- * A replica that answers an error makes its topic ineligible; it is tried again after the next change of brokers or failover.
+ * A replica that answers an error makes its topic ineligible; it is tried again with the next request for a deletion, change of brokers or
+ * failover.
  */
 #include "controller/controller_int.h"
 
@@ -82,9 +83,11 @@ topic_start(struct controller *c, struct ctl_topic *t, struct partition_list *sh
 	for (uint32_t i = 0; i < t->npartitions; i++) {
 		struct ctl_partition *p = &t->partitions[i];
 
-		if (p->state != PARTITION_OFFLINE)
-			partition_move(p, PARTITION_OFFLINE, c->opt.diag);
-		partition_move(p, PARTITION_NONEXISTENT, c->opt.diag);
+		if (p->state != PARTITION_NONEXISTENT) {	/* else a deletion that failed before, and is tried again */
+			if (p->state != PARTITION_OFFLINE)
+				partition_move(p, PARTITION_OFFLINE, c->opt.diag);
+			partition_move(p, PARTITION_NONEXISTENT, c->opt.diag);
+		}
 		batch_metadata(c, p);
 		for (uint32_t j = 0; j < p->replicas.n; j++)
 			batch_stop_replica(c, p, p->replicas.v[j], false);
@@ -228,6 +231,7 @@ deletion_answer_run(struct controller *c, const struct event *e)
 		diag_error(c->opt.diag, "controller", "broker %d could not delete %s-%d: %s", e->broker_id, e->topic, e->partition, kerr_name(e->error));
 		replica_move(p, j, REPLICA_INELIGIBLE, c->opt.diag);
 		t->ineligible = true;
+		t->deletion_started = false;	/* begun anew by the next deletion_resume */
 	}
 	c->after_deletion = event_done;
 	deletion_next(c);

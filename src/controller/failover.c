@@ -5,7 +5,8 @@
  * ORDER (as Kafka's)
  *    1 /feature exists and says what this version says
  *    2 stale notifications of log directories and ISRs are deleted, their parents watched
- *    3 live brokers                                 (watched)
+ *    3 live brokers                                 (watched).  Waits until our own registration is among them: after a session expiry
+ *      the election may be faster than it, and without us every partition would look leaderless
  *    4 topics, their assignments                    (watched); topics without an id get one
  *    5 partition states
  *    6 topics waiting for deletion                  (watched)
@@ -122,7 +123,18 @@ fo_notes(struct controller *c)
 
 /* ---- 3, and EVENT_BROKERS ---- */
 
+enum { REGISTRATION_POLL_MS = 20 };
+
 struct brokers_ask { struct controller *c; uint64_t reign; };
+
+static bool
+lists(const struct zk_broker_entry *entries, uint32_t n, int32_t id)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (entries[i].info.id == id)
+			return (true);
+	return (false);
+}
 
 static void
 brokers_listed(void *v, enum err e, const struct zk_broker_entry *entries, uint32_t n, const struct errbuf *why)
@@ -132,18 +144,22 @@ brokers_listed(void *v, enum err e, const struct zk_broker_entry *entries, uint3
 	bool failover;
 
 	free(v);
-	if (ask.reign != c->reign || c->stopped)
+	if (!step_release(c, ask.reign))
 		return;
 	if (e != OK) {
 		diag_error(c->opt.diag, "controller", "listing brokers: %s", why->text);
 		controller_trouble(c, e == ERR_ZK_EXPIRED ? ZKE_SESSION_EXPIRED : ZKE_OTHER, "listing brokers");
 		return;
 	}
+	failover = c->current->kind == EVENT_FAILOVER;
+	if (failover && !lists(entries, n, c->opt.broker_id)) {
+		timer_set(c->opt.loop, &c->wait_timer, REGISTRATION_POLL_MS);
+		return;
+	}
 	for (uint32_t i = 0; i < n; i++)
 		if (entries[i].info.id != c->opt.broker_id && context_broker(&c->ctx, entries[i].info.id) == NULL && c->opt.foreign_broker != NULL)
 			c->opt.foreign_broker(c->opt.ctx, entries[i].info.id);
 	context_set_brokers(&c->ctx, entries, n, c->opt.channel_open, c->opt.ctx);
-	failover = c->current->kind == EVENT_FAILOVER;
 	if (failover)
 		fo_topics(c);
 	else
@@ -156,7 +172,14 @@ fo_brokers(struct controller *c)
 	struct brokers_ask *ask = xmalloc(sizeof(*ask));
 
 	*ask = (struct brokers_ask){ c, c->reign };
+	step_hold(c);
 	zk_brokers_list(c->opt.zk, &c->brokers_watch, brokers_listed, ask);
+}
+
+void
+failover_wait_over(struct timer *timer)
+{
+	fo_brokers(CONTAINER_OF(timer, struct controller, wait_timer));
 }
 
 /* Brokers came or went.  What follows is what a failover does after reading: everybody is told, replicas of the dead leave, leaders are
@@ -174,10 +197,13 @@ ids_written(struct controller *c, const struct zk_result *r, uint32_t n)
 {
 	if (step_lost(c, r, n, "giving topics their ids"))
 		return;
-	/* The watch on a topic that changed under us will bring its id; until then it goes on without. */
+	/* A node that changed since it was read may have the id we chose (a lost answer) or another one: only reading all anew tells.  A
+	 * topic that is gone needs none. */
 	for (uint32_t i = 0; i < n; i++)
-		if (r[i].error != ZKE_OK)
-			diag_warning(c->opt.diag, "controller", "%s: no topic id written: %s", r[i].path, zke_text(r[i].error));
+		if (r[i].error != ZKE_OK && r[i].error != ZKE_NO_NODE) {
+			controller_trouble(c, r[i].error, "giving topics their ids");
+			return;
+		}
 	fo_states(c);
 }
 
@@ -222,6 +248,7 @@ static void
 topics_listed(struct controller *c, const struct zk_result *r, uint32_t n)
 {
 	struct zk_op *ops;
+	uint32_t nops = 0;
 
 	(void)n;
 	if (r->error != ZKE_OK) {
@@ -230,12 +257,15 @@ topics_listed(struct controller *c, const struct zk_result *r, uint32_t n)
 	}
 	ops = ARENA_ARRAY(&c->work, struct zk_op, (size_t)r->nchildren + 1);
 	for (uint32_t i = 0; i < r->nchildren; i++) {
-		struct ctl_topic *t = context_add_topic(&c->ctx, r->children[i], UUID_ZERO);
+		struct ctl_topic *t;
 
+		if (!topic_name_usable(c, r->children[i]))
+			continue;
+		t = context_add_topic(&c->ctx, r->children[i], UUID_ZERO);
 		topics_watch(c, t);
-		ops[i] = ZK_GET(work_path(c, zk_path_topic(t->name)), &t->watcher);
+		ops[nops++] = ZK_GET(work_path(c, zk_path_topic(t->name)), &t->watcher);
 	}
-	step_read(c, ops, r->nchildren, topics_read);
+	step_read(c, ops, nops, topics_read);
 }
 
 static void

@@ -129,7 +129,7 @@ topics_listed(struct controller *c, const struct zk_result *r, uint32_t n)
 	for (uint32_t i = 0; i < r->nchildren; i++) {
 		struct ctl_topic *t;
 
-		if (context_topic(&c->ctx, r->children[i]) != NULL)
+		if (context_topic(&c->ctx, r->children[i]) != NULL || !topic_name_usable(c, r->children[i]))
 			continue;
 		t = context_add_topic(&c->ctx, r->children[i], UUID_ZERO);
 		topics_watch(c, t);
@@ -233,10 +233,13 @@ admin_node_seen(struct controller *c, const struct zk_result *r, uint32_t n)
 
 	(void)n;
 	if (r->error != ZKE_OK) {
-		if (r->error == ZKE_NO_NODE)
-			event_done(c);
-		else
+		if (r->error != ZKE_NO_NODE) {
 			controller_trouble(c, r->error, "reading an admin request");
+			return;
+		}
+		if (r[1].error == ZKE_OK)	/* it came between the two: its watch will not tell */
+			event_push(c, c->current->kind, NULL);
+		event_done(c);
 		return;
 	}
 	diag_warning(c->opt.diag, "controller", "%s: removed; this cluster has one broker that can hold replicas", r->path);

@@ -11,6 +11,7 @@
  *   (2) After an item was given to log_append, its answer is what the log says; what was true before (role, ISR) was only a quick refusal.
  *   (3) An item that waits has been written.  Its answer then depends on the high watermark and on this broker leading without a break since
  *       it was written: under another leader the record may have been cut away.  A new epoch of our own takes nothing away.
+ *   (4) Nobody waits once the manager is stopping: the flag is set before each loop's stop_task is posted, and looked at before each wait.
  */
 #include <stdlib.h>
 

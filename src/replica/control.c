@@ -169,6 +169,7 @@ static void
 lisr_add_change(struct lisr *l, struct partition *p, struct uuid topic_id,
     const struct wire_leader_and_isr_request_partition_state *want, int16_t *error_code)
 {
+	p->changing = true;
 	l->changes[l->n++] = (struct change){
 	    .want = want,
 	    .p = p,
@@ -207,6 +208,10 @@ lisr_judge_topic(struct lisr *l, int32_t t, struct partition_table *next)
 		if (p == NULL) {
 			p = partition_new(l->m, name, want->partition_index);
 			table_add(next, p);
+		}
+		if (p->changing) {	/* twice in one request: the first word stands */
+			errors->partition_errors.v[i].error_code = KERR_INVALID_REQUEST;
+			continue;
 		}
 		k = partition_judge(l->m, p, ts->topic_id, want, &change);
 		errors->partition_errors.v[i].error_code = (int16_t)k;
@@ -268,6 +273,9 @@ change_publish(struct lisr *l, struct change *ch)
 	struct uuid id = uuid_is_zero(ch->topic_id) ? p->box->topic_id : ch->topic_id;
 	struct log_role role = { .leader = ch->leads, .leader_epoch = want->leader_epoch };
 
+	p->changing = false;
+	if (ch->error == KERR_NONE && log_is_offline(ch->log))	/* its directory failed since; nobody could tell this partition then */
+		ch->error = KERR_KAFKA_STORAGE_ERROR;
 	if (ch->error != KERR_NONE) {
 		*ch->error_code = (int16_t)ch->error;
 		log_unref(&ch->log);

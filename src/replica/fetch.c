@@ -129,14 +129,14 @@ item_read(struct replica_fetch *f, struct replica_fetch_item *it, uint64_t limit
 
 	item_reset(it);
 	it->error = item_open(f, it);
-	if (it->error == KERR_NONE)
-		it->error = item_check_divergence(it, partition_log(it->p));
+	log = it->error == KERR_NONE ? partition_log(it->p) : NULL;
+	if (it->error == KERR_NONE)	/* a deletion may have taken the log since item_open looked */
+		it->error = log == NULL ? KERR_NOT_LEADER_OR_FOLLOWER : item_check_divergence(it, log);
 	if (it->error != KERR_NONE) {
 		if (it->error == KERR_NOT_LEADER_OR_FOLLOWER || it->error == KERR_FENCED_LEADER_EPOCH)
 			item_name_leader(f, it);
 		return (0);
 	}
-	log = partition_log(it->p);
 	opt.bytes_max = it->diverging_epoch >= 0 ? 0 : MIN((uint64_t)MAX(it->max_bytes, 0), limit);
 	opt.min_one = min_one && it->diverging_epoch < 0;
 	it->error = log_read(log, &opt, f->arena, &res);

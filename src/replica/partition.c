@@ -5,9 +5,11 @@
  * STATE      One immutable struct state_box at a time; the control loop publishes the next.  The log pointer and the topic's configuration are
  *            published in the same way, each by itself: a request reads the state once and works with that.
  *
- * WAITING    A request that waits on loop i sets bit i of `waiting` first, and looks at the offsets again after that.  Whoever moves an
- *            offset stores it first and reads `waiting` after that.  So one of the two sees the other (both orders are sequentially
- *            consistent), and no wake is lost.  The bit is cleared by the wake on its own loop before the waiters look; those that stay set it again.
+ * WAITING    A request that waits on loop i sets bit i of `waiting` first, and looks at offsets, state and log again after that.  Whoever moves
+ *            one of these stores it first and looks at `waiting` after that.  Both touch `waiting` by a read-modify-write: these stand in one
+ *            order, so either the mover sees the bit or the waiter sees what was stored, and no wake is lost.  (A plain load would not do: a
+ *            processor may read `waiting` before its own earlier store is visible to others.)  The bit is cleared by the wake on its own
+ *            loop before the waiters look; those that stay set it again.
  *
  * HIGH WATERMARK
  *   (1) Only a leader moves it, and never back.
@@ -186,7 +188,7 @@ static enum kerr
 check(const struct partition *p, int32_t current_leader_epoch, bool any_role)
 {
 	const struct partition_state *st = partition_state(p);
-	struct log *log = partition_log(p);
+	struct log *log = partition_log(p);	/* once: a deletion takes it away at any moment */
 
 	if (st->offline)
 		return (KERR_KAFKA_STORAGE_ERROR);
@@ -234,7 +236,7 @@ partition_note_waiter(struct partition *p, uint32_t loop)
 void
 partition_wake(struct partition *p)
 {
-	uint64_t loops = __atomic_load_n((uint64_t *)&p->waiting, __ATOMIC_SEQ_CST);
+	uint64_t loops = __atomic_fetch_or((uint64_t *)&p->waiting, 0, __ATOMIC_SEQ_CST);
 
 	for (; loops != 0; loops &= loops - 1) {
 		struct partition_wake *w = &p->wakes[__builtin_ctzll(loops)];
@@ -252,7 +254,7 @@ wake_run(struct task *task)
 	struct partition_wake *w = CONTAINER_OF(task, struct partition_wake, task);
 	struct partition *p = w->p;
 
-	__atomic_store_n((bool *)&w->queued, false, __ATOMIC_RELEASE);
+	(void)__atomic_exchange_n((bool *)&w->queued, false, __ATOMIC_ACQ_REL);	/* who found it queued has stored his news before */
 	__atomic_fetch_and((uint64_t *)&p->waiting, ~(UINT64_C(1) << w->loop), __ATOMIC_SEQ_CST);
 	wait_wake(p->manager->loops[w->loop].waits, p);
 	partition_unref(&p);

@@ -47,6 +47,7 @@ struct partition {
 	char		  *topic;
 	int32_t		   number;
 	bool		   leaving;	/* being deleted: not in the next table.  The control loop's */
+	bool		   changing;	/* named by the LeaderAndIsr under way.  The control loop's */
 	struct log	  *log;		/* published; NULL: none.  The control loop changes it */
 	const struct state_box *box;	/* published; never NULL.  The control loop changes it */
 	const struct replica_topic_config *config;	/* published; never NULL */

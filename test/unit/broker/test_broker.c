@@ -1,0 +1,723 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A whole broker in one thread: real files and sockets, ZooKeeper in memory, its loops and workers turned by hand.  So a test decides at
+ * which step something happens: a stop, a lost session, an operation that fails.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/must.h"
+#include "base/reclaim.h"
+#include "broker/broker.h"
+#include "test/unit/unit.h"
+#include "zk/election.h"
+#include "zk/fake.h"
+#include "zk/paths.h"
+#include "zk/session_record.h"
+
+/* ---- the world: one ZooKeeper, some brokers ---- */
+
+struct world {
+	struct loop	*control;
+	struct zk_fake	*fake;
+	struct zk	*user;		/* somebody else */
+	struct diag	*diag;
+	struct strbuf	 said;
+};
+
+/* What stands behind a struct zk_session here. */
+struct session {
+	struct world	*w;
+	struct zk	*own;		/* keeps the session while the broker has no client */
+	zk_opened_fn	*opened;
+	void		*octx;
+	void		(*closed)(void *);
+	void		*cctx;
+	struct zk_session_options options;
+	unsigned	 holds, turns;
+};
+
+struct node {				/* a broker of the test */
+	struct world	*w;
+	struct broker_zookeeper source;
+	struct session	*session;
+	struct config	*config;
+	struct broker	*broker;
+	enum err	 failed;
+	char		 why[512];
+	bool		 started, ended, must_stop;
+};
+
+static void
+capture(void *ctx, enum diag_level level, const char *area, const char *text)
+{
+	struct world *w = ctx;
+
+	if (level >= DIAG_INFO)
+		strbuf_add(&w->said, "%d %s: %s\n", (int)level, area, text);
+}
+
+static void
+world_init(struct world *w)
+{
+	struct loop_options opt = { .name = "control", .clock = clock_real() };
+
+	memset(w, 0, sizeof(*w));
+	reclaim_thread_register();
+	w->said = (struct strbuf)STRBUF_INIT;
+	w->diag = diag_capture(capture, w);
+	if (loop_new(&opt, &w->control, NULL) != OK)
+		abort();
+	w->fake = zk_fake_new(clock_real());
+	w->user = zk_fake_client(w->fake, w->control);
+}
+
+static void
+world_fini(struct world *w)
+{
+	zk_close(&w->user);
+	zk_fake_settle(w->control);
+	zk_fake_free(&w->fake);
+	loop_free(&w->control);
+	diag_free(&w->diag);
+	strbuf_fini(&w->said);
+	reclaim_thread_unregister();
+}
+
+/* ---- sessions ---- */
+
+static struct session *
+session_of(const struct zk_session *s)
+{
+	return ((struct session *)(uintptr_t)s);
+}
+
+static bool
+session_ident(const struct zk_session *zs, struct zk_session_ident *ident)
+{
+	struct session *s = session_of(zs);
+
+	*ident = (struct zk_session_ident){ .id = zk_session_id(s->own), .timeout_ms = 18000 };
+	return (zk_is_connected(s->own) && ident->id != 0);
+}
+
+static void
+session_proceed(struct zk_session *zs)
+{
+	must(session_of(zs)->holds-- == 1);
+}
+
+static void
+session_is_open(void *v)
+{
+	struct session *s = v;
+	struct errbuf none = ERRBUF_INIT;
+
+	if (s->opened != NULL)
+		s->opened(s->octx, OK, &none);
+}
+
+static enum err
+session_open(void *ctx, const struct zk_session_options *o, zk_opened_fn *fn, void *octx, struct zk_session **sp, struct errbuf *eb)
+{
+	struct node *n = ctx;
+	struct session *s = xcalloc(1, sizeof(*s));
+	struct zk_session_ident ident;
+
+	(void)eb;
+	s->w = n->w;
+	s->options = *o;
+	s->opened = fn;
+	s->octx = octx;
+	s->own = zk_fake_client(n->w->fake, o->loop);
+	n->session = s;
+	*sp = (struct zk_session *)s;
+	must(session_ident(*sp, &ident));
+	s->holds = 1;
+	o->established(o->ctx, *sp, &ident);
+	loop_call(o->loop, session_is_open, s);
+	return (OK);
+}
+
+static struct zk *
+session_client(struct zk_session *zs, struct loop *loop)
+{
+	return (zk_fake_client_sharing(session_of(zs)->own, loop));
+}
+
+/* As a real one: when every call of its clients has been answered.  The fake delivers one answer a turn. */
+static void
+session_is_closed(void *v)
+{
+	struct session *s = v;
+
+	if (++s->turns < 200) {
+		loop_call(s->w->control, session_is_closed, s);
+		return;
+	}
+	s->closed(s->cctx);
+	free(s);
+}
+
+static void
+session_close(struct zk_session **sp, void (*closed)(void *), void *ctx)
+{
+	struct session *s = session_of(*sp);
+
+	*sp = NULL;
+	s->opened = NULL;
+	s->closed = closed;
+	s->cctx = ctx;
+	zk_close(&s->own);
+	loop_call(s->w->control, session_is_closed, s);
+}
+
+/* ---- brokers ---- */
+
+static void
+on_started(void *ctx, enum err e, const struct errbuf *why)
+{
+	struct node *n = ctx;
+
+	n->started = e == OK;
+	n->failed = e;
+	snprintf(n->why, sizeof(n->why), "%s", why->text);
+	n->ended = e != OK;
+}
+
+static void
+on_must_stop(void *ctx, const char *why)
+{
+	struct node *n = ctx;
+
+	n->must_stop = true;
+	snprintf(n->why, sizeof(n->why), "%s", why);
+	broker_stop(n->broker);
+}
+
+static void
+on_ended(void *ctx)
+{
+	((struct node *)ctx)->ended = true;
+}
+
+/* A broker with its logs in `dir` below the test's directory. */
+static void
+node_make(struct node *n, struct world *w, int id, const char *dir)
+{
+	struct config_report report = CONFIG_REPORT_INIT;
+	char *text = xasprintf("broker.id=%d\nlisteners=PLAINTEXT://127.0.0.1:0\nlog.dirs=%s/%s\nzookeeper.connect=fake:1\n"
+	    "num.network.threads=2\nqueued.max.requests=100\n", id, unit_tmpdir(), dir);
+	struct config_input input = { .file = "test", .text = slice_str(text) };
+	struct broker_options opt = {
+	    .fs = fs_real(), .clock = clock_real(), .random = random_real(), .diag = w->diag, .control = w->control, .by_hand = true,
+	    .started = on_started, .must_stop = on_must_stop, .ended = on_ended, .ctx = n,
+	};
+
+	memset(n, 0, sizeof(*n));
+	n->w = w;
+	n->source = (struct broker_zookeeper){ n, session_open, session_client, session_ident, session_proceed, session_close };
+	if (config_load(&input, &n->config, &report) != OK) {
+		fprintf(stderr, "%s\n", report.count > 0 ? report.notes[0].text : "configuration");
+		abort();
+	}
+	config_report_fini(&report);
+	opt.config = n->config;
+	opt.zookeeper = &n->source;
+	n->broker = broker_new(&opt);
+	free(text);
+}
+
+static bool
+turn(struct node *n)
+{
+	bool some = loop_turn(n->w->control, 0);
+
+	return ((n->broker != NULL && broker_turn(n->broker)) || some);
+}
+
+/* Turns until *flag, at most so long. */
+static bool
+turn_until(struct node *n, const bool *flag, int64_t ms)
+{
+	int64_t until = clock_mono_ns(clock_real()) + ms * 1000000;
+
+	while (!*flag && clock_mono_ns(clock_real()) < until)
+		if (!turn(n))
+			usleep(500);
+	return (*flag);
+}
+
+static void
+turn_for(struct node *n, int64_t ms)
+{
+	bool never = false;
+
+	(void)turn_until(n, &never, ms);
+}
+
+static void
+node_free(struct node *n)
+{
+	broker_free(&n->broker);
+	config_unref(&n->config);
+}
+
+static void
+node_end(struct node *n)
+{
+	broker_stop(n->broker);
+	CHECK(turn_until(n, &n->ended, 10000));
+	node_free(n);
+}
+
+static bool
+node_start(struct node *n)
+{
+	int64_t until = clock_mono_ns(clock_real()) + INT64_C(10000000000);
+
+	broker_start(n->broker);
+	while (!n->started && !n->ended && clock_mono_ns(clock_real()) < until)
+		if (!turn(n))
+			usleep(500);
+	return (n->started);
+}
+
+/* ---- what stands in ZooKeeper ---- */
+
+struct finder { const char *path; bool found; char data[1024]; struct zk_stat stat; };
+
+static void
+find_node(void *ctx, const char *path, struct slice data, const struct zk_stat *stat)
+{
+	struct finder *f = ctx;
+
+	if (strcmp(path, f->path) != 0)
+		return;
+	f->found = true;
+	f->stat = *stat;
+	snprintf(f->data, sizeof(f->data), "%.*s", (int)data.len, data.p == NULL ? "" : (const char *)data.p);
+}
+
+static bool
+look(struct world *w, const char *path, struct finder *f)
+{
+	*f = (struct finder){ .path = path };
+	zk_tree_walk(zk_fake_tree(w->fake), find_node, f);
+	return (f->found);
+}
+
+static bool
+there(struct world *w, const char *path)
+{
+	struct finder f;
+
+	return (look(w, path, &f));
+}
+
+static void
+ignore_result(void *ctx, const struct zk_result *r)
+{
+	(void)ctx;
+	(void)r;
+}
+
+static void
+ignore_step(void *ctx, enum err e, const struct errbuf *why)
+{
+	(void)ctx;
+	(void)e;
+	(void)why;
+}
+
+static bool
+file_there(const char *dir, const char *name)
+{
+	char path[600];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/%s/%s", unit_tmpdir(), dir, name);
+	return (stat(path, &st) == 0);
+}
+
+static void
+make_topic(struct world *w, const char *name, int32_t replica)
+{
+	struct zk_topic_partition p = { .id = 0, .replicas = { &replica, 1 } };
+	struct zk_topic_info info = { .id = uuid_random(random_real()), .partitions = &p, .npartitions = 1 };
+	struct arena a;
+
+	arena_init(&a, 1 << 20);
+	zk_create(w->user, zk_path_topic(name).s, zk_topic_encode(&a, &info), ZK_PERSISTENT, ignore_result, NULL);
+	arena_fini(&a);
+}
+
+/* ---- tests ---- */
+
+TEST(a_broker_starts_and_ends_and_leaves_nothing_behind)
+{
+	struct world w;
+	struct node n;
+
+	world_init(&w);
+	node_make(&n, &w, 1, "a");
+	CHECK(node_start(&n));
+	CHECK(there(&w, "/brokers/ids/1"));
+	CHECK(there(&w, "/controller"));
+	CHECK(file_there("a", SESSION_RECORD_NAME));
+	node_end(&n);
+	CHECK(!there(&w, "/brokers/ids/1"));
+	CHECK(!there(&w, "/controller"));
+	CHECK(file_there("a", ".kafka_cleanshutdown"));
+	CHECK(!file_there("a", SESSION_RECORD_NAME));
+	world_fini(&w);
+}
+
+TEST(a_broker_can_be_stopped_at_every_step_of_its_start)
+{
+	bool complete = false;
+	struct world w;
+	struct node n;
+	char dir[16];
+
+	world_init(&w);
+	for (int k = 0; k < 400 && !complete; k++) {
+		snprintf(dir, sizeof(dir), "d%d", k % 3);	/* empty ones, and such that were loaded before */
+		node_make(&n, &w, 1, dir);
+		broker_start(n.broker);
+		for (int i = 0; i < k; i++)
+			if (!turn(&n))
+				usleep(200);
+		complete = n.started;
+		CHECK(!n.ended);
+		node_end(&n);
+		CHECK(!there(&w, "/brokers/ids/1"));
+	}
+	CHECK(complete);
+	world_fini(&w);
+}
+
+static void
+session_fault(struct node *n, enum zk_fault kind, uint64_t at)
+{
+	broker_start(n->broker);
+	while (n->session == NULL)
+		turn(n);
+	zk_fake_fault(n->session->own, kind, at);
+	for (int i = 0; i < 20000 && !n->started && !n->ended; i++)
+		if (!turn(n))
+			usleep(200);
+}
+
+/* A start with this fault at every operation in turn; survive: it must come up all the same. */
+static void
+start_with_faults(enum zk_fault kind, bool survive)
+{
+	bool pending = false;
+	struct world w;
+	struct node n;
+	char dir[16];
+
+	for (uint64_t k = 1; k < 400 && !pending; k++) {
+		world_init(&w);
+		snprintf(dir, sizeof(dir), "d%d", (int)k);
+		node_make(&n, &w, 1, dir);
+		session_fault(&n, kind, k);
+		if (!n.ended) {
+			if (!n.started)
+				fprintf(stderr, "neither up nor down after a fault at operation %" PRIu64 ":\n%s", k, strbuf_str(&w.said));
+			CHECK(n.started);
+			turn_for(&n, 5);
+			pending = zk_fake_faults_pending(n.session->own);
+			node_end(&n);
+		} else {
+			if (survive)
+				fprintf(stderr, "fault at operation %" PRIu64 ": %s\n", k, n.why);
+			CHECK(!survive);
+			CHECK(n.failed != OK && n.why[0] != '\0');
+			node_free(&n);
+		}
+		CHECK(!there(&w, "/brokers/ids/1"));
+		world_fini(&w);
+	}
+	CHECK(pending);
+}
+
+TEST(a_connection_lost_before_any_operation_does_not_fail_a_start) { start_with_faults(ZK_FAULT_LOSS_BEFORE, true); }
+TEST(a_connection_lost_after_any_operation_does_not_fail_a_start) { start_with_faults(ZK_FAULT_LOSS_AFTER, true); }
+TEST(a_session_that_expires_during_a_start_ends_it_or_not_but_in_order) { start_with_faults(ZK_FAULT_EXPIRE_BEFORE, false); }
+TEST(an_error_of_the_server_during_a_start_ends_it_or_not_but_in_order) { start_with_faults(ZK_FAULT_SYSTEM_ERROR, false); }
+
+/* Turns until the node at path says what we look for. */
+static bool
+turn_until_node(struct node *n, const char *path, const char *what)
+{
+	struct finder f;
+
+	for (int i = 0; i < 4000; i++) {
+		if (look(n->w, path, &f) && strstr(f.data, what) != NULL)
+			return (true);
+		if (!turn(n))
+			usleep(500);
+	}
+	return (false);
+}
+
+TEST(after_an_expired_session_the_broker_is_back_and_no_leadership_has_changed)
+{
+	static const char state[] = "/brokers/topics/t/partitions/0/state";
+	struct finder before, after, f;
+	int64_t old_owner;
+	struct world w;
+	struct node n;
+
+	world_init(&w);
+	node_make(&n, &w, 1, "a");
+	REQUIRE(node_start(&n));
+	make_topic(&w, "t", 1);
+	REQUIRE(turn_until_node(&n, state, "\"leader\":1"));
+	turn_for(&n, 20);
+	REQUIRE(look(&w, state, &before));
+	for (int round = 0; round < 3; round++) {
+		REQUIRE(look(&w, "/brokers/ids/1", &f));
+		old_owner = f.stat.ephemeral_owner;
+		/* The registration is slow, so that the controller is elected first. */
+		zk_fake_expire(n.session->own);
+		turn_for(&n, 150);
+		REQUIRE(look(&w, "/brokers/ids/1", &f));
+		CHECK(f.stat.ephemeral_owner != old_owner);
+		CHECK(there(&w, "/controller"));
+		REQUIRE(look(&w, state, &after));
+		CHECK_STR(before.data, after.data);
+		CHECK_EQ(before.stat.version, after.stat.version);
+	}
+	CHECK(!n.ended && !n.must_stop);
+	make_topic(&w, "later", 1);
+	CHECK(turn_until_node(&n, "/brokers/topics/later/partitions/0/state", "\"leader\":1"));
+	node_end(&n);
+	world_fini(&w);
+}
+
+TEST(a_topic_made_while_the_session_expires_gets_its_log)
+{
+	struct world w;
+	struct node n;
+
+	world_init(&w);
+	node_make(&n, &w, 1, "a");
+	REQUIRE(node_start(&n));
+	for (uint64_t k = 1; k < 30; k++) {
+		char name[16], path[64];
+
+		snprintf(name, sizeof(name), "t%d", (int)k);
+		snprintf(path, sizeof(path), "%s-0/partition.metadata", name);
+		zk_fake_fault(n.session->own, k % 2 == 0 ? ZK_FAULT_EXPIRE_BEFORE : ZK_FAULT_EXPIRE_AFTER, k);
+		make_topic(&w, name, 1);
+		for (int i = 0; i < 4000 && !file_there("a", path); i++)
+			if (!turn(&n))
+				usleep(200);
+		CHECK(file_there("a", path));
+	}
+	CHECK(!n.must_stop);
+	node_end(&n);
+	world_fini(&w);
+}
+
+TEST(zookeeper_that_is_away_does_not_hold_up_an_end)
+{
+	int64_t began;
+	struct world w;
+	struct node n;
+
+	world_init(&w);
+	for (int round = 0; round < 3; round++) {
+		node_make(&n, &w, 1, "a");
+		REQUIRE(node_start(&n));
+		if (round == 1)
+			make_topic(&w, "t", 1);	/* something is under way */
+		for (int i = 0; i < 3 && round == 1; i++)
+			turn(&n);
+		zk_fake_disconnect(n.session->own);
+		if (round == 2)
+			turn_for(&n, 30);
+		began = clock_mono_ns(clock_real());
+		broker_stop(n.broker);
+		CHECK(turn_until(&n, &n.ended, 8000));
+		CHECK(clock_mono_ns(clock_real()) - began < INT64_C(7000000000));
+		CHECK(file_there("a", ".kafka_cleanshutdown"));
+		if (round == 2)		/* it knew: who starts next may close what is left */
+			CHECK(file_there("a", SESSION_RECORD_NAME));
+		node_free(&n);
+	}
+	world_fini(&w);
+}
+
+TEST(a_foreign_controller_ends_the_broker)
+{
+	struct world w;
+	struct node n;
+
+	world_init(&w);
+	node_make(&n, &w, 1, "a");
+	REQUIRE(node_start(&n));
+	zk_delete(w.user, "/controller", ZK_ANY_VERSION, ignore_result, NULL);
+	zk_create(w.user, "/controller", slice_str("{\"version\":2,\"brokerid\":7,\"timestamp\":\"1\",\"kraftControllerEpoch\":-1}"), ZK_EPHEMERAL,
+	    ignore_result, NULL);
+	CHECK(turn_until(&n, &n.ended, 10000));
+	CHECK(n.must_stop);
+	CHECK(strstr(n.why, "broker 7 holds /controller") != NULL);
+	node_free(&n);
+	world_fini(&w);
+}
+
+static void
+refused(struct world *w, const char *dir, const char *words)
+{
+	struct node n;
+
+	node_make(&n, w, 1, dir);
+	CHECK(!node_start(&n));
+	CHECK(n.ended && n.failed != OK);
+	if (strstr(n.why, words) == NULL)
+		fprintf(stderr, "it said: %s\n", n.why);
+	CHECK(strstr(n.why, words) != NULL);
+	node_free(&n);
+}
+
+static void
+make_paths(struct world *w)
+{
+	zk_create_top_level_paths(w->user, ignore_step, NULL);
+	zk_fake_settle(w->control);
+}
+
+TEST(another_broker_a_kraft_migration_and_a_taken_id_refuse_the_start)
+{
+	static const char other[] = "{\"version\":5,\"host\":\"h\",\"port\":1,\"jmx_port\":-1,\"timestamp\":\"1\",\"endpoints\":[\"PLAINTEXT://h:1\"],"
+	    "\"listener_security_protocol_map\":{\"PLAINTEXT\":\"PLAINTEXT\"},\"features\":{}}";
+	struct world w;
+
+	world_init(&w);
+	make_paths(&w);
+	zk_create(w.user, "/brokers/ids/7", slice_str(other), ZK_EPHEMERAL, ignore_result, NULL);
+	zk_fake_settle(w.control);
+	refused(&w, "a", "broker 7 is registered");
+	zk_delete(w.user, "/brokers/ids/7", ZK_ANY_VERSION, ignore_result, NULL);
+	zk_create(w.user, "/brokers/ids/1", slice_str(other), ZK_EPHEMERAL, ignore_result, NULL);
+	zk_fake_settle(w.control);
+	refused(&w, "a", "in use");
+	zk_delete(w.user, "/brokers/ids/1", ZK_ANY_VERSION, ignore_result, NULL);
+	zk_create(w.user, ZK_MIGRATION, slice_str("{\"version\":0,\"kraft_controller_id\":3000,\"kraft_controller_epoch\":1,"
+	    "\"kraft_metadata_offset\":1,\"kraft_metadata_epoch\":1}"), ZK_PERSISTENT, ignore_result, NULL);
+	zk_fake_settle(w.control);
+	refused(&w, "a", "KRaft");
+	world_fini(&w);
+}
+
+TEST(a_directory_of_another_cluster_is_refused_and_stays_as_it_is)
+{
+	struct world w;
+	struct node n;
+
+	world_init(&w);
+	node_make(&n, &w, 1, "a");
+	REQUIRE(node_start(&n));
+	node_end(&n);
+	world_fini(&w);
+	world_init(&w);		/* another ZooKeeper, another cluster id */
+	refused(&w, "a", "cluster");
+	CHECK(!there(&w, "/brokers/ids/1"));
+	CHECK(file_there("a", ".kafka_cleanshutdown"));
+	world_fini(&w);
+}
+
+TEST(a_start_that_fails_keeps_the_record_of_the_run_before)
+{
+	struct zk_session_ident ident = { .id = 77, .timeout_ms = 18000 };
+	struct errbuf eb = ERRBUF_INIT;
+	char dir[600];
+	struct world w;
+	struct node n;
+
+	world_init(&w);
+	node_make(&n, &w, 1, "a");
+	REQUIRE(node_start(&n));
+	node_end(&n);
+	snprintf(dir, sizeof(dir), "%s/a", unit_tmpdir());
+	REQUIRE(session_record_write(dir, &ident, 1, "x", "fake:1", &eb) == OK);
+	node_make(&n, &w, 1, "a");
+	broker_start(n.broker);
+	while (!there(&w, "/brokers/ids/1") && strstr(strbuf_str(&w.said), "logs") == NULL && n.session == NULL)
+		turn(&n);
+	node_end(&n);
+	CHECK(file_there("a", SESSION_RECORD_NAME));
+	world_fini(&w);
+}
+
+TEST(advertised_listeners_changed_while_it_runs_reach_the_registration)
+{
+	static const char config[] = "{\"version\":1,\"config\":{\"advertised.listeners\":\"PLAINTEXT://example.org:1234\"}}";
+	struct world w;
+	struct finder f;
+	struct node n;
+
+	world_init(&w);
+	node_make(&n, &w, 1, "a");
+	REQUIRE(node_start(&n));
+	REQUIRE(look(&w, "/brokers/ids/1", &f));
+	CHECK(strstr(f.data, "127.0.0.1") != NULL);
+	zk_create(w.user, "/config/brokers/1", slice_str(config), ZK_PERSISTENT, ignore_result, NULL);
+	zk_create(w.user, "/config/changes/config_change_", slice_str("{\"version\":2,\"entity_path\":\"brokers/1\"}"), ZK_PERSISTENT_SEQUENTIAL,
+	    ignore_result, NULL);
+	CHECK(turn_until_node(&n, "/brokers/ids/1", "example.org"));
+	zk_fake_expire(n.session->own);
+	turn_for(&n, 100);
+	CHECK(turn_until_node(&n, "/brokers/ids/1", "example.org"));
+	node_end(&n);
+	world_fini(&w);
+}
+
+TEST(two_brokers_live_in_one_process)
+{
+	struct world w, v;
+	struct node n, m;
+
+	world_init(&w);
+	reclaim_thread_unregister();
+	world_init(&v);
+	node_make(&n, &w, 1, "a");
+	node_make(&m, &v, 1, "b");
+	broker_start(n.broker);
+	broker_start(m.broker);
+	for (int i = 0; i < 20000 && !(n.started && m.started); i++)
+		if (!(turn(&n) | turn(&m)))
+			usleep(200);
+	CHECK(n.started && m.started);
+	node_end(&n);
+	make_topic(&v, "t", 1);
+	CHECK(turn_until_node(&m, "/brokers/topics/t/partitions/0/state", "\"leader\":1"));
+	node_end(&m);
+	world_fini(&w);
+	reclaim_thread_register();
+	world_fini(&v);
+}
+
+UNIT_MAIN("broker",
+    T(a_broker_starts_and_ends_and_leaves_nothing_behind),
+    T(a_broker_can_be_stopped_at_every_step_of_its_start),
+    T(a_connection_lost_before_any_operation_does_not_fail_a_start),
+    T(a_connection_lost_after_any_operation_does_not_fail_a_start),
+    T(a_session_that_expires_during_a_start_ends_it_or_not_but_in_order),
+    T(an_error_of_the_server_during_a_start_ends_it_or_not_but_in_order),
+    T(after_an_expired_session_the_broker_is_back_and_no_leadership_has_changed),
+    T(a_topic_made_while_the_session_expires_gets_its_log),
+    T(zookeeper_that_is_away_does_not_hold_up_an_end),
+    T(a_foreign_controller_ends_the_broker),
+    T(another_broker_a_kraft_migration_and_a_taken_id_refuse_the_start),
+    T(a_directory_of_another_cluster_is_refused_and_stays_as_it_is),
+    T(a_start_that_fails_keeps_the_record_of_the_run_before),
+    T(advertised_listeners_changed_while_it_runs_reach_the_registration),
+    T(two_brokers_live_in_one_process))
