@@ -4,7 +4,7 @@
  * each step skips what is not there.
  *
  *    1 periodic jobs stop
- *    2 no new connections, no new requests; what waits is ended; answers are sent
+ *    2 no new connections, no new requests; what waits is ended, what waits for ZooKeeper after a grace; answers are sent
  *    3 the controller resigns; configuration is followed no more
  *    4 control requests under way come to their end; network loops stop
  *    5 logs are closed cleanly: flush, trim, snapshots, checkpoints, markers
@@ -72,7 +72,17 @@ shutdown_run(struct broker *b)
 static void
 net_is_down(struct task *task)
 {
-	d3_controller(CONTAINER_OF(task, struct broker, net_task));
+	struct broker *b = CONTAINER_OF(task, struct broker, net_task);
+
+	timer_cancel(b->opt.control, &b->wait_timer);
+	d3_controller(b);
+}
+
+/* Requests that wait for ZooKeeper or for the image are answered with an error now: the network is down only when all have their answer. */
+static void
+d2_time_is_up(struct timer *timer)
+{
+	admin_stop(CONTAINER_OF(timer, struct broker, wait_timer)->admin);
 }
 
 static void
@@ -85,6 +95,8 @@ d2_network(struct broker *b)
 		return;
 	}
 	b->net_task.fn = net_is_down;
+	timer_init(&b->wait_timer, d2_time_is_up);
+	timer_set(b->opt.control, &b->wait_timer, zk_is_connected(b->zk) ? SHUTDOWN_GRACE_MS : ZOOKEEPER_GRACE_MS);
 	net_shutdown(b->net, SHUTDOWN_GRACE_MS, b->opt.control, &b->net_task);
 }
 

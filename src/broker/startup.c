@@ -790,7 +790,7 @@ static void
 make_admin(struct broker *b)
 {
 	struct admin_options opt = {
-	    .loop = b->opt.control, .zk = zk_session_client(b->session, b->opt.control), .cluster = b->cluster, .broker_id = b->id,
+	    .loop = b->opt.control, .zk = b->opt.zookeeper->client(b->session, b->opt.control), .cluster = b->cluster, .broker_id = b->id,
 	    .random = b->opt.random, .diag = b->opt.diag, .controller_active = is_controller, .config = config_in_force, .ctx = b,
 	};
 

@@ -3,8 +3,11 @@
  * A whole broker in one thread: real files and sockets, ZooKeeper in memory, its loops and workers turned by hand.  So a test decides at
  * which step something happens: a stop, a lost session, an operation that fails.
  */
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -555,6 +558,51 @@ TEST(zookeeper_that_is_away_does_not_hold_up_an_end)
 	world_fini(&w);
 }
 
+/* A client's connection to the broker. */
+static int
+dial(struct node *n)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	struct strbuf words = STRBUF_INIT;
+	const char *at;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	broker_describe(n->broker, &words);
+	at = strstr(strbuf_str(&words), "127.0.0.1:");
+	must(at != NULL && fd >= 0);
+	to.sin_port = htons((uint16_t)atoi(at + strlen("127.0.0.1:")));
+	must_zero(connect(fd, (struct sockaddr *)&to, sizeof(to)));
+	strbuf_fini(&words);
+	return (fd);
+}
+
+TEST(a_client_that_waits_for_zookeeper_does_not_hold_up_an_end)
+{
+	static const uint8_t create_topics[] = {
+	    0, 0, 0, 37, 0, 19, 0, 2, 0, 0, 0, 1, 0, 1, 'x',			/* CreateTopics 2, correlation 1, client "x" */
+	    0, 0, 0, 1, 0, 1, 't', 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0,	/* one topic "t": a partition, a replica */
+	    0x7f, 0xff, 0xff, 0xff, 0,						/* for ever */
+	};
+	struct world w;
+	struct node n;
+	int fd;
+
+	world_init(&w);
+	node_make(&n, &w, 1, "a");
+	REQUIRE(node_start(&n));
+	turn_for(&n, 50);
+	fd = dial(&n);
+	zk_fake_disconnect(n.session->own);
+	turn_for(&n, 20);
+	CHECK_EQ(write(fd, create_topics, sizeof(create_topics)), sizeof(create_topics));
+	turn_for(&n, 50);
+	broker_stop(n.broker);
+	CHECK(turn_until(&n, &n.ended, 15000));
+	node_free(&n);
+	close(fd);
+	world_fini(&w);
+}
+
 TEST(a_foreign_controller_ends_the_broker)
 {
 	struct world w;
@@ -715,6 +763,7 @@ UNIT_MAIN("broker",
     T(after_an_expired_session_the_broker_is_back_and_no_leadership_has_changed),
     T(a_topic_made_while_the_session_expires_gets_its_log),
     T(zookeeper_that_is_away_does_not_hold_up_an_end),
+    T(a_client_that_waits_for_zookeeper_does_not_hold_up_an_end),
     T(a_foreign_controller_ends_the_broker),
     T(another_broker_a_kraft_migration_and_a_taken_id_refuse_the_start),
     T(a_directory_of_another_cluster_is_refused_and_stays_as_it_is),
