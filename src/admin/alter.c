@@ -370,6 +370,31 @@ resource_begin(struct alter *s)
 		resource_work(s, NULL);
 }
 
+/* What Java says of a topic's wishes before it asks whether there is such a topic. */
+static enum kerr
+operations_wrong(const struct admin_altered *r, struct errbuf *eb)
+{
+	for (int32_t i = 0; i < r->nwishes; i++) {
+		const struct config_wish *w = &r->wishes[i];
+		char name[128];
+		const struct config_key *key;
+
+		if (w->op < CONFIG_OP_SET || w->op > CONFIG_OP_SUBTRACT)
+			return (KERR_UNKNOWN_SERVER_ERROR);
+		if (w->op == CONFIG_OP_SET || w->op == CONFIG_OP_DELETE)
+			continue;
+		str_format(name, sizeof(name), "%.*s", (int)MIN(w->name.len, sizeof(name)), (const char *)w->name.p);
+		key = config_topic_key(name);
+		if (key == NULL)
+			return (KERR_UNKNOWN_SERVER_ERROR);
+		if (key->type != CONFIG_LIST) {
+			errbuf_set(eb, "%s is no list: it can be set and deleted, not appended to or subtracted from", name);
+			return (KERR_INVALID_CONFIG);
+		}
+	}
+	return (KERR_NONE);
+}
+
 static bool
 is_known(const struct alter *s, const struct admin_altered *r)
 {
@@ -380,10 +405,16 @@ static void
 resource_start(struct alter *s)
 {
 	struct admin_altered *r = &s->c->resources[s->i];
+	struct errbuf eb = ERRBUF_INIT;
+	enum kerr k = KERR_NONE;
 
 	s->begun = true;
 	s->wanted = (struct config_map)CONFIG_MAP_INIT;
-	if (!is_known(s, r))
+	if (s->c->incremental && r->type == ADMIN_RESOURCE_TOPIC)
+		k = operations_wrong(r, &eb);
+	if (k != KERR_NONE)
+		resource_end(s, k, k == KERR_UNKNOWN_SERVER_ERROR ? NULL : eb.text);
+	else if (!is_known(s, r))
 		resource_end(s, KERR_UNKNOWN_TOPIC_OR_PARTITION, "there is no such topic");
 	else {
 		s->name = r->name.len == 0 ? xstrdup("") : xstrndup((const char *)r->name.p, r->name.len);

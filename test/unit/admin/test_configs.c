@@ -280,6 +280,23 @@ TEST(what_cannot_be_changed_says_so_and_stays)
 	world_fini(&w);
 }
 
+TEST(an_operation_nobody_knows_is_javas_stumble)
+{
+	struct world w;
+	struct admin_outcome o;
+
+	begin(&w, "");
+	o = alter(&w, ADMIN_RESOURCE_TOPIC, "t", "retention.ms", "1", 9);
+	CHECK_EQ(o.error, KERR_UNKNOWN_SERVER_ERROR);
+	CHECK(o.message == NULL);
+	o = alter(&w, ADMIN_RESOURCE_TOPIC, "never", "no.such", "1", CONFIG_OP_APPEND);	/* before the topic is looked for */
+	CHECK_EQ(o.error, KERR_UNKNOWN_SERVER_ERROR);
+	CHECK_EQ(alter(&w, ADMIN_RESOURCE_TOPIC, "never", "retention.ms", "1", CONFIG_OP_SUBTRACT).error, KERR_INVALID_CONFIG);
+	CHECK_EQ(alter(&w, ADMIN_RESOURCE_TOPIC, "never", "cleanup.policy", "compact", CONFIG_OP_APPEND).error, KERR_UNKNOWN_TOPIC_OR_PARTITION);
+	CHECK_EQ(alter(&w, ADMIN_RESOURCE_BROKER, "1", "log.retention.ms", "1", 9).error, KERR_INVALID_REQUEST);
+	world_fini(&w);
+}
+
 TEST(the_whole_set_of_a_logger_cannot_be_given)
 {
 	struct world w;
@@ -449,7 +466,7 @@ TEST(stopping_ends_what_is_under_way_and_what_waits_its_turn)
 UNIT_MAIN("admin/configs", T(a_topics_settings_come_from_zookeeper_and_the_broker), T(what_cannot_be_described_says_so),
     T(a_broker_and_its_logger_are_described), T(many_resources_are_described_in_the_order_asked),
     T(single_settings_change_and_everybody_is_told), T(a_whole_set_replaces_the_old_one), T(brokers_have_settings_of_their_own_and_of_all),
-    T(what_cannot_be_changed_says_so_and_stays), T(the_whole_set_of_a_logger_cannot_be_given), T(a_loggers_level_changes_at_once),
+    T(what_cannot_be_changed_says_so_and_stays), T(an_operation_nobody_knows_is_javas_stumble), T(the_whole_set_of_a_logger_cannot_be_given), T(a_loggers_level_changes_at_once),
     T(a_request_that_repeats_itself_is_refused_where_it_does), T(validating_changes_nothing), T(changes_at_the_same_time_are_all_kept),
     T(without_a_controller_nothing_is_written), T(under_every_loss_and_expiry_a_change_is_made_once),
     T(stopping_ends_what_is_under_way_and_what_waits_its_turn))
