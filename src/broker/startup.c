@@ -394,7 +394,8 @@ session_opened(void *ctx, enum err e, const struct errbuf *why)
 	if (interrupted(b))
 		return;
 	if (e != OK) {
-		broker_fail(b, e, "zookeeper.connect = %s: %s", b->config->zookeeper_connect, why->text);
+		broker_fail(b, e, "zookeeper.connect = %s: %s%s", b->config->zookeeper_connect, why->text,
+		    e == ERR_TIMEOUT ? "; is ZooKeeper running, and at that address?" : "");
 		return;
 	}
 	b->zk = b->opt.zookeeper->client(b->session, b->opt.control);

@@ -7,8 +7,8 @@
  *   (2) A reign is a number.  Every ZooKeeper answer is compared with the reign it was asked in; an answer from an older one is dropped, so
  *       no code after a loss of office sees a half-cleared context.
  *   (3) The context holds data only while we are elected.
- *   (4) Answers may come after controller_free (the caller closes the ZooKeeper client after it): each counts in `steps`, and the last one
- *       frees the memory.
+ *   (4) Answers, and our own task, may come after controller_free (the caller closes the ZooKeeper client after it): each counts in `steps`,
+ *       and the last one frees the memory.
  */
 #include <stdlib.h>
 
@@ -75,6 +75,8 @@ run_next(struct task *task)
 	struct event *e;
 
 	c->run_queued = false;
+	if (!step_release(c, c->reign))
+		return;
 	if (c->busy || !c->elected || (e = STAILQ_FIRST(&c->events)) == NULL)
 		return;
 	STAILQ_REMOVE_HEAD(&c->events, link);
@@ -91,6 +93,7 @@ schedule(struct controller *c)
 	if (c->run_queued || c->busy || !c->elected || STAILQ_EMPTY(&c->events))
 		return;
 	c->run_queued = true;
+	step_hold(c);
 	c->run_task.fn = run_next;
 	loop_post(c->opt.loop, &c->run_task);
 }

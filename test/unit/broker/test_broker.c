@@ -213,7 +213,7 @@ node_make(struct node *n, struct world *w, int id, const char *dir)
 {
 	struct config_report report = CONFIG_REPORT_INIT;
 	char *text = xasprintf("broker.id=%d\nlisteners=PLAINTEXT://127.0.0.1:0\nlog.dirs=%s/%s\nzookeeper.connect=fake:1\n"
-	    "num.network.threads=2\nqueued.max.requests=100\n", id, unit_tmpdir(), dir);
+	    "num.network.threads=2\nqueued.max.requests=100\nno.such.key=1\n", id, unit_tmpdir(), dir);
 	struct config_input input = { .file = "test", .text = slice_str(text) };
 	struct broker_options opt = {
 	    .fs = fs_real(), .clock = clock_real(), .random = random_real(), .diag = w->diag, .control = w->control, .by_hand = true,
@@ -371,6 +371,7 @@ TEST(a_broker_starts_and_ends_and_leaves_nothing_behind)
 	CHECK(there(&w, "/brokers/ids/1"));
 	CHECK(there(&w, "/controller"));
 	CHECK(file_there("a", SESSION_RECORD_NAME));
+	CHECK(strstr(strbuf_str(&w.said), "no.such.key") == NULL);	/* whoever read the file has said so */
 	node_end(&n);
 	CHECK(!there(&w, "/brokers/ids/1"));
 	CHECK(!there(&w, "/controller"));

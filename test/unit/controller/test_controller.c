@@ -244,7 +244,7 @@ world_init(struct world *w)
 }
 
 static void
-world_start(struct world *w)
+world_start_slowly(struct world *w)
 {
 	struct controller_options opt = {
 	    .loop = w->loop, .zk = w->zk, .broker_id = 1, .clock = &w->clock.clock, .random = &w->random.random, .diag = NULL,
@@ -253,6 +253,12 @@ world_start(struct world *w)
 
 	w->c = controller_new(&opt);
 	controller_start(w->c);
+}
+
+static void
+world_start(struct world *w)
+{
+	world_start_slowly(w);
 	zk_fake_settle(w->loop);
 }
 
@@ -508,6 +514,112 @@ TEST(a_replica_that_cannot_be_deleted_keeps_the_request)
 	world_fini(&w);
 }
 
+TEST(a_deletion_that_failed_is_tried_again_with_the_next_one)
+{
+	struct world w;
+
+	world_init(&w);
+	world_start(&w);
+	make_topic(&w, "t", 2, 1, true);
+	make_topic(&w, "u", 1, 1, true);
+	world_settle(&w);
+	w.stop_answer = KERR_KAFKA_STORAGE_ERROR;
+	zk_create(w.user, "/admin/delete_topics/t", SLICE_NULL, ZK_PERSISTENT, ignore_result, NULL);
+	world_settle(&w);
+	CHECK(exists(&w, "/brokers/topics/t"));
+	w.stop_answer = KERR_NONE;
+	zk_create(w.user, "/admin/delete_topics/u", SLICE_NULL, ZK_PERSISTENT, ignore_result, NULL);
+	world_settle(&w);
+	CHECK(!exists(&w, "/brokers/topics/t"));
+	CHECK(!exists(&w, "/brokers/topics/u"));
+	CHECK(!exists(&w, "/admin/delete_topics/t"));
+	world_fini(&w);
+}
+
+TEST(nodes_that_are_no_topics_do_not_disturb_the_others)
+{
+	char path[1000] = "/brokers/topics/";
+	struct arena a;
+	struct world w;
+
+	arena_init(&a, 1 << 20);
+	memset(path + strlen(path), 'x', 900);
+	world_init(&w);
+	for (int round = 0; round < 2; round++) {	/* while it rules, and at a failover */
+		zk_create(w.user, round == 0 ? path : "/brokers/topics/not a topic", slice_str("{}"), ZK_PERSISTENT, ignore_result, NULL);
+		path[300] = '\0';	/* one whose own path fits, but no message or directory */
+		zk_create(w.user, path, slice_str("{\"version\":2,\"partitions\":{\"0\":[1]},\"adding_replicas\":{},\"removing_replicas\":{}}"),
+		    ZK_PERSISTENT, ignore_result, NULL);
+		if (round == 0)
+			world_start(&w);
+		make_topic(&w, round == 0 ? "t" : "u", 1, 1, true);
+		world_settle(&w);
+		CHECK(controller_active(w.c));
+		CHECK_EQ(state(&w, &a, round == 0 ? "t" : "u", 0).leader, 1);
+	}
+	CHECK(!told(&w, "xxx"));
+	world_fini(&w);
+	arena_fini(&a);
+}
+
+TEST(a_failover_waits_for_the_registration_of_its_own_broker)
+{
+	struct zk_partition_state s;
+	struct arena a;
+	struct world w;
+
+	arena_init(&a, 1 << 20);
+	world_init(&w);
+	world_start(&w);
+	make_topic(&w, "t", 1, 1, true);
+	world_settle(&w);
+	zk_unlisten(w.zk, &w.listener);		/* nobody registers again for a while */
+	zk_fake_expire(w.zk);
+	world_settle(&w);
+	CHECK(exists(&w, "/controller"));
+	CHECK(!controller_active(w.c));
+	s = state(&w, &a, "t", 0);
+	CHECK_EQ(s.leader, 1);
+	CHECK_EQ(s.leader_epoch, 0);
+	zk_listen(w.zk, &w.listener);
+	world_register(&w);
+	world_settle(&w);
+	CHECK(controller_active(w.c));
+	s = state(&w, &a, "t", 0);
+	CHECK_EQ(s.leader, 1);
+	CHECK_EQ(s.leader_epoch, 0);
+	world_fini(&w);
+	arena_fini(&a);
+}
+
+static void
+never(void *ctx)
+{
+	(void)ctx;
+	CHECK(false);
+}
+
+/* What a broker does that ends while ZooKeeper is away: it does not wait for the resignation. */
+TEST(a_controller_can_be_freed_at_any_operation)
+{
+	for (int turns = 0; turns < 120; turns++) {
+		struct world w;
+
+		world_init(&w);
+		make_topic(&w, "t", 2, 1, false);
+		make_topic(&w, "d", 1, 1, true);
+		zk_create(w.user, "/admin/delete_topics/d", SLICE_NULL, ZK_PERSISTENT, ignore_result, NULL);
+		zk_fake_settle(w.loop);
+		world_start_slowly(&w);
+		for (int i = 0; i < turns; i++)
+			loop_turn(w.loop, 0);
+		zk_fake_disconnect(w.zk);
+		controller_stop(w.c, never, &w);
+		controller_free(&w.c);
+		world_fini(&w);
+	}
+}
+
 TEST(a_foreign_broker_is_reported_and_gets_nothing)
 {
 	struct world w;
@@ -674,6 +786,10 @@ UNIT_MAIN("controller",
     T(a_topic_grows),
     T(a_topic_is_deleted_with_everything_that_belongs_to_it),
     T(a_replica_that_cannot_be_deleted_keeps_the_request),
+    T(a_deletion_that_failed_is_tried_again_with_the_next_one),
+    T(nodes_that_are_no_topics_do_not_disturb_the_others),
+    T(a_failover_waits_for_the_registration_of_its_own_broker),
+    T(a_controller_can_be_freed_at_any_operation),
     T(a_foreign_broker_is_reported_and_gets_nothing),
     T(a_dead_leader_is_replaced_from_the_isr),
     T(acknowledged_records_are_not_given_up_without_permission),
