@@ -104,6 +104,8 @@ close_all(struct bed *b)
 void
 bed_init(struct bed *b)
 {
+	static unsigned turn;
+
 	memset(b, 0, sizeof(*b));
 	reclaim_thread_register();
 	b->fs = fs_fault_new(fs_real());
@@ -115,7 +117,7 @@ bed_init(struct bed *b)
 	must(workers_new(0, "w", &b->workers, NULL) == OK);
 	b->cluster = cluster_new("AAAAAAAAAAAAAAAAAAAAAA");
 	arena_init(&b->arena, 64 << 20);
-	b->path = arena_printf(&b->arena, "%s/data", unit_tmpdir());
+	b->path = arena_printf(&b->arena, "%s/data-%u", unit_tmpdir(), turn++);
 	log_options_default(&b->config.log);
 	b->config.rules = (struct record_rules)RECORD_RULES_DEFAULT;
 	b->config.min_insync_replicas = 1;
