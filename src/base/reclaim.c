@@ -83,5 +83,5 @@ reclaim_defer(void (*fn)(void *), void *p)
 void
 reclaim_barrier(void)
 {
-	urcu_qsbr_barrier();
+	urcu_qsbr_barrier();	/* takes an online caller offline for its length */
 }

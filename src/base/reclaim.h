@@ -23,7 +23,8 @@ void reclaim_online(void);
 
 /* fn(p) runs later on some thread (the reclaimer's), when every registered online thread has been quiescent since. */
 void reclaim_defer(void (*fn)(void *), void *p);
-void reclaim_barrier(void);	/* waits until everything deferred before has run; the caller must be offline or unregistered; shutdown and tests */
+/* Waits until everything deferred before has run.  The caller, of whatever state, holds no pointer it read and counts as offline meanwhile. */
+void reclaim_barrier(void);
 
 #define reclaim_read(pp)	__atomic_load_n((pp), __ATOMIC_ACQUIRE)
 #define reclaim_publish(pp, v)	__atomic_store_n((pp), (v), __ATOMIC_RELEASE)

@@ -150,10 +150,11 @@ void
 reclaim_barrier(void)
 {
 	struct condition tick;
-	bool done = false;
+	bool done = false, online = self.online;
 	uint64_t until;
 
-	must(!self.online);
+	if (online)
+		announce(false);
 	condition_init(&tick);
 	lock_acquire(&lock);
 	until = now;
@@ -172,4 +173,6 @@ reclaim_barrier(void)
 	}
 	lock_release(&lock);
 	condition_fini(&tick);
+	if (online)
+		announce(true);
 }

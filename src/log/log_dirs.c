@@ -678,12 +678,8 @@ log_dirs_free(struct log_dirs **ldp)
 	condition_fini(&ld->created);
 	lock_fini(&ld->lock);
 	/* What was put aside for readers refers to the file system, which may go next.  Twice: the first round puts more aside. */
-	if (reclaim_thread_registered())
-		reclaim_offline();
 	reclaim_barrier();
 	reclaim_barrier();
-	if (reclaim_thread_registered())
-		reclaim_online();
 	ld->magic.value = 0;
 	free(ld->dirs);
 	free(ld);
