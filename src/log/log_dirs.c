@@ -206,6 +206,30 @@ without_trailing_slash(const char *path)
 	return (xstrndup(path, n));
 }
 
+static void
+free_dir(struct dir *d)
+{
+	file_unref(&d->lock_file);
+	meta_properties_fini(&d->meta);
+	checkpoint_fini(&d->recovery);
+	checkpoint_fini(&d->starts);
+	checkpoint_fini(&d->marks);
+	lock_fini(&d->checkpoints);
+	free(d->base.path);
+}
+
+static void
+destroy(struct log_dirs *ld)
+{
+	for (uint32_t i = 0; i < ld->ndirs; i++)
+		free_dir(&ld->dirs[i]);
+	condition_fini(&ld->created);
+	lock_fini(&ld->lock);
+	ld->magic.value = 0;
+	free(ld->dirs);
+	free(ld);
+}
+
 enum err
 log_dirs_new(const struct log_dirs_options *o, struct log_dirs **out, struct errbuf *eb)
 {
@@ -231,7 +255,7 @@ log_dirs_new(const struct log_dirs_options *o, struct log_dirs **out, struct err
 	if (e == OK)
 		e = open_dirs(ld, eb);
 	if (e != OK) {
-		log_dirs_free(&ld);
+		destroy(ld);		/* no log, no job, no reader yet; and the caller may be a worker, which cannot wait for the workers */
 		return (e);
 	}
 	*out = ld;
@@ -632,18 +656,6 @@ log_dirs_delete(struct log_dirs *ld, const char *topic, int32_t partition, struc
 /* ---- free ---- */
 
 static void
-free_dir(struct dir *d)
-{
-	file_unref(&d->lock_file);
-	meta_properties_fini(&d->meta);
-	checkpoint_fini(&d->recovery);
-	checkpoint_fini(&d->starts);
-	checkpoint_fini(&d->marks);
-	lock_fini(&d->checkpoints);
-	free(d->base.path);
-}
-
-static void
 free_table(struct log_dirs *ld)
 {
 	struct log_entry *en, *tmp;
@@ -673,14 +685,8 @@ log_dirs_free(struct log_dirs **ldp)
 	free_table(ld);
 	if (ld->env.workers != NULL)
 		workers_drain(ld->env.workers);	/* their jobs know the logs */
-	for (uint32_t i = 0; i < ld->ndirs; i++)
-		free_dir(&ld->dirs[i]);
-	condition_fini(&ld->created);
-	lock_fini(&ld->lock);
 	/* What was put aside for readers refers to the file system, which may go next.  Twice: the first round puts more aside. */
 	reclaim_barrier();
 	reclaim_barrier();
-	ld->magic.value = 0;
-	free(ld->dirs);
-	free(ld);
+	destroy(ld);
 }

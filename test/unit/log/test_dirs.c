@@ -356,7 +356,38 @@ TEST(epochs_answer_as_kafka_s_cache_does)
 	epoch_cache_fini(&ec);
 }
 
-UNIT_MAIN("log/dirs",
+struct opening {
+	struct job	job;
+	struct fixture *f;
+	enum err	e;
+	struct errbuf	eb;
+};
+
+static void
+open_twice_the_same(struct job *j)
+{
+	struct opening *o = CONTAINER_OF(j, struct opening, job);
+
+	o->e = fixture_open(o->f, &o->eb);
+}
+
+/* As ottlad starts: on one of the workers that the logs will use. */
+TEST(directories_that_cannot_be_opened_are_refused_on_a_worker_too)
+{
+	struct fixture f;
+	struct opening o = { .job.run = open_twice_the_same, .f = &f };
+
+	fixture_init(&f, 2);
+	CHECK_EQ(workers_new(1, "test", &f.workers, NULL), OK);
+	memcpy(f.path[1], f.path[0], sizeof(f.path[1]));
+	workers_submit(f.workers, &o.job);
+	workers_drain(f.workers);
+	CHECK_EQ(o.e, ERR_INVALID);
+	CHECK(strstr(o.eb.text, "twice") != NULL);
+	fixture_fini(&f);
+}
+
+UNIT_MAIN("log/dirs", T(directories_that_cannot_be_opened_are_refused_on_a_worker_too),
     T(new_logs_go_where_the_fewest_are), T(a_directory_of_another_broker_or_cluster_is_refused_in_words), T(a_directory_in_use_is_refused),
     T(a_log_in_two_directories_and_a_stray_directory_are_refused), T(a_deleted_topic_leaves_the_checkpoints_at_once_and_the_disk_later),
     T(a_delete_directory_left_by_a_crash_is_removed), T(a_stored_topic_id_guards_its_log), T(an_interrupted_compaction_is_finished_or_undone),
