@@ -98,8 +98,17 @@ fill_record_errors(struct arena *a, struct wire_produce_response_partition *w, c
 	return (true);
 }
 
+/* Older versions have no place for a leader, and what has none is not written at all. */
+enum { LEADER_HINTS_SINCE = 10 };
+
 static bool
-fill_partition(struct arena *a, struct wire_produce_response_partition *w, const struct replica_append_item *it, int32_t index)
+names_leader(const struct produce *p, const struct replica_append_item *it)
+{
+	return (p->r->head.version >= LEADER_HINTS_SINCE && it->error == KERR_NOT_LEADER_OR_FOLLOWER);
+}
+
+static bool
+fill_partition(const struct produce *p, struct wire_produce_response_partition *w, const struct replica_append_item *it, int32_t index)
 {
 	w->index = index;
 	w->error_code = (int16_t)it->error;
@@ -107,11 +116,11 @@ fill_partition(struct arena *a, struct wire_produce_response_partition *w, const
 	w->log_append_time_ms = it->log_append_time_ms;
 	w->log_start_offset = it->log_start_offset;
 	w->error_message = slice_str(it->error_message);
-	if (it->error == KERR_NOT_LEADER_OR_FOLLOWER) {
+	if (names_leader(p, it)) {
 		w->current_leader.leader_id = it->leader_id;
 		w->current_leader.leader_epoch = it->leader_epoch;
 	}
-	return (fill_record_errors(a, w, it));
+	return (fill_record_errors(p->r->arena, w, it));
 }
 
 /* Where the leaders that were named live, each once. */
@@ -129,7 +138,7 @@ fill_endpoints(struct produce *p, struct wire_produce_response *a)
 		bool named = false;
 
 		for (uint32_t i = 0; i < p->append.nitems && !named; i++)
-			named = p->append.items[i].error == KERR_NOT_LEADER_OR_FOLLOWER && p->append.items[i].leader_id == im->brokers[b]->id;
+			named = names_leader(p, &p->append.items[i]) && p->append.items[i].leader_id == im->brokers[b]->id;
 		if (!named || e == NULL)
 			continue;
 		a->node_endpoints.v[a->node_endpoints.n++] = (struct wire_produce_response_node_endpoint){
@@ -161,7 +170,7 @@ make_response(struct produce *p)
 			return (NULL);
 		t->partition_responses.n = (int32_t)p->counts[i];
 		for (uint32_t j = 0; j < p->counts[i]; j++, at++)
-			if (!fill_partition(arena, &t->partition_responses.v[j], &p->append.items[at], p->indexes[at]))
+			if (!fill_partition(p, &t->partition_responses.v[j], &p->append.items[at], p->indexes[at]))
 				return (NULL);
 	}
 	return (fill_endpoints(p, a) ? a : NULL);

@@ -14,7 +14,7 @@
 #include "base/alloc.h"
 #include "base/must.h"
 #include "base/reclaim.h"
-#include "broker/broker.h"
+#include "broker/broker_int.h"
 #include "test/unit/unit.h"
 #include "zk/election.h"
 #include "zk/fake.h"
@@ -604,6 +604,38 @@ TEST(a_client_that_waits_for_zookeeper_does_not_hold_up_an_end)
 	world_fini(&w);
 }
 
+TEST(a_refused_produce_of_an_old_version_is_answered)
+{
+	static const uint8_t produce[] = {
+	    0, 0, 0, 54, 0, 0, 0, 7, 0, 0, 0, 9, 0, 1, 'x',			/* Produce 7, correlation 9, client "x" */
+	    0xff, 0xff, 0, 1, 0, 0, 3, 0xe8,					/* no transaction, acks 1, one second */
+	    0, 0, 0, 1, 0, 1, 't', 0, 0, 0, 1, 0, 0, 0, 0,			/* topic "t", partition 0 */
+	    0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+	uint8_t answer[128];
+	struct world w;
+	struct node n;
+	ssize_t got;
+	int fd;
+
+	world_init(&w);
+	node_make(&n, &w, 1, "a");
+	REQUIRE(node_start(&n));
+	make_topic(&w, "t", 1);
+	REQUIRE(turn_until_node(&n, "/brokers/topics/t/partitions/0/state", "\"leader\":1"));
+	turn_for(&n, 50);
+	replica_manager_refuse_appends(n.broker->replicas);	/* the leader is known, so later versions name it */
+	fd = dial(&n);
+	CHECK_EQ(write(fd, produce, sizeof(produce)), sizeof(produce));
+	turn_for(&n, 100);
+	got = recv(fd, answer, sizeof(answer), MSG_DONTWAIT);
+	REQUIRE(got >= 25);
+	CHECK_EQ(answer[7], 9);					/* correlation */
+	CHECK_EQ(answer[24], KERR_NOT_LEADER_OR_FOLLOWER);
+	close(fd);
+	node_end(&n);
+	world_fini(&w);
+}
+
 TEST(a_foreign_controller_ends_the_broker)
 {
 	struct world w;
@@ -765,6 +797,7 @@ UNIT_MAIN("broker",
     T(a_topic_made_while_the_session_expires_gets_its_log),
     T(zookeeper_that_is_away_does_not_hold_up_an_end),
     T(a_client_that_waits_for_zookeeper_does_not_hold_up_an_end),
+    T(a_refused_produce_of_an_old_version_is_answered),
     T(a_foreign_controller_ends_the_broker),
     T(another_broker_a_kraft_migration_and_a_taken_id_refuse_the_start),
     T(a_directory_of_another_cluster_is_refused_and_stays_as_it_is),
