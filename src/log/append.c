@@ -517,7 +517,7 @@ flush_before_answers(struct log *log, struct set_queue *sets)
 	e = log_flush_to(log, log->tail_end, true, &eb);
 	log_flush_end(log);
 	if (e != OK)
-		fail_written(sets, log_fail(log, "flushing", e, &eb), eb.text);
+		fail_written(sets, KERR_KAFKA_STORAGE_ERROR, e == ERR_OFFLINE ? "the log directory is offline" : eb.text);
 }
 
 static void

@@ -262,17 +262,19 @@ log_read_leave(struct log *log, uint32_t phase)
 	lock_release(&log->lock);
 }
 
+/* Twice: a reader that looked at the phase before an earlier truncation may count itself in the other one. */
 void
 log_wait_for_readers(struct log *log)
 {
-	uint32_t old;
-
 	log->cutting = true;
-	old = log->read_phase++ & 1;
-	lock_acquire(&log->lock);
-	while (log->readers[old] > 0)
-		condition_wait(&log->freed, &log->lock);
-	lock_release(&log->lock);
+	for (int i = 0; i < 2; i++) {
+		uint32_t old = log->read_phase++ & 1;
+
+		lock_acquire(&log->lock);
+		while (log->readers[old] > 0)
+			condition_wait(&log->freed, &log->lock);
+		lock_release(&log->lock);
+	}
 	log->cutting = false;
 }
 

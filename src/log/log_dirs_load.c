@@ -267,6 +267,31 @@ load_dir(struct log_dirs *ld, struct dir *d, struct errbuf *eb)
 	return (e);
 }
 
+/* A row whose log is not here: a crash came between the renaming of a deleted log and the checkpoints. */
+static bool
+has_stale_row(struct log_dirs *ld, const struct dir *d, const struct checkpoint *cp)
+{
+	bool stale = false;
+
+	for (uint32_t i = 0; i < cp->n && !stale; i++) {
+		struct log *log = log_dirs_find(ld, cp->entries[i].topic, cp->entries[i].partition);
+
+		stale = log == NULL || log->dir != &d->base;
+		log_unref(&log);
+	}
+	return (stale);
+}
+
+/* Else another log of that name would be cut to the start offset of the old one by the next recovery. */
+static void
+drop_stale_rows(struct log_dirs *ld, struct dir *d)
+{
+	if (dir_is_online(d) && has_stale_row(ld, d, &d->recovery))
+		dir_checkpoint_recovery(ld, d);
+	if (dir_is_online(d) && has_stale_row(ld, d, &d->starts))
+		dir_checkpoint_starts(ld, d);
+}
+
 enum err
 log_dirs_load(struct log_dirs *ld, struct errbuf *eb)
 {
@@ -276,6 +301,8 @@ log_dirs_load(struct log_dirs *ld, struct errbuf *eb)
 	for (uint32_t i = 0; i < ld->ndirs && e == OK; i++)
 		if (dir_is_online(&ld->dirs[i]))
 			e = load_dir(ld, &ld->dirs[i], eb);
+	for (uint32_t i = 0; i < ld->ndirs && e == OK; i++)
+		drop_stale_rows(ld, &ld->dirs[i]);
 	if (e == OK)
 		diag_info(ld->env.diag, "log", "%" PRIu32 " logs loaded in %" PRId64 " ms", log_dirs_count(ld), clock_mono_ms(ld->env.clock) - began);
 	return (e);

@@ -143,7 +143,8 @@ void	    log_complete(struct append_set *, bool own);
 
 /* ---- roll.c ---- */
 enum err    log_roll_to(struct log *, int64_t base, struct errbuf *) MUST_CHECK;	/* owner */
-enum err    log_flush_to(struct log *, int64_t up_to, bool active_too, struct errbuf *) MUST_CHECK;	/* between flush_begin and _end */
+enum err    log_flush_to(struct log *, int64_t up_to, bool active_too, struct errbuf *) MUST_CHECK;	/* between flush_begin and _end;
+					 * an error has taken the directory offline */
 void	    log_flush_later(struct log *);
 enum err    log_snapshot(struct log *, bool sync, struct errbuf *) MUST_CHECK;	/* owner: producer state at its end offset */
 enum err    log_snapshot_of(struct log *, struct producer_state *, bool sync, struct errbuf *) MUST_CHECK;

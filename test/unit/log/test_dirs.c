@@ -387,8 +387,36 @@ TEST(directories_that_cannot_be_opened_are_refused_on_a_worker_too)
 	fixture_fini(&f);
 }
 
+/* The crash came between the renaming of the old log and the checkpoints; the new log lives shorter than the checkpoint interval. */
+TEST(a_new_topic_does_not_inherit_the_start_offset_of_a_deleted_one_over_crashes)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	REQUIRE(fixture_open(&f, &eb) == OK);
+	fixture_crash(&f);
+	write_text(&f, fixture_file(&f, "log-start-offset-checkpoint"), "0\n1\nt 0 500\n");
+	write_text(&f, fixture_file(&f, "recovery-point-offset-checkpoint"), "0\n1\nt 0 700\n");
+	REQUIRE(fixture_open(&f, &eb) == OK);
+	log = fixture_log(&f);
+	CHECK_EQ(log_start_offset(log), 0);
+	for (int64_t i = 0; i < 5; i++)
+		CHECK_EQ(fixture_put(&f, log), i);
+	log_unref(&log);
+	fixture_crash(&f);
+	REQUIRE(fixture_open(&f, &eb) == OK);
+	log = fixture_log(&f);
+	CHECK_EQ(log_start_offset(log), 0);
+	CHECK_EQ(log_end_offset(log), 5);
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
 UNIT_MAIN("log/dirs", T(directories_that_cannot_be_opened_are_refused_on_a_worker_too),
     T(new_logs_go_where_the_fewest_are), T(a_directory_of_another_broker_or_cluster_is_refused_in_words), T(a_directory_in_use_is_refused),
     T(a_log_in_two_directories_and_a_stray_directory_are_refused), T(a_deleted_topic_leaves_the_checkpoints_at_once_and_the_disk_later),
     T(a_delete_directory_left_by_a_crash_is_removed), T(a_stored_topic_id_guards_its_log), T(an_interrupted_compaction_is_finished_or_undone),
-    T(a_lost_epoch_file_is_read_from_the_batches), T(damaged_offset_checkpoints_count_as_empty), T(epochs_answer_as_kafka_s_cache_does))
+    T(a_lost_epoch_file_is_read_from_the_batches), T(damaged_offset_checkpoints_count_as_empty), T(epochs_answer_as_kafka_s_cache_does),
+    T(a_new_topic_does_not_inherit_the_start_offset_of_a_deleted_one_over_crashes))

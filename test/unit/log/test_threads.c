@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/must.h"
 #include "base/reclaim.h"
@@ -250,6 +251,70 @@ TEST(with_flush_messages_1_an_answer_means_durable)
 	free(sh);
 }
 
+/* ---- a sync that fails while somebody else waits to sync ---- */
+
+static _Atomic int failing_syncs, syncs_begun;
+
+static enum err
+sync_fails_once(struct file *file, struct errbuf *eb)
+{
+	(void)file;
+	if (++syncs_begun > 1 || failing_syncs == 0)
+		return (OK);	/* as Linux: the error was reported, the page is clean, the bytes are gone */
+	while (failing_syncs == 1)
+		usleep(1000);
+	usleep(100000);			/* the other one waits for its turn by now */
+	errbuf_set(eb, "the disk lost a page");
+	return (ERR_IO);
+}
+
+static void *
+append_durably(void *arg)
+{
+	struct shared *sh = arg;
+	struct append_result r;
+
+	reclaim_thread_register();
+	while (syncs_begun == 0)
+		usleep(1000);
+	failing_syncs = 2;
+	r = fixture_append(&sh->f, sh->log, &(struct batch_spec){ .value_len = 100 });
+	sh->answers = r.error;
+	reclaim_thread_unregister();
+	return (NULL);
+}
+
+TEST(a_failed_sync_is_not_made_good_by_the_next_one)
+{
+	struct shared *sh = calloc(1, sizeof(*sh));
+	struct errbuf eb = ERRBUF_INIT;
+	struct fs_ops ops;
+	struct fs fs = { &ops };
+	pthread_t thread;
+
+	fixture_init(&sh->f, 1);
+	ops = *sh->f.fs->ops;
+	ops.sync = sync_fails_once;
+	sh->f.fs = &fs;
+	sh->f.options.flush_messages = 2;
+	failing_syncs = 0;
+	REQUIRE(fixture_open(&sh->f, &eb) == OK);
+	sh->log = fixture_log(&sh->f);
+	CHECK_EQ(fixture_put(&sh->f, sh->log), 0);
+	syncs_begun = 0;
+	failing_syncs = 1;
+	must_zero(pthread_create(&thread, NULL, append_durably, sh));
+	CHECK_EQ(log_flush(sh->log, &eb), ERR_IO);
+	reclaim_offline();
+	must_zero(pthread_join(thread, NULL));
+	reclaim_online();
+	CHECK_EQ(sh->answers, KERR_KAFKA_STORAGE_ERROR);
+	CHECK_EQ(log_recovery_point(sh->log), 0);
+	log_unref(&sh->log);
+	fixture_fini(&sh->f);
+	free(sh);
+}
+
 UNIT_MAIN("log/threads",
     T(appends_reads_rolls_and_retention_at_once), T(truncations_among_appends_and_reads), T(a_role_change_answers_every_queued_set_once),
-    T(with_flush_messages_1_an_answer_means_durable))
+    T(with_flush_messages_1_an_answer_means_durable), T(a_failed_sync_is_not_made_good_by_the_next_one))
