@@ -273,6 +273,7 @@ record_validate(struct slice bytes, const struct record_rules *rules, const stru
 	*info = (struct record_info){ 0 };
 	*failure = (struct record_failure){ 0 };
 	k = check_framing(&c, bytes, &whole);
+	failure->of_framing = k != KERR_NONE;
 	if (k == KERR_NONE)
 		k = check_bytes(&c, whole);
 	if (k == KERR_NONE)

@@ -77,6 +77,7 @@ struct record_failure {		/* texts and array live in the arena */
 	size_t		     n_errors;	/* at most LIMIT_RECORD_ERRORS_MAX */
 	const char	    *error_message; /* for ProduceResponse v8+: NULL where Kafka sends none */
 	const char	    *detail;	/* for diagnostics: always words when code is not NONE */
+	bool		     of_framing; /* Kafka judges these before it has the partition's log: the answer carries no log start offset */
 };
 
 /* Validates the records of one partition of one request.  KERR_NONE: *info is filled.  Otherwise *failure is, code is also returned.

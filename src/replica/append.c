@@ -141,7 +141,7 @@ item_validate(struct replica_append *r, struct replica_append_item *it, struct c
 	    .topic = it->p->topic,
 	    .partition = it->partition,
 	};
-	struct record_failure f = { KERR_NONE, NULL, 0, NULL, NULL };
+	struct record_failure f = { .code = KERR_NONE };
 	enum kerr k;
 
 	k = record_validate(bytes, rules, &rq, codec, r->arena, &it->info, &f);
@@ -153,7 +153,10 @@ item_validate(struct replica_append *r, struct replica_append_item *it, struct c
 		k = record_rebuild(bytes, rules, &rq, codec, r->arena, &it->info, &it->rebuilt, &f);
 	if (k == KERR_NONE)
 		return;
-	item_refuse_with_start(it, k, f.error_message);
+	if (f.of_framing)
+		item_refuse(it, k, f.error_message);
+	else
+		item_refuse_with_start(it, k, f.error_message);
 	it->record_errors = f.errors;
 	it->nrecord_errors = (uint32_t)f.n_errors;
 }

@@ -217,8 +217,7 @@ add_by_name(struct metadata *m)
 		return;
 	}
 	for (int32_t i = 0; i < m->q->topics.n; i++)
-		if (m->q->topics.v[i].name.p != NULL)
-			names[n++] = m->q->topics.v[i].name;
+		names[n++] = m->q->topics.v[i].name;
 	n = distinct(names, n);
 	for (uint32_t i = 0; i < n; i++) {
 		const struct image_topic *t = image_topic(m->im, names[i]);
@@ -283,14 +282,18 @@ fill_topics(struct metadata *m)
 
 /* ---- the request ---- */
 
-/* Before version 12 a null name or an id fails the whole request. */
-static bool
+/* Before version 12 a null name or an id fails the whole request; since then a null name does, when no topic has an id. */
+static enum kerr
 malformed(const struct api_request *r, const struct wire_metadata_request *q)
 {
-	for (int32_t i = 0; i < q->topics.n && r->head.version < NULL_NAME_SINCE; i++)
-		if (q->topics.v[i].name.p == NULL || !uuid_is_zero(q->topics.v[i].topic_id))
-			return (true);
-	return (false);
+	bool nameless = false;
+
+	for (int32_t i = 0; i < q->topics.n; i++) {
+		nameless = nameless || q->topics.v[i].name.p == NULL;
+		if (r->head.version < NULL_NAME_SINCE && (nameless || !uuid_is_zero(q->topics.v[i].topic_id)))
+			return (KERR_INVALID_REQUEST);
+	}
+	return (nameless && !uses_ids(q) ? KERR_UNKNOWN_SERVER_ERROR : KERR_NONE);
 }
 
 void *
@@ -328,9 +331,10 @@ void
 serve_metadata(struct api_request *r)
 {
 	struct metadata m = { .r = r, .q = r->body, .im = cluster_read(r->server->opt.cluster), .listener = api_listener(r) };
+	enum kerr bad = malformed(r, m.q);
 
-	if (malformed(r, m.q)) {
-		api_fail(r, KERR_INVALID_REQUEST);
+	if (bad != KERR_NONE) {
+		api_fail(r, bad);
 		return;
 	}
 	m.a = WIRE_NEW(r->arena, metadata_response);
