@@ -248,7 +248,15 @@ legacy_body_decode(struct slice s, struct legacy_message *m)
 	m->timestamp = m->magic == 0 ? BATCH_NO_TIMESTAMP : rd_i64(&r);
 	m->key = legacy_field(&r);
 	m->value = legacy_field(&r);
-	return (r.bad || m->magic < 0 || m->magic > 1 ? ERR_MALFORMED : OK);
+	if (r.bad)
+		return (ERR_MALFORMED);
+	return (m->magic < 0 || m->magic > 1 ? ERR_UNSUPPORTED : OK);
+}
+
+bool
+legacy_body_crc_ok(struct slice s)
+{
+	return (be32dec(s.p) == (uint32_t)crc32(0, s.p + (LEGACY_MAGIC - LEGACY_CRC), (unsigned)(s.len - (LEGACY_MAGIC - LEGACY_CRC))));
 }
 
 enum err

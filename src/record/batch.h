@@ -102,9 +102,9 @@ batch_codec(const struct batch_header *h)	/* may be 5..7, which no codec has: co
 }
 
 static inline enum timestamp_type
-batch_timestamp_type(const struct batch_header *h)
+batch_timestamp_type(const struct batch_header *h)	/* magic 0 has no timestamps: CreateTime, and each is -1 */
 {
-	return (h->attributes & BATCH_ATTR_APPEND_TIME ? TIMESTAMP_LOG_APPEND_TIME : TIMESTAMP_CREATE_TIME);
+	return (h->magic > 0 && (h->attributes & BATCH_ATTR_APPEND_TIME) ? TIMESTAMP_LOG_APPEND_TIME : TIMESTAMP_CREATE_TIME);
 }
 
 static inline bool batch_is_transactional(const struct batch_header *h) { return (h->magic == 2 && (h->attributes & BATCH_ATTR_TRANSACTIONAL)); }

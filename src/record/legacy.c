@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * record/legacy.c - the messages of magic 0 and 1, which may stand in segments that an old broker wrote.
+ * record/legacy.c - the messages of magic 0 and 1, which may stand in segments that an old broker wrote, and which old clients produce.
  *
  * An uncompressed message is a batch of one.  A wrapper's value is a compressed sequence of messages: with magic 0 their offsets are absolute, with
  * magic 1 they count from the first, and the wrapper's offset is the last one's, so the stream is read twice: for the last inner offset, then for the
@@ -16,42 +16,53 @@ wrapper_bad(struct errbuf *eb, const char *why)
 	return (ERR_MALFORMED);
 }
 
-/* The next inner message.  ERR_NOTFOUND: the end; a message cut short is one too. */
-static enum err
-inner_next(struct record_iter *it, struct legacy_message *m, struct errbuf *eb)
+enum err
+legacy_inner_next(struct record_iter *it, int64_t *offset, struct slice *from_crc, struct errbuf *eb)
 {
 	const uint8_t *p;
-	int64_t offset;
+	int64_t its_offset;
 	int32_t len;
 	enum err e = record_iter_take(it, BATCH_LOG_OVERHEAD, &p, eb);
 
 	if (e != OK)
 		return (e);
-	offset = (int64_t)be64dec(p);
+	its_offset = (int64_t)be64dec(p);
 	len = (int32_t)be32dec(p + BATCH_LENGTH);
-	if (len < LEGACY_V0_OVERHEAD - BATCH_LOG_OVERHEAD)
-		return (wrapper_bad(eb, "an inner message shorter than any"));
+	if (len < LEGACY_BODY_MIN) {
+		(void)wrapper_bad(eb, "an inner message shorter than any");
+		return (ERR_INVALID);
+	}
 	e = record_iter_take(it, (size_t)len, &p, eb);
 	if (e != OK)
 		return (e);
-	if (legacy_body_decode(slice_of(p, (size_t)len), m) != OK)
+	*offset = its_offset;
+	*from_crc = slice_of(p, (size_t)len);
+	return (OK);
+}
+
+static enum err
+inner_next(struct record_iter *it, struct legacy_message *m, struct errbuf *eb)
+{
+	struct slice body;
+	enum err e = legacy_inner_next(it, &m->offset, &body, eb);
+
+	if (e != OK)
+		return (e);
+	if (legacy_body_decode(body, m) != OK)
 		return (wrapper_bad(eb, "an inner message whose length and parts do not agree"));
-	m->offset = offset;
-	m->size = (uint32_t)len + BATCH_LOG_OVERHEAD;
+	m->size = (uint32_t)body.len + BATCH_LOG_OVERHEAD;
 	return (OK);
 }
 
 static enum err
 wrapper_last_inner(struct record_iter *it, int64_t *last, struct errbuf *eb)
 {
-	struct legacy_message m;
+	struct slice body;
 	bool any = false;
 	enum err e;
 
-	while ((e = inner_next(it, &m, eb)) == OK) {
-		*last = m.offset;
+	while ((e = legacy_inner_next(it, last, &body, eb)) == OK)
 		any = true;
-	}
 	if (e != ERR_NOTFOUND)
 		return (e);
 	return (any ? OK : wrapper_bad(eb, "nothing in it"));

@@ -59,7 +59,8 @@ struct record_iter {
 };
 
 /* `whole` is exactly one batch whose header is *h.  ctx may be NULL: then the iterator makes its own when one is needed.
- * ERR_CORRUPT, ERR_MALFORMED, ERR_UNSUPPORTED with words in the errbuf; fini is harmless after a failure. */
+ * ERR_CORRUPT, ERR_MALFORMED, ERR_UNSUPPORTED with words in the errbuf; ERR_INVALID for a legacy wrapper with an inner message shorter than any;
+ * fini is harmless after a failure. */
 enum err record_iter_init(struct record_iter *, struct codec_ctx *, struct slice whole, const struct batch_header *h, enum record_walk, struct errbuf *) MUST_CHECK;
 /* OK: a record.  ERR_NOTFOUND: all of them came, and nothing was left over.
  * ERR_MALFORMED: the framing does not add up (Kafka: InvalidRecordException).  ERR_CORRUPT: the compressed stream is broken. */

@@ -3,6 +3,7 @@
  * record/validate.c - a leader's checks, in Kafka's order, so that a batch with two faults gets the error Kafka gives.
  *
  *  1. exactly one whole batch, of magic 2; a beginning of another behind it is cut off silently	INVALID_RECORD, CORRUPT_MESSAGE
+ *     (Produce 0 to 2: validate_legacy.c)
  *  2. zstd in a Produce below version 7							UNSUPPORTED_COMPRESSION_TYPE
  *  3. base offset 0 (clients)								INVALID_RECORD
  *  4. size										MESSAGE_TOO_LARGE
@@ -21,8 +22,7 @@
 
 #include "base/limits.h"
 #include "base/must.h"
-#include "record/record.h"
-#include "record/validate.h"
+#include "record/validate_int.h"
 
 enum {
 	LARGE_PLAIN	= 128 << 10,	/* bytes from which a worker should validate: checksum and walk take some 50 microseconds */
@@ -30,25 +30,12 @@ enum {
 	LARGE_SLOW	= 512		/* gzip a thousandfold, zstd far more */
 };
 
-struct check {
-	const struct record_rules   *rules;
-	const struct record_request *request;
-	struct codec_ctx	    *ctx;
-	struct arena		    *arena;
-	struct record_info	    *info;
-	struct record_failure	    *failure;
-	size_t			     rejected;		/* records, also those past the list's limit */
-	bool			     bad_timestamp, gaps;
-};
-
-static enum kerr
-fail(struct check *c, enum kerr code, const char *detail)
+enum kerr
+check_fail(struct check *c, enum kerr code, const char *detail)
 {
 	*c->failure = (struct record_failure){ .code = code, .detail = detail != NULL ? detail : kerr_text(code) };
 	return (code);
 }
-
-#define FAILF(c, code, ...)	fail((c), (code), arena_printf((c)->arena, __VA_ARGS__))
 
 /* ---- the batch ---- */
 
@@ -61,29 +48,29 @@ check_framing(struct check *c, struct slice bytes, struct slice *whole)
 	enum err e = bytes.len == 0 ? ERR_NOTFOUND : batch_iter_next(&it, &c->info->header, whole);
 
 	if (e == ERR_NOTFOUND || e == ERR_AGAIN)
-		return (fail(c, KERR_INVALID_RECORD, "no whole record batch"));
+		return (check_fail(c, KERR_INVALID_RECORD, "no whole record batch"));
 	if (e != OK)
-		return (fail(c, KERR_CORRUPT_MESSAGE, "what stands there is not a record batch"));
+		return (check_fail(c, KERR_CORRUPT_MESSAGE, "what stands there is not a record batch"));
 	if (c->info->header.magic != 2)
 		return (FAILF(c, KERR_INVALID_RECORD, "a batch of magic %d, where only 2 is allowed", c->info->header.magic));
 	if (c->request->origin == RECORD_FROM_CLIENT && c->request->produce_version < 7 && batch_codec(&c->info->header) == CODEC_ZSTD)
-		return (fail(c, KERR_UNSUPPORTED_COMPRESSION_TYPE, "zstd in a Produce request below version 7"));
+		return (check_fail(c, KERR_UNSUPPORTED_COMPRESSION_TYPE, "zstd in a Produce request below version 7"));
 	if (c->request->origin == RECORD_FROM_CLIENT && c->request->produce_version < 7 && (unsigned)batch_codec(&c->info->header) >= CODEC_COUNT_)
-		return (fail(c, KERR_UNKNOWN_SERVER_ERROR, "a compression codec that is unknown"));
+		return (check_fail(c, KERR_UNKNOWN_SERVER_ERROR, "a compression codec that is unknown"));
 	e = batch_iter_next(&it, &second, &rest);
 	if (e == OK)
-		return (fail(c, KERR_INVALID_RECORD, "more than one record batch"));
+		return (check_fail(c, KERR_INVALID_RECORD, "more than one record batch"));
 	if (e == ERR_CORRUPT)
-		return (fail(c, KERR_CORRUPT_MESSAGE, "something other than a record batch follows the first"));
+		return (check_fail(c, KERR_CORRUPT_MESSAGE, "something other than a record batch follows the first"));
 	return (KERR_NONE);
 }
 
-static enum kerr
+enum kerr
 check_bytes(struct check *c, struct slice whole)
 {
 	const struct batch_header *h = &c->info->header;
 
-	if (c->request->origin == RECORD_FROM_CLIENT && h->base_offset != 0)
+	if (c->request->origin == RECORD_FROM_CLIENT && h->magic == 2 && h->base_offset != 0)
 		return (FAILF(c, KERR_INVALID_RECORD, "base offset %lld in a produced batch", (long long)h->base_offset));
 	if ((int64_t)h->size > c->rules->max_message_bytes)
 		return (FAILF(c, KERR_MESSAGE_TOO_LARGE, "a batch of %u bytes, more than max.message.bytes %d", h->size, (int)c->rules->max_message_bytes));
@@ -106,7 +93,7 @@ check_header(struct check *c)
 	if (h->last_offset_delta < 0 || h->record_count <= 0 || h->record_count - 1 != h->last_offset_delta)
 		return (FAILF(c, KERR_INVALID_RECORD, "%d records over offsets 0..%d", (int)h->record_count, (int)h->last_offset_delta));
 	if (batch_is_control(h))
-		return (fail(c, KERR_INVALID_RECORD, "a control batch from a client"));
+		return (check_fail(c, KERR_INVALID_RECORD, "a control batch from a client"));
 	if (batch_has_producer(h) && h->base_sequence < 0)
 		return (FAILF(c, KERR_INVALID_RECORD, "producer %lld with sequence %d", (long long)h->producer_id, (int)h->base_sequence));
 	return (KERR_NONE);
@@ -114,13 +101,14 @@ check_header(struct check *c)
 
 /* ---- its records ---- */
 
-static void
+void
 reject_record(struct check *c, int32_t index, const char *message)
 {
 	struct record_failure *f = c->failure;
+	int32_t count = c->info->header.record_count;	/* unknown in a legacy wrapper */
 
 	if (f->errors == NULL)
-		f->errors = ARENA_ARRAY(c->arena, struct record_error, MIN(LIMIT_RECORD_ERRORS_MAX, c->info->header.record_count));
+		f->errors = ARENA_ARRAY(c->arena, struct record_error, (size_t)(count < 0 ? LIMIT_RECORD_ERRORS_MAX : MIN(LIMIT_RECORD_ERRORS_MAX, count)));
 	if (f->errors != NULL && f->n_errors < LIMIT_RECORD_ERRORS_MAX)
 		f->errors[f->n_errors++] = (struct record_error){ index, message != NULL ? message : "rejected" };
 	c->rejected++;
@@ -145,7 +133,7 @@ reject_timestamp(struct check *c, int32_t index, int64_t ts)
 	    (long long)(now - (uint64_t)ru->timestamp_before_max_ms), (long long)(now + (uint64_t)ru->timestamp_after_max_ms), c->request->topic));
 }
 
-static void
+void
 check_record(struct check *c, int32_t index, const struct record *r)
 {
 	if (UNLIKELY(c->rules->compacted && r->key_len < 0)) {
@@ -159,7 +147,7 @@ check_record(struct check *c, int32_t index, const struct record *r)
 	}
 }
 
-static enum kerr
+enum kerr
 records_rejected(struct check *c)
 {
 	struct record_failure *f = c->failure;
@@ -175,7 +163,7 @@ records_rejected(struct check *c)
 	return (f->code);
 }
 
-static enum kerr
+enum kerr
 walk_failed(struct check *c, enum err e, const struct errbuf *eb)
 {
 	switch (e) {
@@ -216,12 +204,6 @@ check_records(struct check *c, struct slice whole)
 	return (records_rejected(c));
 }
 
-static enum codec
-target_codec(const struct record_rules *rules, enum codec source)
-{
-	return (rules->compression == RECORD_COMPRESSION_PRODUCER ? source : (enum codec)rules->compression);
-}
-
 static void
 info_fill(struct check *c)
 {
@@ -251,7 +233,7 @@ check_gaps(struct check *c)
 
 	if (!c->gaps || info->needs_rebuild || (info->codec == CODEC_NONE && target_codec(c->rules, CODEC_NONE) == CODEC_NONE))
 		return (KERR_NONE);
-	return (fail(c, KERR_UNKNOWN_SERVER_ERROR, "offsets of a compressed batch that do not count 0, 1, 2.."));
+	return (check_fail(c, KERR_UNKNOWN_SERVER_ERROR, "offsets of a compressed batch that do not count 0, 1, 2.."));
 }
 
 static enum kerr
@@ -260,6 +242,20 @@ check_segment(struct check *c)
 	if (!c->info->needs_rebuild && (int64_t)c->info->size > c->rules->segment_bytes)
 		return (FAILF(c, KERR_RECORD_LIST_TOO_LARGE, "a batch of %u bytes, more than segment.bytes %d", c->info->size, (int)c->rules->segment_bytes));
 	return (KERR_NONE);
+}
+
+enum kerr
+check_batch(struct check *c, struct slice whole)
+{
+	enum kerr k = check_header(c);
+
+	if (k == KERR_NONE)
+		k = check_records(c, whole);
+	if (k != KERR_NONE)
+		return (k);
+	info_fill(c);
+	k = check_gaps(c);
+	return (k != KERR_NONE ? k : check_segment(c));
 }
 
 enum kerr
@@ -272,19 +268,13 @@ record_validate(struct slice bytes, const struct record_rules *rules, const stru
 
 	*info = (struct record_info){ 0 };
 	*failure = (struct record_failure){ 0 };
+	if (request->origin == RECORD_FROM_CLIENT && request->produce_version < PRODUCE_ONE_BATCH)
+		return (check_old_produce(&c, bytes));
 	k = check_framing(&c, bytes, &whole);
 	failure->of_framing = k != KERR_NONE;
 	if (k == KERR_NONE)
 		k = check_bytes(&c, whole);
-	if (k == KERR_NONE)
-		k = check_header(&c);
-	if (k == KERR_NONE)
-		k = check_records(&c, whole);
-	if (k != KERR_NONE)
-		return (k);
-	info_fill(&c);
-	k = check_gaps(&c);
-	return (k != KERR_NONE ? k : check_segment(&c));
+	return (k != KERR_NONE ? k : check_batch(&c, whole));
 }
 
 bool
@@ -294,10 +284,12 @@ record_validate_is_large(struct slice bytes, const struct record_rules *rules)
 
 	if (bytes.len > LARGE_PLAIN)
 		return (true);
-	if (batch_header_decode(bytes, &h) != OK || h.magic != 2)
+	if (batch_header_decode(bytes, &h) != OK)
 		return (false);
 	if (target_codec(rules, batch_codec(&h)) != batch_codec(&h))
 		return (bytes.len > LARGE_SLOW);
+	if (h.magic != 2)	/* built anew, always */
+		return (batch_codec(&h) != CODEC_NONE && bytes.len > LARGE_SLOW);
 	switch (batch_codec(&h)) {
 	case CODEC_NONE:
 		return (false);
@@ -347,21 +339,38 @@ rebuild_record(struct batch_builder *b, const struct record *r, struct arena *sc
 }
 
 static enum err
-rebuild_records(struct check *c, struct slice whole, struct batch_builder *b, struct errbuf *eb)
+rebuild_batch(struct check *c, struct slice whole, const struct batch_header *h, struct batch_builder *b, struct arena *scratch, struct errbuf *eb)
 {
 	struct record_iter it;
 	struct record r;
-	struct arena scratch;
-	enum err e = record_iter_init(&it, c->ctx, whole, &c->info->header, RECORD_FULL, eb);
+	enum err e = record_iter_init(&it, c->ctx, whole, h, RECORD_FULL, eb);
 
-	arena_init(&scratch, (size_t)LIMIT_REQUEST_BYTES_MAX * LIMIT_ARENA_FACTOR);
 	while (e == OK) {
 		e = record_iter_next(&it, &r, eb);
 		if (e == OK)
-			e = rebuild_record(b, &r, &scratch);
+			e = rebuild_record(b, &r, scratch);
+	}
+	record_iter_fini(&it);
+	return (e == ERR_NOTFOUND ? OK : e);
+}
+
+/* One batch, or the messages of an old client. */
+static enum err
+rebuild_records(struct check *c, struct slice bytes, struct batch_builder *b, struct errbuf *eb)
+{
+	struct batch_iter it = batch_iter_of(bytes);
+	struct batch_header h;
+	struct slice whole;
+	struct arena scratch;
+	enum err e;
+
+	arena_init(&scratch, (size_t)LIMIT_REQUEST_BYTES_MAX * LIMIT_ARENA_FACTOR);
+	while ((e = batch_iter_next(&it, &h, &whole)) == OK) {
+		e = rebuild_batch(c, whole, &h, b, &scratch, eb);
+		if (e != OK)
+			break;
 	}
 	arena_fini(&scratch);
-	record_iter_fini(&it);
 	return (e == ERR_NOTFOUND ? OK : e);
 }
 
@@ -372,7 +381,7 @@ rebuild_failed(struct check *c, enum err e, const struct errbuf *eb)
 		return (FAILF(c, KERR_MESSAGE_TOO_LARGE, "written with %s the batch passes max.message.bytes %d",
 		    codec_name(target_codec(c->rules, c->info->codec)), (int)c->rules->max_message_bytes));
 	if (e == ERR_INVALID)
-		return (fail(c, KERR_UNKNOWN_SERVER_ERROR, "a negative timestamp, or a producer id without epoch or sequence, cannot be written again"));
+		return (check_fail(c, KERR_UNKNOWN_SERVER_ERROR, "a negative timestamp, or a producer id without epoch or sequence, cannot be written again"));
 	return (walk_failed(c, e, eb));
 }
 

@@ -46,15 +46,16 @@ struct record_rules {		/* of the topic */
 
 struct record_request {
 	enum record_origin origin;
-	int16_t	produce_version;	/* 3 or more; zstd needs 7.  Ignored for coordinators */
+	int16_t	produce_version;	/* below 3: legacy messages; zstd needs 7.  Ignored for coordinators */
 	int64_t	now_ms;
 	const char *topic;		/* for error texts */
 	int32_t	partition;
 };
 
 struct record_info {		/* of a valid batch */
-	struct batch_header header;	/* as received */
-	uint32_t size;			/* bytes to write: one batch, nothing behind it */
+	struct batch_header header;	/* as received; the first of legacy messages */
+	uint32_t size;			/* bytes to write: one batch, nothing behind it (legacy: to rebuild).  0: Produce 0 to 2 with nothing whole
+					 * in it, which is valid and writes nothing; neither rebuild nor assign it */
 	int32_t	 record_count;
 	int32_t	 last_offset_delta;	/* first delta is 0: assigned offsets are base .. base + this */
 	int64_t	 max_timestamp;		/* of the records; -1 if all are */

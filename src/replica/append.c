@@ -231,6 +231,10 @@ item_queue(struct replica_append *r, struct replica_append_item *it)
 		item_refuse_with_start(it, st->offline ? KERR_KAFKA_STORAGE_ERROR : KERR_NOT_LEADER_OR_FOLLOWER, NULL);
 		return;
 	}
+	if (it->info.size == 0) {	/* an old client's empty set: no error, no offset */
+		it->log_start_offset = log_start_offset(log);
+		return;
+	}
 	it->set = (struct append_set){
 	    .records = it->rebuilt != NULL ? it->rebuilt : it->records,
 	    .len = it->info.size,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * server/api_produce.c - Produce, versions 3 and later (each partition carries one batch of format 2).
+ * server/api_produce.c - Produce.  From version 3 on each partition carries one batch of format 2; what the older ones carry is converted to one
+ *                         (record/validate.h).
  *
  * PATH       items in the request's arena -> replica_append -> queued: the next Produce of the connection may start -> written: the frame's
  *            bytes go -> done: the answer.
@@ -12,8 +13,6 @@
  */
 #include "replica/append.h"
 #include "server/dispatch.h"
-
-enum { FORMAT_2_SINCE = 3 };	/* older versions carry message formats 0 and 1, which are refused until they can be converted */
 
 #define ADMIN_CLIENT_ID	"__admin_client"	/* may write to internal topics (AdminUtils) */
 
@@ -37,11 +36,13 @@ count_items(const struct wire_produce_request *q)
 	return (n);
 }
 
-/* The records of one partition: one piece of the frame, which belongs to this request and is patched in place. */
+/* The records of one partition: one piece of the frame, which belongs to this request and is patched in place; NULL for null, which is not empty. */
 static void
 take_records(struct replica_append_item *it, const struct chain *records)
 {
-	it->records = NULL;
+	static uint8_t nothing[1];
+
+	it->records = records->null ? NULL : nothing;
 	it->records_len = 0;
 	if (records->null || records->first == NULL)
 		return;
@@ -272,10 +273,6 @@ serve_produce(struct api_request *r)
 	};
 	if (!fill_items(p, r->arena)) {
 		api_close(r);
-		return;
-	}
-	if (r->head.version < FORMAT_2_SINCE) {
-		api_fail(r, KERR_UNSUPPORTED_FOR_MESSAGE_FORMAT);
 		return;
 	}
 	replica_append(r->server->opt.replicas, &p->append);

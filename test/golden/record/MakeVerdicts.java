@@ -176,10 +176,11 @@ public class MakeVerdicts {
 			return "POISON";
 		}
 		String digest = String.format("%s digest=%08x", facts, crc.getValue());
-		if (v.messageSizeMaybeChanged)
-			return "REBUILT " + digest;
 		CRC32 all = new CRC32();
 		all.update(bytes);
+		boolean compressed = v.validatedRecords.batches().iterator().next().isCompressed();
+		if (v.messageSizeMaybeChanged)
+			return compressed ? "REBUILT " + digest : String.format("REBUILT bytes=%08x %s", all.getValue(), digest);
 		return String.format("STORED bytes=%08x %s", all.getValue(), digest);
 	}
 
@@ -189,6 +190,8 @@ public class MakeVerdicts {
 			ProduceRequest.validateRecords(version, records);
 			CompressionType[] source = { CompressionType.NONE };
 			int valid = analyze(records, r, source);
+			if (valid == 0)
+				return "NOTHING";
 			ByteBuffer trimmed = records.buffer().duplicate();
 			trimmed.limit(valid);
 			Compression target = r.target == null ? Compression.of(source[0]).build() : r.target;
