@@ -57,7 +57,7 @@ item_name_leader(struct replica_fetch *f, struct replica_fetch_item *it)
 	it->leader_epoch = p->leader_epoch;
 }
 
-/* A follower must be one of the replicas that the controller named; else it, or we, have not heard the latest. */
+/* A follower must be one of the other replicas that the controller named; else it, or we, have not heard the latest. */
 static enum kerr
 item_check_follower(const struct replica_fetch *f, const struct replica_fetch_item *it)
 {
@@ -66,7 +66,7 @@ item_check_follower(const struct replica_fetch *f, const struct replica_fetch_it
 	if (f->replica_id < 0)
 		return (KERR_NONE);
 	for (uint32_t i = 0; i < st->nreplicas; i++)
-		if (st->replicas[i] == f->replica_id)
+		if (st->replicas[i] == f->replica_id && f->replica_id != f->manager->opt.broker_id)
 			return (KERR_NONE);
 	return (it->current_leader_epoch >= 0 ? KERR_UNKNOWN_LEADER_EPOCH : KERR_NOT_LEADER_OR_FOLLOWER);
 }

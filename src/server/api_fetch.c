@@ -5,8 +5,9 @@
  * PATH       fetch session: which partitions -> the image: those nobody knows are answered here -> replica_fetch reads the rest, and waits
  *            when there is too little -> fetch session: which of them are news -> the answer, whose records are ranges of files.
  *
- * ORDER      Partitions that were read come first, in the order in which they were read; those that could not be looked up follow.  Adjacent
- *            partitions of one topic share its entry; a topic may have several.  So does Java's broker, and followers rely on it.
+ * ORDER      Partitions that were read come first, in the order in which they were read; those that could not be looked up follow: for
+ *            consumers unknown ids before unknown names, for followers as they come.  Adjacent partitions of one topic share its entry; a
+ *            topic may have several.  The order is Java's, and what does not fit into one answer comes first in the next because of it.
  *
  * NULLS      As Java writes them: aborted_transactions is null except for read_committed and for what was not looked up; records are empty, and
  *            null only where the whole request or the codec is refused.
@@ -40,6 +41,13 @@ replica_id(const struct api_request *r)
 	return (r->head.version < REPLICA_STATE_SINCE ? q->replica_id : q->replica_state.replica_id);
 }
 
+/* -3: a thread of Java's that moves a replica to another directory. */
+static bool
+is_consumer(int32_t id)
+{
+	return (id < 0 && id != -3);
+}
+
 static enum kerr
 part_look_up(const struct image *im, const struct fetch_part *part)
 {
@@ -63,35 +71,43 @@ item_of_part(struct replica_fetch_item *it, const struct fetch_part *part)
 	it->last_fetched_epoch = part->last_fetched_epoch;
 }
 
-/* Sorts the parts (see ORDER) and gives each that is to be read its item. */
+/* Where a part stands in the answer: see ORDER. */
+static unsigned
+part_class(const struct fetch *f, const struct fetch_part *part)
+{
+	if (part->error == KERR_NONE)
+		return (0);
+	return (part->error == KERR_UNKNOWN_TOPIC_ID || replica_id(f->r) >= 0 ? 1 : 2);
+}
+
+/* Looks every part up, sorts them, and gives each that is to be read its item. */
 static bool
 arrange(struct fetch *f)
 {
 	struct fetch_context *x = &f->context;
-	struct arena *a = f->r->arena;
 	const struct image *im = cluster_read(f->r->server->opt.cluster);
-	struct fetch_part *sorted = ARENA_ARRAY(a, struct fetch_part, (size_t)x->nparts + 1);
-	uint32_t nread = 0, at;
+	struct fetch_part *sorted = ARENA_ARRAY(f->r->arena, struct fetch_part, (size_t)x->nparts + 1);
+	uint32_t at[4] = { 0 };
 
 	for (uint32_t i = 0; i < x->nparts; i++) {
 		x->parts[i].error = part_look_up(im, &x->parts[i]);
-		nread += x->parts[i].error == KERR_NONE;
+		x->parts[i].high_watermark = x->parts[i].answer_log_start_offset = -1;
+		at[part_class(f, &x->parts[i]) + 1]++;
 	}
-	f->read.items = ARENA_ARRAY(a, struct replica_fetch_item, (size_t)nread + 1);
+	f->read.nitems = at[1];
+	f->read.items = ARENA_ARRAY(f->r->arena, struct replica_fetch_item, (size_t)at[1] + 1);
 	if (sorted == NULL || f->read.items == NULL)
 		return (false);
-	at = nread;
+	at[2] += at[1];
 	for (uint32_t i = 0; i < x->nparts; i++) {
 		struct fetch_part *part = &x->parts[i];
+		unsigned class = part_class(f, part);
 
-		if (part->error != KERR_NONE) {
-			part->high_watermark = part->answer_log_start_offset = -1;
-			sorted[at++] = *part;
-			continue;
+		if (class == 0) {
+			part->data = &f->read.items[at[0]];
+			item_of_part(part->data, part);
 		}
-		part->data = &f->read.items[f->read.nitems];
-		item_of_part(part->data, part);
-		sorted[f->read.nitems++] = *part;
+		sorted[at[class]++] = *part;
 	}
 	x->parts = sorted;
 	return (true);
@@ -387,7 +403,7 @@ fetch_read(struct fetch *f)
 
 	f->read.loop = api_loop(r);
 	f->read.replica_id = replica_id(r);
-	f->read.read_committed = q->isolation_level == READ_COMMITTED;
+	f->read.read_committed = q->isolation_level == READ_COMMITTED && is_consumer(f->read.replica_id);	/* brokers see everything */
 	f->read.max_wait_ms = q->max_wait_ms;
 	f->read.max_bytes = bytes_max;
 	f->read.min_bytes = MIN(q->min_bytes, bytes_max);

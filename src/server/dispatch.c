@@ -236,7 +236,7 @@ api_respond(struct api_request *r, void *response)
 	    eb.text);
 	wire_drop(r->head.api->response->root, response);
 	chain_fini(&out);
-	api_fail(r, KERR_UNKNOWN_SERVER_ERROR);
+	api_fail(r, e == ERR_UNSUPPORTED ? KERR_UNSUPPORTED_VERSION : KERR_UNKNOWN_SERVER_ERROR);
 }
 
 void
