@@ -5,12 +5,12 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import time
 
 import pytest
-from kazoo.client import KazooClient
 
 from harness import env
 from harness.clients import confluent_consume, confluent_produce
@@ -28,14 +28,29 @@ def java_random_bytes(seed, n):
 
 
 def close_session(zk, session_id):
-    """Ends another client's session.  The server makes a session's password from its id, so we can make it too."""
+    """Ends another client's session.  The server makes a session's password from its id, so we can make it too.
+
+    Connect and close leave in one write, and again until they arrive together: the session's owner, cut off by our connection, comes back
+    within milliseconds and cuts ours."""
     signed = session_id - (1 << 64) if session_id >= 1 << 63 else session_id
     password = java_random_bytes((signed ^ 0xB3415C00) & (1 << 64) - 1, 16)
-    k = KazooClient(hosts=zk.address, client_id=(signed, password))
-    k.start(timeout=15)
-    assert k.client_id[0] == signed
-    k.stop()
-    k.close()
+    connect = struct.pack(">iqiqi16s?", 0, 0, 6000, signed, 16, password, False)
+    close = struct.pack(">ii", 1, -11)
+    for _ in range(50):
+        with socket.create_connection(("127.0.0.1", zk.port), timeout=10) as s:
+            s.sendall(struct.pack(">i", len(connect)) + connect + struct.pack(">i", len(close)) + close)
+            answer = b""
+            try:
+                while more := s.recv(4096):
+                    answer += more
+            except ConnectionResetError:
+                pass
+        if len(answer) >= 16:
+            given = struct.unpack_from(">q", answer, 12)[0]
+            assert given in (signed, 0), "the password did not fit"
+            if given == 0 or len(answer) > 4 + struct.unpack_from(">i", answer)[0]:      # gone already, or the close was answered
+                return
+    raise AssertionError(f"session {session_id:#x} could not be closed")
 
 
 def registration(k, b):

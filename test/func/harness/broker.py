@@ -27,6 +27,7 @@ def make_broker(kind, *args, **kwargs):
 
 class Broker:
     kind = ""
+    refusal = ""        # what it says of an id that another session holds
 
     def __init__(self, directory, zk_connect, broker_id=0, config=None, port=None):
         self.directory = pathlib.Path(directory)
@@ -36,6 +37,7 @@ class Broker:
         self.config = dict(COMMON, **(config or {}))
         self.conf = self.directory / f"server-{self.kind}.properties"
         self.process = None
+        self.may_wait_for_session = self.kind == "java"
 
     # ---- what differs -----------------------------------------------------------------------------------------------------------
     def argv(self):
@@ -75,8 +77,21 @@ class Broker:
 
     def start(self, seconds=60):
         self.launch()
-        self.wait_ready(seconds)
-        return self
+        if not self.may_wait_for_session:
+            self.wait_ready(seconds)
+            return self
+        # An id is refused until the session of the Java broker that was killed is over.
+        for _ in range(40):
+            try:
+                self.wait_ready(seconds)
+                return self
+            except AssertionError:
+                if self.refusal not in self.text():
+                    raise
+            self.cleanup()
+            time.sleep(0.5)
+            self.launch()
+        raise AssertionError("the znode of the killed broker never went away")
 
     def wait_ready(self, seconds=60):
         """Ready: it answers ApiVersions, and Metadata names this broker and a controller."""
@@ -129,6 +144,7 @@ class Broker:
         assert not self.alive()
         other = make_broker(kind, self.directory, self.zk_connect, self.id, self.config, self.port)
         other.data = self.data
+        other.may_wait_for_session = other.kind == "java" or self.kind == "java"
         return other
 
     # ---- looking at it ----------------------------------------------------------------------------------------------------------
@@ -144,28 +160,15 @@ class Broker:
 
 class JavaBroker(Broker):
     kind = "java"
+    refusal = "NodeExistsException"
 
     def argv(self):
         return [*java.command(broker=True), "kafka.Kafka", self.conf]
 
-    def start(self, seconds=60):
-        # Java refuses its own id until the session of the run that was killed is over.
-        super().launch()
-        for _ in range(40):
-            try:
-                self.wait_ready(seconds)
-                return self
-            except AssertionError:
-                if "NodeExistsException" not in self.text():
-                    raise
-            self.cleanup()
-            time.sleep(0.5)
-            super().launch()
-        raise AssertionError("the znode of the killed broker never went away")
-
 
 class OttlaBroker(Broker):
     kind = "ottla"
+    refusal = "belongs to another live session"
 
     def argv(self):
         return [env.ottlad() or env.missing("ottlad"), self.conf]
