@@ -282,11 +282,13 @@ item_lost(const struct replica_append_item *it)
 static bool
 item_answered(struct replica_append_item *it)
 {
-	const struct partition_state *st = partition_state(it->p);
-	struct log *log = partition_log(it->p);
+	const struct partition_state *st;
+	struct log *log;
 
-	if (it->wait_for < 0)
+	if (it->wait_for < 0)	/* not written, perhaps of a partition that does not exist */
 		return (true);
+	st = partition_state(it->p);
+	log = partition_log(it->p);
 	if (!st->leader || log == NULL || it->set.leader_epoch < st->leader_since)
 		it->error = item_lost(it);
 	else if (log_high_watermark(log) < it->wait_for)

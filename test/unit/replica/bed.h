@@ -70,7 +70,7 @@ enum kerr bed_metadata(struct bed *, const struct bed_role *, bool two_lives);
 uint8_t *bed_batch(struct bed *, unsigned records, unsigned value_len, int64_t timestamp_ms, size_t *len);	/* in the arena */
 struct bed_append {
 	struct replica_append a;
-	struct replica_append_item item[2];
+	struct replica_append_item item[3];
 	unsigned queued, written, done;
 };
 struct bed_append *bed_append(struct bed *, const char *topic, int32_t partition, int16_t acks, int32_t timeout_ms);	/* one record; run */

@@ -277,7 +277,7 @@ TEST(a_foreign_controller_stops_appends)
 	bed_fini(&b);
 }
 
-TEST(what_is_no_batch_is_refused_beside_what_is_one)
+TEST(what_cannot_be_written_is_refused_beside_what_can)
 {
 	struct bed b;
 	struct bed_append *a;
@@ -287,15 +287,15 @@ TEST(what_is_no_batch_is_refused_beside_what_is_one)
 	CHECK_EQ(bed_lead(&b, "t", 0, 0), KERR_NONE);
 	CHECK_EQ(bed_lead(&b, "t", 1, 0), KERR_NONE);
 	a = ARENA_NEW(&b.arena, struct bed_append);
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		a->item[i].topic = SLICE_LIT("t");
-		a->item[i].partition = i;
+		a->item[i].partition = i == 2 ? 99 : i;	/* 99: not there */
 		a->item[i].records = bed_batch(&b, 3, 20, 0, &len);
 		a->item[i].records_len = (uint32_t)len;
 	}
 	a->item[0].records[40] ^= 1;
 	a->a = (struct replica_append){ .loop = b.loop, .acks = -1, .produce_version = 11, .timeout_ms = 100, .origin = RECORD_FROM_CLIENT,
-	    .arena = &b.arena, .items = a->item, .nitems = 2 };
+	    .arena = &b.arena, .items = a->item, .nitems = 3 };
 	a->a.done = NULL;
 	{
 		struct bed_append *model = bed_append(&b, "t", 0, 1, 0);	/* for its callbacks */
@@ -311,6 +311,8 @@ TEST(what_is_no_batch_is_refused_beside_what_is_one)
 	CHECK_EQ(a->item[0].base_offset, -1);
 	CHECK_EQ(a->item[1].error, KERR_NONE);
 	CHECK_EQ(a->item[1].base_offset, 0);
+	CHECK_EQ(a->item[2].error, KERR_UNKNOWN_TOPIC_OR_PARTITION);
+	CHECK_EQ(a->item[2].base_offset, -1);
 	bed_fini(&b);
 }
 
@@ -333,4 +335,4 @@ UNIT_MAIN("replica/append", T(an_only_replica_acknowledges_at_once), T(acks_that
     T(acks_all_waits_for_the_others_until_the_time_is_up), T(acks_all_with_no_time_to_wait), T(a_smaller_isr_lets_waiting_producers_go_on),
     T(an_isr_that_became_too_small_is_told_after_the_append), T(another_leader_ends_the_wait), T(a_deleted_partition_ends_the_wait),
     T(a_failed_disk_ends_the_wait), T(the_end_of_the_broker_ends_the_wait), T(a_foreign_controller_stops_appends),
-    T(what_is_no_batch_is_refused_beside_what_is_one), T(offsets_follow_one_another))
+    T(what_cannot_be_written_is_refused_beside_what_can), T(offsets_follow_one_another))
