@@ -360,6 +360,15 @@ tell_producers(struct write *w)
 
 /* ---- one set: the write ---- */
 
+/* Once in a shortage: producers try again and again. */
+static void
+say_full(struct log *log, const char *why)
+{
+	if (!log->full)
+		diag_error(log->env->diag, "log", "%s-%" PRId32 ": nothing can be appended until there is room: %s", log->topic, log->partition, why);
+	log->full = true;
+}
+
 static enum kerr
 make_room(struct write *w)
 {
@@ -377,8 +386,10 @@ make_room(struct write *w)
 		w->tail = log_tail(w->log);
 		return (KERR_NONE);
 	}
-	if (e == ERR_NOSPACE)	/* nothing has changed: the old segment goes on */
+	if (e == ERR_NOSPACE) {	/* nothing has changed: the old segment goes on */
+		say_full(w->log, eb.text);
 		return (refuse(w->s, KERR_KAFKA_STORAGE_ERROR, eb.text));
+	}
 	return (refuse(w->s, log_fail(w->log, "beginning a new segment", e, &eb), eb.text));
 }
 
@@ -393,7 +404,7 @@ write_failed(struct write *w, enum err e, const struct errbuf *why)
 		return (log_fail(w->log, "cutting back a failed write", cut, &eb));
 	if (e != ERR_NOSPACE)
 		return (log_fail(w->log, "appending", e, why));
-	diag_error(w->log->env->diag, "log", "%s-%" PRId32 ": nothing was appended: %s", w->log->topic, w->log->partition, why->text);
+	say_full(w->log, why->text);
 	return (KERR_KAFKA_STORAGE_ERROR);
 }
 
@@ -414,6 +425,9 @@ publish(struct write *w)
 {
 	struct segment *active = log_active(w->log);
 
+	if (w->log->full)
+		diag_info(w->log->env->diag, "log", "%s-%" PRId32 ": appended again", w->log->topic, w->log->partition);
+	w->log->full = false;
 	segment_publish(active, &w->set);
 	log_publish_tail(w->log, (struct tail){ w->set.last_offset + 1, active->base, active->size });
 	metric_add(w->log->env->metrics, METRIC_appended_bytes_total, (int64_t)w->set.bytes.len);

@@ -479,13 +479,29 @@ choose_dir(struct log_dirs *ld)
 	return (best);
 }
 
+/* The checkpoint files may still tell of a deleted log of this name. */
+static enum err
+catch_up(struct log_dirs *ld, struct dir *d, struct errbuf *eb)
+{
+	if (d->behind[DIR_RECOVERY])
+		dir_checkpoint_recovery(ld, d);
+	if (d->behind[DIR_STARTS])
+		dir_checkpoint_starts(ld, d);
+	if (!d->behind[DIR_RECOVERY] && !d->behind[DIR_STARTS])
+		return (OK);
+	errbuf_set(eb, "log directory %s is full", d->base.path);
+	return (ERR_NOSPACE);
+}
+
 static enum err
 make_log(struct log_dirs *ld, struct dir *d, struct log *log, struct uuid topic_id, struct errbuf *eb)
 {
 	const struct log_load fresh = { .clean = true };
 	struct fs *fs = ld->env.fs;
-	enum err e = fs->ops->mkdir(fs, log->path, eb);
+	enum err e = catch_up(ld, d, eb);
 
+	if (e == OK)
+		e = fs->ops->mkdir(fs, log->path, eb);
 	if (e == ERR_EXISTS)
 		e = OK;
 	if (e == OK)

@@ -30,6 +30,7 @@ struct dir {
 	struct lock	  checkpoints;	/* one writer of this directory's files at a time */
 	_Atomic uint64_t  turn;		/* counts looks at the logs, for checkpoints */
 	uint64_t	  written[DIR_FILE_COUNT_];	/* under checkpoints: the look that each file shows */
+	_Atomic bool	  behind[DIR_FILE_COUNT_];	/* the disk was too full for the newest look: the file shows an older one */
 	uint32_t	  logs;		/* under log_dirs.lock */
 };
 

@@ -385,7 +385,9 @@ write_marker(struct log_dirs *ld, struct dir *d)
 void
 log_dirs_shutdown(struct log_dirs *ld)
 {
-	log_dirs_checkpoint_high_watermarks(ld);
+	for (uint32_t i = 0; i < ld->ndirs; i++)
+		if (ld->dirs[i].loaded)		/* else the files know more than the table */
+			dir_checkpoint_marks(ld, &ld->dirs[i]);
 	for (uint32_t i = 0; i < ld->ndirs; i++) {
 		struct dir *d = &ld->dirs[i];
 		bool good;
@@ -397,6 +399,7 @@ log_dirs_shutdown(struct log_dirs *ld)
 			dir_checkpoint_recovery(ld, d);
 		if (dir_is_online(d))
 			dir_checkpoint_starts(ld, d);
+		good = good && !d->behind[DIR_RECOVERY] && !d->behind[DIR_STARTS];
 		if (good && dir_is_online(d))
 			write_marker(ld, d);
 	}

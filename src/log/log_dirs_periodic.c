@@ -3,7 +3,9 @@
  * log/log_dirs_periodic.c - what a scheduler calls on workers: checkpoints, retention, flushes, removal of what was deleted.
  *
  * A checkpoint file holds one row per log of its directory and is written as a whole.  One writer per directory at a time: a delete and the
- * schedule may meet.  A write that fails takes the directory offline.
+ * schedule may meet.  A write that fails takes the directory offline, unless it found no room: the older file is true enough (a recovery
+ * point or start offset too low costs work, a high watermark too low is raised again), and a full disk must be able to serve and delete.  What it
+ * says of logs that are gone must not meet a new log of their name: log_dirs_create looks at `behind`.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -26,6 +28,16 @@ gather(struct log_dirs *ld, struct dir *d, offset_fn *offset_of, struct checkpoi
 	log_dirs_release(logs, n);
 }
 
+/* Under checkpoints. */
+static enum err
+note_room(struct log_dirs *ld, struct dir *d, enum dir_file which, enum err e, const struct errbuf *eb)
+{
+	if (e == ERR_NOSPACE && !d->behind[which])
+		diag_error(ld->env.diag, "log", "%s: make room, or give the topics less retention; the file stays as it is until there is some", eb->text);
+	d->behind[which] = e == ERR_NOSPACE;
+	return (e == ERR_NOSPACE ? OK : e);
+}
+
 /* Who began later has looked later: an older look never replaces a newer file. */
 static void
 write_checkpoint(struct log_dirs *ld, struct dir *d, const char *name, enum dir_file which, offset_fn *offset_of)
@@ -40,7 +52,7 @@ write_checkpoint(struct log_dirs *ld, struct dir *d, const char *name, enum dir_
 		gather(ld, d, offset_of, &cp);
 		lock_acquire(&d->checkpoints);
 		if (turn > d->written[which]) {
-			e = checkpoint_write(ld->env.fs, path, &cp, &eb);
+			e = note_room(ld, d, which, checkpoint_write(ld->env.fs, path, &cp, &eb), &eb);
 			d->written[which] = turn;
 		}
 		lock_release(&d->checkpoints);
@@ -144,7 +156,7 @@ store_epochs(struct log *log)
 	lock_release(&log->lock);
 	e = open ? log_store_epochs(log, &eb) : OK;
 	log_disown(log);
-	if (e != OK)
+	if (e != OK && e != ERR_NOSPACE)	/* tried again next time: what is not stored yet only forgets epochs below the start */
 		(void)log_fail(log, "writing leader-epoch-checkpoint", e, &eb);
 }
 

@@ -79,6 +79,7 @@ struct log {
 	struct log_role	    role;		/* [L] */
 	bool		    has_role;		/* [L] */
 	struct log_options  options;		/* [L] */
+	bool		    full;		/* [O] an append found no room, and that was said */
 	struct uuid	    topic_id;		/* [OL] */
 	struct job	    drain_job, flush_job;
 

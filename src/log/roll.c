@@ -3,10 +3,12 @@
  * log/roll.c - a new segment, what makes old ones durable, and producer snapshots.
  *
  * ROLL   (by the owner, on whatever thread appends; no syncs)
- *   1. the new segment's files are made          - fails: they are removed again, nothing has changed
- *   2. the old one is sealed: last time index entry, indexes and data trimmed   - fails: directory offline
- *   3. <new base>.snapshot is written            - fails: directory offline
+ *   1. the new segment's files are made
+ *   2. <new base>.snapshot is written
+ *   3. the old one is sealed: last time index entry, indexes and data trimmed
  *   4. the new list and tail are published; a flush is given to a worker
+ *   1 to 3 fail for want of space: the new files are removed again and the old segment goes on (sealing makes it inactive last; a snapshot
+ *   at the end offset is true and may stay).  2 or 3 fail otherwise: directory offline.
  * FLUSH  (by a worker, under the right to flush)
  *   data, offset index, time index, transaction index of each segment not yet below the recovery point; the snapshots at their bases;
  *   then the directory; then the recovery point moves.  A sync that fails is never repeated: the directory goes offline.
@@ -95,6 +97,8 @@ write_snapshot(struct fs *fs, const char *path, const uint8_t *bytes, size_t len
 		e = file_pwrite(f, bytes, len, 0, eb);
 	if (e == OK && sync)
 		e = fs->ops->sync(f, eb);
+	if (f != NULL && e != OK)
+		(void)fs->ops->unlink(fs, path, NULL);
 	file_unref(&f);
 	return (e);
 }
@@ -280,6 +284,15 @@ publish_with(struct log *log, struct segment *fresh)
 	free(segs);
 }
 
+static enum err
+snapshot_at(struct log *log, int64_t base, struct errbuf *eb)
+{
+	lock_acquire(&log->lock);
+	producer_state_set_end(log->producers, base);
+	lock_release(&log->lock);
+	return (log_snapshot(log, false, eb));
+}
+
 enum err
 log_roll_to(struct log *log, int64_t base, struct errbuf *eb)
 {
@@ -293,12 +306,12 @@ log_roll_to(struct log *log, int64_t base, struct errbuf *eb)
 	e = segment_create(log->path, base, &so, &fresh, eb);
 	if (e != OK)
 		return (e);
-	e = segment_seal(active, eb);
-	if (e == OK) {
-		lock_acquire(&log->lock);
-		producer_state_set_end(log->producers, base);
-		lock_release(&log->lock);
-		e = log_snapshot(log, false, eb);
+	e = snapshot_at(log, base, eb);
+	if (e == OK)
+		e = segment_seal(active, eb);
+	if (e == ERR_NOSPACE && segment_unlink(fresh, "", NULL) == OK) {
+		segment_unref(&fresh);
+		return (ERR_NOSPACE);
 	}
 	if (e != OK) {
 		segment_unref(&fresh);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/must.h"
 #include "base/reclaim.h"
 #include "test/unit/fs_fault.h"
 #include "test/unit/log/fixture.h"
@@ -169,6 +170,108 @@ TEST(every_open_without_room) { run_all(FS_FAULT_OPEN | FS_FAULT_MKDIR, ERR_NOSP
 TEST(every_failing_read_or_stat) { run_all(FS_FAULT_READ | FS_FAULT_STAT | FS_FAULT_MAP, ERR_IO, false); }
 TEST(every_failing_truncate) { run_all(FS_FAULT_TRUNCATE, ERR_IO, true); }
 
+/* From the nth write on the disk is full, and then there is room again. */
+static bool
+full_for_a_while(unsigned n)
+{
+	struct fs *fs = fs_fault_new(fixture_fs());
+	struct life l = { 0 };
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	struct log *log;
+	uint32_t deleted;
+	int64_t start;
+	bool fired;
+
+	fixture_init(&f, 1);
+	f.fs = fs;
+	f.options.segment_bytes = 8192;
+	must(fixture_open(&f, &eb) == OK);
+	log = fixture_log(&f);
+	append_some(&f, log, &l, 15);
+	log_raise_high_watermark(log, l.acked);
+	CHECK_EQ(log_delete_records(log, 12, &start), KERR_NONE);
+	fs_fault_arm(fs, FS_FAULT_WRITE, n, ERR_NOSPACE);
+	fs_fault_stay(fs, true);
+	for (int i = 0; i < 4; i++) {
+		append_some(&f, log, &l, 8);
+		log_raise_high_watermark(log, l.acked);
+		log_dirs_checkpoint_recovery_points(f.dirs);
+		log_dirs_checkpoint_high_watermarks(f.dirs);
+		(void)!log_retain(log, &deleted, &eb);
+		log_dirs_checkpoint_start_offsets(f.dirs);
+		CHECK_EQ(fixture_read_all(log, log_start_offset(log)), log_end_offset(log) - log_start_offset(log));
+	}
+	CHECK_EQ(f.offline, 0);
+	log_check(log);
+	fired = fs_fault_fired(fs);
+	fs_fault_arm(fs, 0, 0, OK);
+	append_some(&f, log, &l, 15);
+	CHECK_EQ(fixture_put(&f, log), l.acked++);
+	log_dirs_checkpoint_recovery_points(f.dirs);
+	log_dirs_checkpoint_start_offsets(f.dirs);
+	CHECK_EQ(log_flush(log, &eb), OK);
+	log_check(log);
+	log_unref(&log);
+	if (n % 2 == 0)
+		fixture_crash(&f);
+	else
+		fixture_close(&f);
+	check_afterwards(&f, &l);
+	fixture_fini(&f);
+	fs_fault_free(&fs);
+	return (fired);
+}
+
+TEST(a_full_disk_refuses_appends_and_serves_on_until_there_is_room_again)
+{
+	unsigned n = 1;
+
+	while (full_for_a_while(n) && n < 1000)
+		n++;
+	CHECK(n > 30 && n < 1000);
+}
+
+TEST(a_topic_made_on_a_full_disk_waits_until_the_checkpoints_forgot_the_old_one)
+{
+	struct fs *fs = fs_fault_new(fixture_fs());
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	struct log *log;
+	int64_t start;
+
+	fixture_init(&f, 1);
+	f.fs = fs;
+	REQUIRE(fixture_open(&f, &eb) == OK);
+	log = fixture_log(&f);
+	for (int i = 0; i < 9; i++)
+		(void)fixture_put(&f, log);
+	log_raise_high_watermark(log, 9);
+	CHECK_EQ(log_delete_records(log, 8, &start), KERR_NONE);
+	log_dirs_checkpoint_start_offsets(f.dirs);
+	log_unref(&log);
+	fs_fault_only(fs, "-checkpoint.tmp");
+	fs_fault_arm(fs, FS_FAULT_WRITE, 1, ERR_NOSPACE);
+	fs_fault_stay(fs, true);
+	CHECK_EQ(log_dirs_delete(f.dirs, "t", 0, &eb), OK);
+	CHECK_EQ(log_dirs_create(f.dirs, "t", 0, UUID_ZERO, &f.options, &log, &eb), ERR_NOSPACE);
+	CHECK_EQ(f.offline, 0);
+	fs_fault_arm(fs, 0, 0, OK);
+	log = fixture_log(&f);
+	CHECK_EQ(fixture_put(&f, log), 0);
+	log_unref(&log);
+	fixture_crash(&f);
+	f.fs = fixture_fs();
+	REQUIRE(fixture_open(&f, &eb) == OK);
+	log = fixture_log(&f);
+	CHECK_EQ(log_end_offset(log), 1);
+	log_unref(&log);
+	fixture_fini(&f);
+	fs_fault_free(&fs);
+}
+
 UNIT_MAIN("log/faults",
     T(every_failing_write), T(every_write_on_a_full_disk), T(a_disk_that_fills_up_and_stays_full), T(every_failing_sync), T(every_failing_rename_or_unlink),
-    T(every_failing_open), T(every_open_without_room), T(every_failing_read_or_stat), T(every_failing_truncate))
+    T(every_failing_open), T(every_open_without_room), T(every_failing_read_or_stat), T(every_failing_truncate),
+    T(a_full_disk_refuses_appends_and_serves_on_until_there_is_room_again),
+    T(a_topic_made_on_a_full_disk_waits_until_the_checkpoints_forgot_the_old_one))
