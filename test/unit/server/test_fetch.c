@@ -199,6 +199,60 @@ TEST(what_cannot_be_looked_up_stands_behind_what_was_read)
 	world_fini(&w);
 }
 
+TEST(consumers_hear_of_unknown_ids_before_unknown_names)
+{
+	struct world w;
+
+	world_init(&w, NULL, 0);
+	lead(&w, 1);
+	for (int32_t replica = -1; replica <= 2; replica += 3) {	/* followers hear of both as they come */
+		struct wire_fetch_request *q = request(&w, 14, NULL, 2);	/* t-0, and t-1, which does not exist */
+		struct wire_fetch_request_topic *t = WIRE_NEW_ARRAY(&w.bed.arena, fetch_request_topic, 2);
+		struct wire_fetch_response *a;
+
+		t[0] = q->topics.v[0];
+		t[1] = t[0];
+		t[1].topic_id = (struct uuid){ { 1, 2, 3 } };
+		t[1].partitions.n = 1;
+		q->topics.v = t;
+		q->topics.n = 2;
+		q->replica_id = replica;
+		a = ask(&w, 14, q);
+		REQUIRE(a != NULL);
+		CHECK_EQ(a->responses.n, replica < 0 ? 3 : 2);
+		CHECK(uuid_eq(a->responses.v[1].topic_id, t[1].topic_id));
+		if (replica < 0)
+			CHECK_EQ(a->responses.v[2].partitions.v[0].error_code, KERR_UNKNOWN_TOPIC_OR_PARTITION);
+		else
+			CHECK_EQ(a->responses.v[0].partitions.v[1].error_code, KERR_UNKNOWN_TOPIC_OR_PARTITION);
+	}
+	world_fini(&w);
+}
+
+TEST(an_answer_that_the_version_cannot_carry)
+{
+	struct world w;
+	struct wire_fetch_request *q;
+	struct wire_fetch_response *a;
+
+	world_init(&w, NULL, 0);
+	lead(&w, 1);
+	CHECK_EQ(bed_lead(&w.bed, "t", 0, 4), KERR_NONE);
+	q = request(&w, 12, "t", 1);
+	q->session_epoch = 0;
+	q->topics.v[0].partitions.v[0].fetch_offset = 5;
+	q->topics.v[0].partitions.v[0].last_fetched_epoch = 3;
+	a = ask(&w, 12, q);
+	CHECK_EQ(only(a)->diverging_epoch.epoch, 3);
+	q = request(&w, 11, "t", 0);		/* the session remembers what version 11 has no words for */
+	q->session_id = a->session_id;
+	q->session_epoch = 1;
+	a = ask(&w, 11, q);
+	REQUIRE(a != NULL);
+	CHECK_EQ(a->error_code, KERR_UNSUPPORTED_VERSION);
+	world_fini(&w);
+}
+
 TEST(an_unknown_partition_does_not_cut_the_wait_short)
 {
 	struct world w;
@@ -610,7 +664,8 @@ TEST(random_requests_harm_nobody)
 }
 
 UNIT_MAIN("server/fetch", T(an_answer_byte_for_byte), T(every_version_brings_the_records),
-    T(what_cannot_be_looked_up_stands_behind_what_was_read), T(an_unknown_partition_does_not_cut_the_wait_short),
+    T(what_cannot_be_looked_up_stands_behind_what_was_read), T(consumers_hear_of_unknown_ids_before_unknown_names), T(an_answer_that_the_version_cannot_carry),
+    T(an_unknown_partition_does_not_cut_the_wait_short),
     T(a_partition_named_twice_is_read_once), T(committed_readers_get_a_list_of_aborted_transactions),
     T(an_isolation_level_that_does_not_exist), T(old_clients_do_not_hear_of_storage_errors), T(topics_of_zstd_are_not_for_old_clients),
     T(new_clients_are_told_where_the_leader_is), T(the_broker_s_own_limit_caps_an_answer),
