@@ -14,6 +14,7 @@
  *
  * COST       An edit of k topics copies the two bucket arrays once and 2k buckets at most.  Each topic is a single allocation.
  */
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -533,7 +534,7 @@ static void
 listeners_tell(struct cluster *c)
 {
 	for (struct cluster_listener *l = c->listeners; l != NULL; l = l->next)
-		if (!__atomic_exchange_n(&l->queued, true, __ATOMIC_ACQ_REL))
+		if (!atomic_exchange_explicit(&l->queued, true, memory_order_acq_rel))
 			loop_post(l->loop, &l->task);
 }
 
@@ -645,7 +646,7 @@ listener_run(struct task *task)
 {
 	struct cluster_listener *l = CONTAINER_OF(task, struct cluster_listener, task);
 
-	__atomic_store_n(&l->queued, false, __ATOMIC_RELEASE);
+	atomic_store_explicit(&l->queued, false, memory_order_release);
 	l->changed(l);
 }
 

@@ -153,7 +153,7 @@ loops_turn(struct world *w)
 {
 	bool any = false;
 
-	while (loop_turn(w->loop, 0) | loop_turn(w->net, 0))
+	while ((int)loop_turn(w->loop, 0) | (int)loop_turn(w->net, 0))	/* both, always */
 		any = true;
 	return (any);
 }
