@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #ifdef HAVE_SYSTEMD
@@ -245,6 +246,18 @@ start_keeper(struct daemon *d)
 		fprintf(stderr, "ottlad: warning: no keeper (%s): after a crash others wait for the ZooKeeper session to expire\n", eb.text);
 }
 
+/* As the JVM does: the usual soft limit of 1,024 descriptors is a few hundred partitions, the hard one is what the operator grants. */
+static void
+raise_descriptor_limit(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) != 0 || rl.rlim_cur == rl.rlim_max)
+		return;
+	rl.rlim_cur = rl.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &rl);	/* else it is what it was */
+}
+
 static void
 fatal(const char *what, const struct errbuf *eb)
 {
@@ -292,6 +305,7 @@ main(int argc, char **argv)
 	arguments_parse(&a, argc, argv);
 	d.config = configuration(&a);
 	start_keeper(&d);
+	raise_descriptor_limit();
 	signals_block();
 	d.diag = diagnostics(d.config);
 	make_loop(&d);

@@ -270,3 +270,18 @@ def test_find_coordinator_answers_so_that_librdkafka_compresses_with_lz4(broker)
     with broker.connect() as c:
         answer = c.call("FindCoordinator", 2, {"Key": "some-group", "KeyType": 0})
         assert answer["ErrorCode"] in ((15,) if broker.kind == "ottla" else (0, 15))
+
+
+def test_more_partitions_than_the_usual_soft_limit_of_descriptors(brokers):
+    """Java raises the soft limit to the hard one, so an operator sets only that."""
+    import resource
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard < 600:
+        pytest.skip(f"the hard limit of descriptors is {hard}")
+    b = brokers("ottla").launch(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard)))
+    b.wait_ready()
+    t = "many-" + uuid.uuid4().hex
+    from confluent_kafka.admin import NewTopic
+    admin(b).create_topics([NewTopic(t, 60, 1)])[t].result(30)
+    wait_until(lambda: all(p["ErrorCode"] == 0 for p in metadata(b, t)["Partitions"]), 30, "60 leaders")
+    assert b.alive() and len(list(b.data.glob(f"{t}-*/*.index"))) == 60
