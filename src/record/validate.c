@@ -309,7 +309,7 @@ rebuild_start(const struct check *c, struct errbuf *eb)
 	struct batch_builder_options o = BATCH_BUILDER_OPTIONS;
 
 	o.codec = target_codec(c->rules, c->info->codec);
-	o.level = c->rules->level;
+	o.level = c->rules->compression == RECORD_COMPRESSION_PRODUCER ? CODEC_LEVEL_DEFAULT : c->rules->level;
 	o.producer_id = c->info->producer_id;
 	o.producer_epoch = c->info->producer_epoch;
 	o.base_sequence = c->info->base_sequence;

@@ -33,7 +33,7 @@ enum record_origin {
 
 struct record_rules {		/* of the topic */
 	int	compression;		/* RECORD_COMPRESSION_PRODUCER or an enum codec */
-	int	level;			/* for rebuilding: CODEC_LEVEL_DEFAULT */
+	int	level;			/* of that codec, for rebuilding: CODEC_LEVEL_DEFAULT; without meaning under COMPRESSION_PRODUCER */
 	enum timestamp_type timestamp_type;
 	int64_t	timestamp_before_max_ms; /* INT64_MAX = any */
 	int64_t	timestamp_after_max_ms;

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Record batches (magic 2) as bytes: made for raw Produce requests, read back from .log files and Fetch answers."""
+"""Record batches (magic 2), and messages of old clients (magic 0 and 1), as bytes: made for raw Produce requests, read back from .log files and Fetch
+answers."""
 import gzip
 import pathlib
 import struct
+import zlib
 from collections import namedtuple
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
@@ -68,6 +70,25 @@ def batch(values, codec="none", first_ts=1_600_000_000_000, base_offset=0, crc=N
     tail = struct.pack(">hiqqqhii", attributes, n - 1 if last_delta is None else last_delta, first_ts, first_ts, producer, epoch, sequence,
                        n if count is None else count) + raw
     return struct.pack(">qiibI", base_offset, 9 + len(tail), -1, magic, crc32c(tail) if crc is None else crc) + tail
+
+
+def message(value, key=None, magic=1, offset=0, attributes=0, ts=1_600_000_000_000, crc=None):
+    """One message of an old client."""
+    def blob(b):
+        return struct.pack(">i", -1) if b is None else struct.pack(">i", len(b)) + b
+
+    tail = struct.pack(">bB", magic, attributes) + (struct.pack(">q", ts) if magic else b"") + blob(key) + blob(value)
+    return struct.pack(">qiI", offset, 4 + len(tail), zlib.crc32(tail) if crc is None else crc) + tail
+
+
+def messages(values, magic=1, **fields):
+    return b"".join(message(v, magic=magic, offset=i, **fields) for i, v in enumerate(values))
+
+
+def wrapped(values, magic=1, inner_magic=None, **fields):
+    """The same, compressed with gzip into one message."""
+    inner = messages(values, magic if inner_magic is None else inner_magic)
+    return message(gzip.compress(inner), magic=magic, offset=len(values) - 1, attributes=1, **fields)
 
 
 def batches(data):
