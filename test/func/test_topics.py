@@ -282,6 +282,7 @@ def test_more_partitions_than_the_usual_soft_limit_of_descriptors(brokers):
     b.wait_ready()
     t = "many-" + uuid.uuid4().hex
     from confluent_kafka.admin import NewTopic
-    admin(b).create_topics([NewTopic(t, 60, 1)])[t].result(30)
+    client = admin(b)
+    client.create_topics([NewTopic(t, 60, 1)])[t].result(30)
     wait_until(lambda: all(p["ErrorCode"] == 0 for p in metadata(b, t)["Partitions"]), 30, "60 leaders")
     assert b.alive() and len(list(b.data.glob(f"{t}-*/*.index"))) == 60
