@@ -50,6 +50,8 @@ struct batch {
 
 struct partition_list { struct ctl_partition **v; uint32_t n, size; };
 
+typedef void step_fn(struct controller *, const struct zk_result *, uint32_t n);
+
 struct controller {
 	struct controller_options opt;
 	struct zk_election *election;
@@ -75,6 +77,7 @@ struct controller {
 	void		(*next)(struct controller *);	/* after the machine's current round */
 	void		(*next_elect)(struct controller *);	/* ... after the election that follows it */
 	void		(*after_deletion)(struct controller *);
+	step_fn		*requests_taken;
 	struct ctl_topic *deleting_topic;
 	uint32_t	 new_topics;
 	void (*stop_done)(void *);
@@ -89,7 +92,6 @@ void	 event_done(struct controller *);	/* the current event is finished: the nex
 void	 controller_trouble(struct controller *, enum zke, const char *doing);
 
 /* A step: the answer of zk_many or zk_fenced_many comes back to fn, unless the reign has changed meanwhile. */
-typedef void step_fn(struct controller *, const struct zk_result *, uint32_t n);
 void	 step_read(struct controller *, const struct zk_op *, uint32_t n, step_fn *);
 void	 step_write(struct controller *, const struct zk_op *, uint32_t n, step_fn *);	/* fenced */
 void	 step_delete_tree(struct controller *, const char *path, step_fn *);	/* fenced; one result */
@@ -134,6 +136,7 @@ void	 brokers_run(struct controller *);
 void	 topics_run(struct controller *);
 void	 partitions_run(struct controller *, const char *topic);
 void	 deletions_run(struct controller *);
+void	 deletion_take_requests(struct controller *, step_fn *taken);	/* watched; taken() gets the results of dropping the void ones */
 void	 deletion_answer_run(struct controller *, const struct event *);
 void	 deletion_resume(struct controller *, void (*next)(struct controller *));
 void	 deletion_mark(struct controller *, const char *const *names, uint32_t n);	/* queue those known; ineligible ones are marked */

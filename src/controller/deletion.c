@@ -180,13 +180,7 @@ deletion_next(struct controller *c)
 
 /* ---- events ---- */
 
-static void
-unknown_dropped(struct controller *c, const struct zk_result *r, uint32_t n)
-{
-	if (!step_lost(c, r, n, "deleting requests for topics that are not there"))
-		deletion_resume(c, event_done);
-}
-
+/* Requests for topics that are not there, or that may not be deleted here, are dropped; the others are queued. */
 static void
 requests_listed(struct controller *c, const struct zk_result *r, uint32_t n)
 {
@@ -204,15 +198,29 @@ requests_listed(struct controller *c, const struct zk_result *r, uint32_t n)
 			ops[nops++] = ZK_DELETE(work_path(c, zk_path_delete_topic(r->children[i])), ZK_ANY_VERSION);
 	if (c->opt.delete_topic_enable)
 		deletion_mark(c, r->children, r->nchildren);
-	step_write(c, ops, nops, unknown_dropped);
+	step_write(c, ops, nops, c->requests_taken);
+}
+
+void
+deletion_take_requests(struct controller *c, step_fn *taken)
+{
+	struct zk_op op = ZK_GET_CHILDREN(ZK_DELETE_TOPICS, &c->deletions_watch);
+
+	c->requests_taken = taken;
+	step_read(c, &op, 1, requests_listed);
+}
+
+static void
+taken_at_run_time(struct controller *c, const struct zk_result *r, uint32_t n)
+{
+	if (!step_lost(c, r, n, "deleting requests for topics that are not there"))
+		deletion_resume(c, event_done);
 }
 
 void
 deletions_run(struct controller *c)
 {
-	struct zk_op op = ZK_GET_CHILDREN(ZK_DELETE_TOPICS, &c->deletions_watch);
-
-	step_read(c, &op, 1, requests_listed);
+	deletion_take_requests(c, taken_at_run_time);
 }
 
 void

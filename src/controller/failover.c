@@ -323,31 +323,9 @@ requests_dropped(struct controller *c, const struct zk_result *r, uint32_t n)
 }
 
 static void
-deletions_listed(struct controller *c, const struct zk_result *r, uint32_t n)
-{
-	struct zk_op *ops;
-	uint32_t nops = 0;
-
-	(void)n;
-	if (r->error != ZKE_OK) {
-		controller_trouble(c, r->error, "listing topics to be deleted");
-		return;
-	}
-	ops = ARENA_ARRAY(&c->work, struct zk_op, (size_t)r->nchildren + 1);
-	for (uint32_t i = 0; i < r->nchildren; i++)
-		if (!c->opt.delete_topic_enable || context_topic(&c->ctx, r->children[i]) == NULL)
-			ops[nops++] = ZK_DELETE(work_path(c, zk_path_delete_topic(r->children[i])), ZK_ANY_VERSION);
-	if (c->opt.delete_topic_enable)
-		deletion_mark(c, r->children, r->nchildren);
-	step_write(c, ops, nops, requests_dropped);
-}
-
-static void
 fo_deletions(struct controller *c)
 {
-	struct zk_op op = ZK_GET_CHILDREN(ZK_DELETE_TOPICS, &c->deletions_watch);
-
-	step_read(c, &op, 1, deletions_listed);
+	deletion_take_requests(c, requests_dropped);
 }
 
 /* ---- 8 ---- */
