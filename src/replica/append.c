@@ -42,6 +42,8 @@ item_refuse_with_start(struct replica_append_item *it, enum kerr error, const ch
 	switch (error) {
 	case KERR_UNKNOWN_TOPIC_OR_PARTITION:
 	case KERR_NOT_LEADER_OR_FOLLOWER:
+	case KERR_INVALID_REQUIRED_ACKS:
+	case KERR_INVALID_TOPIC_EXCEPTION:
 	case KERR_MESSAGE_TOO_LARGE:
 	case KERR_RECORD_LIST_TOO_LARGE:
 	case KERR_CORRUPT_MESSAGE:
@@ -83,13 +85,18 @@ item_check(struct replica_append *r, struct replica_append_item *it)
 	const struct partition_state *st;
 	enum kerr k;
 
+	it->p = replica_partition(m, it->topic, it->partition);
+	k = it->p != NULL ? KERR_NONE : replica_missing(m, it->topic, it->partition);
+	if (k == KERR_UNKNOWN_TOPIC_OR_PARTITION)	/* comes before all else, as in Java */
+		return (k);
+	if (r->acks < -1 || r->acks > 1)
+		return (KERR_INVALID_REQUIRED_ACKS);
 	if (topic_is_internal(it->topic) && !r->internal_topics_allowed)
 		return (KERR_INVALID_TOPIC_EXCEPTION);
 	if (m->refusing || m->stopping)
 		return (KERR_NOT_LEADER_OR_FOLLOWER);
-	it->p = replica_partition(m, it->topic, it->partition);
 	if (it->p == NULL)
-		return (replica_missing(m, it->topic, it->partition));
+		return (k);
 	k = partition_check_leader(it->p, -1);
 	if (k != KERR_NONE)
 		return (k);
@@ -113,10 +120,6 @@ item_prepare(struct replica_append *r, struct replica_append_item *it)
 	it->leader_id = it->leader_epoch = -1;
 	it->large = false;
 	item_refuse(it, KERR_NONE, NULL);
-	if (r->acks < -1 || r->acks > 1) {
-		item_refuse(it, KERR_INVALID_REQUIRED_ACKS, NULL);
-		return;
-	}
 	k = item_check(r, it);
 	if (k == KERR_NONE && r->transactional)
 		k = KERR_INVALID_TXN_STATE;

@@ -11,8 +11,16 @@
  *   (2) acks = 0: no answer; the next request starts only after the write, and an error closes the connection, as in Java.  So a failed batch
  *       is never followed by a later one that succeeds.
  */
+#include <stdlib.h>
+
 #include "replica/append.h"
 #include "server/dispatch.h"
+
+enum {				/* of a batch or a message of any format: base offset, length, 4 bytes, magic */
+	LENGTH_END	= 12,
+	MAGIC_AT	= 16,
+	RECORD_LENGTH_MIN = 14	/* what follows the length in a message of format 0 without key and value */
+};
 
 #define ADMIN_CLIENT_ID	"__admin_client"	/* may write to internal topics (AdminUtils) */
 
@@ -79,6 +87,79 @@ fill_items(struct produce *p, struct arena *a)
 		}
 	}
 	return (true);
+}
+
+/* By topic, partition, place in the request. */
+static int
+item_order(const void *a, const void *b)
+{
+	const struct replica_append_item *x = *(struct replica_append_item *const *)a, *y = *(struct replica_append_item *const *)b;
+	int by_topic = slice_cmp(x->topic, y->topic);
+
+	if (by_topic != 0)
+		return (by_topic);
+	if (x->partition != y->partition)
+		return (x->partition < y->partition ? -1 : 1);
+	return (x < y ? -1 : 1);
+}
+
+/* Takes the items in this order, the last of each partition; the answer's topics follow. */
+static bool
+take_ordered(struct produce *p, struct replica_append_item **order, uint32_t n, struct arena *a)
+{
+	struct replica_append_item *items = ARENA_ARRAY(a, struct replica_append_item, (size_t)n + 1);
+	uint32_t taken = 0;
+	int32_t t = -1;
+
+	if (items == NULL)
+		return (false);
+	for (uint32_t i = 0; i < n; i++) {
+		bool same_topic = i > 0 && slice_eq(order[i - 1]->topic, order[i]->topic);
+
+		if (!same_topic) {
+			p->names[++t] = order[i]->topic;
+			p->counts[t] = 0;
+		}
+		if (same_topic && order[i - 1]->partition == order[i]->partition) {
+			taken--;
+			p->counts[t]--;
+		}
+		p->indexes[taken] = order[i]->partition;
+		items[taken++] = *order[i];
+		p->counts[t]++;
+	}
+	p->append.items = items;
+	p->append.nitems = taken;
+	p->ntopics = t + 1;
+	return (true);
+}
+
+/* Java keeps the records by partition: of a partition named twice the last records count, a topic named twice is answered once and a topic
+ * without partitions not at all.  Requests of real clients are none of that and stay as they are. */
+static bool
+unite_items(struct produce *p, struct arena *a)
+{
+	uint32_t n = p->append.nitems, partitions = n > 0;
+	int32_t topics = n > 0;
+	struct replica_append_item **order;
+
+	if (n == 1 && p->ntopics == 1)
+		return (true);
+	order = ARENA_ARRAY(a, struct replica_append_item *, (size_t)n + 1);
+	if (order == NULL)
+		return (false);
+	for (uint32_t i = 0; i < n; i++)
+		order[i] = &p->append.items[i];
+	qsort(order, n, sizeof(struct replica_append_item *), item_order);
+	for (uint32_t i = 1; i < n; i++) {
+		bool same_topic = slice_eq(order[i - 1]->topic, order[i]->topic);
+
+		topics += !same_topic;
+		partitions += !same_topic || order[i - 1]->partition != order[i]->partition;
+	}
+	if (partitions == n && topics == p->ntopics)
+		return (true);
+	return (take_ordered(p, order, n, a));
 }
 
 /* ---- the answer ---- */
@@ -240,9 +321,27 @@ fail_produce(struct api_request *r, enum kerr error)
 		p->append.items[i].error = error;
 		p->append.items[i].base_offset = p->append.items[i].log_append_time_ms = p->append.items[i].log_start_offset = -1;
 		p->append.items[i].nrecord_errors = 0;
-		p->append.items[i].error_message = NULL;
+		p->append.items[i].error_message = error == KERR_UNKNOWN_SERVER_ERROR ? NULL : kerr_text(error);
 	}
 	return (make_response(p));
+}
+
+/* Is the first batch of a partition one that cannot even be stepped over?  Java looks at all of them before anything else, and the whole
+ * request fails. */
+static bool
+any_unreadable(const struct produce *p)
+{
+	for (uint32_t i = 0; i < p->append.nitems; i++) {
+		const struct replica_append_item *it = &p->append.items[i];
+
+		if (it->records_len < LENGTH_END)
+			continue;
+		if ((int32_t)be32dec(it->records + LENGTH_END - 4) < RECORD_LENGTH_MIN)
+			return (true);
+		if (it->records_len > MAGIC_AT && it->records[MAGIC_AT] > 2)
+			return (true);
+	}
+	return (false);
 }
 
 void
@@ -271,8 +370,12 @@ serve_produce(struct api_request *r)
 	    .written = on_written,
 	    .done = on_done,
 	};
-	if (!fill_items(p, r->arena)) {
+	if (!fill_items(p, r->arena) || !unite_items(p, r->arena)) {
 		api_close(r);
+		return;
+	}
+	if (any_unreadable(p)) {
+		api_fail(r, KERR_CORRUPT_MESSAGE);
 		return;
 	}
 	replica_append(r->server->opt.replicas, &p->append);

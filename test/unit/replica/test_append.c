@@ -83,6 +83,8 @@ TEST(where_a_partition_is_not)
 	CHECK_EQ(a->item[0].error, KERR_NOT_LEADER_OR_FOLLOWER);
 	CHECK_EQ(a->item[0].leader_id, 2);
 	CHECK_EQ(a->item[0].leader_epoch, 8);
+	CHECK_EQ(bed_append(&b, "__consumer_offsets", 0, 1, 0)->item[0].error, KERR_UNKNOWN_TOPIC_OR_PARTITION);
+	CHECK_EQ(bed_lead(&b, "__consumer_offsets", 0, 0), KERR_NONE);
 	CHECK_EQ(bed_append(&b, "__consumer_offsets", 0, 1, 0)->item[0].error, KERR_INVALID_TOPIC_EXCEPTION);
 	bed_fini(&b);
 }
@@ -281,7 +283,6 @@ TEST(what_cannot_be_written_is_refused_beside_what_can)
 {
 	struct bed b;
 	struct bed_append *a;
-	size_t len;
 
 	bed_init(&b);
 	CHECK_EQ(bed_lead(&b, "t", 0, 0), KERR_NONE);
