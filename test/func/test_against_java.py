@@ -28,7 +28,8 @@ def pair(kind, zk, tmp_path_factory):
             b.start()
             with b.connect() as c:
                 c.call("CreateTopics", 4, {"Topics": [{"Name": NAME, "NumPartitions": 3, "ReplicationFactor": 1, "Configs": [
-                    {"Name": "max.message.bytes", "Value": "2000"}]}], "timeoutMs": 20000})
+                    {"Name": "max.message.bytes", "Value": "2000"},
+                    {"Name": "retention.ms", "Value": "-1"}]}], "timeoutMs": 20000})        # the records are old, and Java looks after 30 s
 
                 def filled():
                     answer = c.call("Produce", 7, {"Acks": -1, "TimeoutMs": 5000, "TopicData": [{"Name": NAME, "PartitionData": [

@@ -24,7 +24,7 @@ def make_topic(pair, name, config, partitions):
     for b in pair:
         with b.connect() as c:
             answer = c.call("CreateTopics", 4, {"Topics": [{"Name": name, "NumPartitions": partitions, "ReplicationFactor": 1, "Configs": [
-                {"Name": k, "Value": v} for k, v in {"segment.index.bytes": "1024", **config}.items()]}], "timeoutMs": 20000})
+                {"Name": k, "Value": v} for k, v in {"segment.index.bytes": "1024", "retention.ms": "-1", **config}.items()]}], "timeoutMs": 20000})
             assert answer["Topics"][0]["ErrorCode"] == 0, answer
     for b in pair:
         wait_until(lambda: partitions_led(b, name) == partitions, 20)
@@ -169,10 +169,8 @@ FLOWS = {
             {"Index": 0, "Records": ONE}]}]}), latest("small")]),
 }
 # why a flow differs today.  Ottla only; a flow that no longer differs fails, so that its row goes.
-LEGACY = "records of formats 0 and 1 are taken with the next issue"
 TRANSACTIONS = "until transactions are built every transactional id or batch is INVALID_TXN_STATE"
-KNOWN = {"old versions, batch 2": LEGACY, "old versions, message sets": LEGACY, "old versions, nothing": LEGACY, "old versions, corrupt": LEGACY,
-         "transactional batch": TRANSACTIONS, "transactional control": TRANSACTIONS, "transactional id": TRANSACTIONS}
+KNOWN = {"transactional batch": TRANSACTIONS, "transactional control": TRANSACTIONS, "transactional id": TRANSACTIONS}
 
 
 def check(pair, kind, words, steps):
