@@ -234,22 +234,36 @@ assign_epoch(void *ctx, const struct batch_header *h, struct slice whole, struct
 	return (OK);
 }
 
+/* Once in a shortage: producers try again and again. */
+static void
+say_full(struct log *log, const char *why)
+{
+	if (!log->full)
+		diag_error(log->env->diag, "log", "%s-%" PRId32 ": nothing can be appended until there is room: %s", log->topic, log->partition, why);
+	log->full = true;
+}
+
 static enum kerr
 take_epochs(struct write *w)
 {
 	struct errbuf eb = ERRBUF_INIT;
+	bool unstored;
 	enum err e;
 
 	lock_acquire(&w->log->lock);
 	(void)each_batch(w, assign_epoch, w, NULL);
 	w->log->epochs_version += w->epoch_changed;
+	unstored = w->epoch_changed || w->log->epochs_unstored;
 	lock_release(&w->log->lock);
-	if (!w->epoch_changed)
+	if (!unstored)
 		return (KERR_NONE);
 	e = log_store_epochs(w->log, &eb);
 	if (e == OK)
 		return (KERR_NONE);
-	return (refuse(w->s, log_fail(w->log, "writing leader-epoch-checkpoint", e, &eb), eb.text));
+	if (e != ERR_NOSPACE)
+		return (refuse(w->s, log_fail(w->log, "writing leader-epoch-checkpoint", e, &eb), eb.text));
+	say_full(w->log, eb.text);
+	return (refuse(w->s, KERR_KAFKA_STORAGE_ERROR, eb.text));
 }
 
 struct ask {
@@ -359,15 +373,6 @@ tell_producers(struct write *w)
 }
 
 /* ---- one set: the write ---- */
-
-/* Once in a shortage: producers try again and again. */
-static void
-say_full(struct log *log, const char *why)
-{
-	if (!log->full)
-		diag_error(log->env->diag, "log", "%s-%" PRId32 ": nothing can be appended until there is room: %s", log->topic, log->partition, why);
-	log->full = true;
-}
 
 static enum kerr
 make_room(struct write *w)

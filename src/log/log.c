@@ -488,6 +488,9 @@ log_store_epochs(struct log *log, struct errbuf *eb)
 			log->epochs_stored = version;
 	}
 	lock_release(&log->epochs_file);
+	lock_acquire(&log->lock);
+	log->epochs_unstored = e != OK;
+	lock_release(&log->lock);
 	epoch_cache_fini(&copy);
 	return (e);
 }
@@ -508,6 +511,8 @@ log_begin_leader_epoch(struct log *log, int32_t epoch, struct errbuf *eb)
 	if (changed)
 		e = log_store_epochs(log, eb);
 	log_disown(log);
+	if (e == ERR_NOSPACE)	/* the first batch of the epoch tries again, before it is written */
+		return (OK);
 	if (e != OK)
 		(void)log_fail(log, "writing leader-epoch-checkpoint", e, eb);
 	return (e);

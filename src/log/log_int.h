@@ -98,6 +98,7 @@ struct log {
 
 	struct epoch_cache  epochs;		/* [OL]; truncations of it also by others, under lock */
 	uint64_t	    epochs_version;	/* [L] */
+	bool		    epochs_unstored; /* [L] the disk was full: stored before the next batch */
 	struct lock	    epochs_file;	/* one writer of leader-epoch-checkpoint */
 	uint64_t	    epochs_stored;	/* under epochs_file: the version the file holds */
 	struct producer_state *producers;	/* [L] */

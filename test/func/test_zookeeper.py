@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -391,6 +392,43 @@ def test_a_record_of_another_chroot_closes_nothing(brokers, kind, zk, topic):
         time.sleep(1)
         assert owner(k, a) == before
     assert works(a, topic) and works(b, topic)
+
+
+@pytest.mark.only("ottla")
+def test_a_record_of_another_ensemble_closes_nothing(brokers, kind, zk, zk_private, topic):
+    """The same id, chroot and session id even: what differs is where it was."""
+    a = brokers(kind, config=SLOW).start()
+    b = brokers(kind, config=SLOW, zk_connect=zk_private.address + chroot(a)).start()
+    b.stop()
+    (record,) = record_files(a)
+    shutil.copy2(record, b.data / record.name)
+    with zk.session(chroot(a)) as k:
+        before = owner(k, a)
+        assert timed_start(b) < 6
+        time.sleep(1)
+        assert owner(k, a) == before
+    assert works(a, topic) and works(b, topic)
+
+
+@pytest.mark.only("ottla")
+def test_after_a_reboot_the_restart_waits_for_the_session_and_comes_up(brokers, kind, zk, topic):
+    """A record of another boot: its session is not ours to close, and ends by itself."""
+    b = brokers(kind, config={"zookeeper.session.timeout.ms": 6000}).start()
+    for pid in [*b.keepers(), b.pid]:
+        os.kill(pid, signal.SIGKILL)
+    b.process.wait(5)
+    (record,) = record_files(b)
+    text = record.read_text()
+    assert "boot.id=" in text
+    record.write_text(re.sub("boot.id=.*", "boot.id=00000000-0000-0000-0000-000000000000", text))
+    with zk.session(chroot(b)) as k:
+        before = owner(k, b)
+        b.launch()
+        time.sleep(1.5)
+        assert owner(k, b) == before, "it closed a session of which it cannot know whose it is"
+        b.wait_ready(15)
+        assert owner(k, b) != before
+    assert works(b, topic)
 
 
 @pytest.mark.only("ottla")

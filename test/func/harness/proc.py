@@ -32,7 +32,8 @@ def wait_until(condition, seconds, what="", every=0.02):
 
 def free_port():
     """A port that nobody listens on.  Taken from below the ephemeral range, so that no outgoing connection sits on it later."""
-    for port in range(20000 + os.getpid() % 4000, 30000):
+    first = 20000 + os.getpid() * 97 % 9700      # far from the ports of another run beside this one
+    for port in [*range(first, 30000), *range(20000, first)]:
         if port in SO_REUSEADDR_PORTS:
             continue
         with socket.socket() as s:

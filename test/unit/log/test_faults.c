@@ -270,7 +270,39 @@ TEST(a_topic_made_on_a_full_disk_waits_until_the_checkpoints_forgot_the_old_one)
 	fs_fault_free(&fs);
 }
 
-UNIT_MAIN("log/faults",
+TEST(a_leader_s_epoch_that_found_no_room_is_stored_before_its_first_batch)
+{
+	struct fs *fs = fs_fault_new(fixture_fs());
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	struct log *log;
+	char *text = NULL;
+	size_t len;
+
+	fixture_init(&f, 1);
+	f.fs = fs;
+	REQUIRE(fixture_open(&f, &eb) == OK);
+	log = fixture_log(&f);
+	CHECK_EQ(fixture_put(&f, log), 0);
+	fs_fault_only(fs, "leader-epoch-checkpoint.tmp");
+	fs_fault_arm(fs, FS_FAULT_WRITE, 1, ERR_NOSPACE);
+	fs_fault_stay(fs, true);
+	fixture_lead(log, 6);
+	CHECK_EQ(fixture_append(&f, log, &(struct batch_spec){ .records = 1 }).error, KERR_KAFKA_STORAGE_ERROR);
+	CHECK_EQ(fixture_append(&f, log, &(struct batch_spec){ .records = 1 }).error, KERR_KAFKA_STORAGE_ERROR);
+	CHECK_EQ(f.offline, 0);
+	CHECK_EQ(log_end_offset(log), 1);
+	fs_fault_arm(fs, 0, 0, OK);
+	CHECK_EQ(fixture_put(&f, log), 1);
+	REQUIRE(fs_read_file(fs, fixture_file(&f, "t-0/leader-epoch-checkpoint"), 1000, &text, &len, &eb) == OK);
+	CHECK_STR(text, "0\n2\n5 0\n6 1\n");
+	free(text);
+	log_unref(&log);
+	fixture_fini(&f);
+	fs_fault_free(&fs);
+}
+
+UNIT_MAIN("log/faults", T(a_leader_s_epoch_that_found_no_room_is_stored_before_its_first_batch),
     T(every_failing_write), T(every_write_on_a_full_disk), T(a_disk_that_fills_up_and_stays_full), T(every_failing_sync), T(every_failing_rename_or_unlink),
     T(every_failing_open), T(every_open_without_room), T(every_failing_read_or_stat), T(every_failing_truncate),
     T(a_full_disk_refuses_appends_and_serves_on_until_there_is_room_again),
