@@ -119,10 +119,25 @@ item_take_offsets(struct replica_fetch_item *it, const struct log_read_result *r
 	it->log_start_offset = res->log_start_offset;
 }
 
-/* Bytes for this item under the limit; 0 on errors, which stand in the item. */
-static uint64_t
-item_read(struct replica_fetch *f, struct replica_fetch_item *it, uint64_t limit, bool min_one)
+/* Is there something to read for this fetcher at this offset, which lies in the log? */
+static bool
+item_has_more(const struct replica_fetch *f, const struct replica_fetch_item *it, const struct log *log, const struct log_read_result *res)
 {
+	switch (fetch_bound(f)) {
+	case LOG_BOUND_LAST_STABLE:
+		return (it->fetch_offset < res->last_stable_offset);
+	case LOG_BOUND_HIGH_WATERMARK:
+		return (it->fetch_offset < res->high_watermark);
+	default:
+		return (it->fetch_offset < log_end_offset(log));
+	}
+}
+
+/* Bytes for this item under the limit; 0 on errors, which stand in the item.  A limit below zero is an error where there is something to read. */
+static uint64_t
+item_read(struct replica_fetch *f, struct replica_fetch_item *it, int64_t limit, bool min_one)
+{
+	int64_t bytes_max = MIN((int64_t)it->max_bytes, limit);
 	struct log_read_options opt = { .offset = it->fetch_offset, .min_one = min_one, .bound = fetch_bound(f) };
 	struct log_read_result res;
 	struct log *log;
@@ -137,7 +152,7 @@ item_read(struct replica_fetch *f, struct replica_fetch_item *it, uint64_t limit
 			item_name_leader(f, it);
 		return (0);
 	}
-	opt.bytes_max = it->diverging_epoch >= 0 ? 0 : MIN((uint64_t)MAX(it->max_bytes, 0), limit);
+	opt.bytes_max = it->diverging_epoch >= 0 ? 0 : (uint64_t)MAX(bytes_max, 0);
 	opt.min_one = min_one && it->diverging_epoch < 0;
 	it->error = log_read(log, &opt, f->arena, &res);
 	if (it->error != KERR_NONE) {
@@ -147,6 +162,11 @@ item_read(struct replica_fetch *f, struct replica_fetch_item *it, uint64_t limit
 		it->high_watermark = log_high_watermark(log);
 		it->last_stable_offset = log_last_stable_offset(log);
 		it->log_start_offset = log_start_offset(log);
+		return (0);
+	}
+	if (bytes_max < 0 && it->diverging_epoch < 0 && item_has_more(f, it, log, &res)) {
+		it->error = KERR_UNKNOWN_SERVER_ERROR;
+		log_read_result_fini(&res);
 		return (0);
 	}
 	item_take_offsets(it, &res);
@@ -166,7 +186,8 @@ item_read(struct replica_fetch *f, struct replica_fetch_item *it, uint64_t limit
 static bool
 fetch_read(struct replica_fetch *f)
 {
-	uint64_t left = (uint64_t)MAX(f->max_bytes, 0), total = 0;
+	uint64_t total = 0;
+	int64_t left = f->max_bytes;
 	bool min_one = f->min_one, urgent = false;
 
 	for (uint32_t i = 0; i < f->nitems; i++) {
@@ -174,7 +195,7 @@ fetch_read(struct replica_fetch *f)
 
 		if (got > 0)
 			min_one = false;
-		left -= MIN(left, got);
+		left = MAX(left - (int64_t)got, 0);
 		total += got;
 		urgent = urgent || f->items[i].error != KERR_NONE || f->items[i].diverging_epoch >= 0;
 	}

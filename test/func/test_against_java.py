@@ -43,9 +43,9 @@ def pair(kind, zk, tmp_path_factory):
             b.cleanup()
 
 
-def topic_id(b):
+def topic_id(b, name=NAME):
     with b.connect() as c:
-        return c.call("Metadata", 12, {"Topics": [{"Name": NAME}]})["Topics"][0]["TopicId"]
+        return c.call("Metadata", 12, {"Topics": [{"Name": name}]})["Topics"][0]["TopicId"]
 
 
 def normalise(b, value, key=""):

@@ -17,7 +17,7 @@ __all__ = ["pair"]
 CONFIGS = {"plain": {}, "stamped": {"message.timestamp.type": "LogAppendTime"}, "packed": {"compression.type": "gzip"},
            "compacted": {"cleanup.policy": "compact"}, "small": {"segment.bytes": "200", "max.message.bytes": "100000"},
            "narrow": {"message.timestamp.before.max.ms": "1000", "message.timestamp.after.max.ms": "1000"},
-           "two.copies": {"min.insync.replicas": "2"}}
+           "zstd": {"compression.type": "zstd"}, "two.copies": {"min.insync.replicas": "2"}}
 
 
 def make_topic(pair, name, config, partitions):
@@ -168,9 +168,118 @@ FLOWS = {
         {"Name": t + "small", "PartitionData": [{"Index": v, "Records": ONE}, {"Index": 999, "Records": ONE}]}, {"Name": "nobody", "PartitionData": [
             {"Index": 0, "Records": ONE}]}]}), latest("small")]),
 }
+# ---- Fetch ----
+def partition(n=None, offset=0, **fields):
+    """n: the partition, if not the flow's version."""
+    return lambda v: {"Partition": v if n is None else n, "FetchOffset": offset, "PartitionMaxBytes": 1000, **fields}
+
+
+def fetch(*partitions, topic="plain", session=None, again=False, forget=None, **fields):
+    """By name or id, as the version has it.  session: the number of the step whose answer named it."""
+    def step(v, t):
+        def message(b, raw):
+            name = f"{t}{topic}" if topic in CONFIGS else topic
+            rows = [p(v) for p in partitions]
+
+            def named(row):
+                return {"Topic": name, **row} if v < 13 else {"TopicId": topic_id(b, name), **row}
+
+            out = {"MaxWaitMs": 0, "MinBytes": 0, "Topics": [named({"Partitions": rows})] * (2 if again else 1) if rows else [], **fields}
+            if forget is not None:
+                out["ForgottenTopicsData"] = [named({"Partitions": [v + n for n in forget]})]
+            if session is not None:
+                out["SessionId"] = raw[session]["SessionId"]
+            return out
+
+        return "Fetch", v, message
+
+    return step
+
+
+def fill(topic="plain"):
+    return [produce(records.batch([b"a", b"b", b"c"], first_ts=1_600_000_000_100), topic),
+            produce(records.batch([b"d"], first_ts=1_600_000_000_300), topic),
+            produce(records.batch([b"e"] * 2, first_ts=1_600_000_000_200), topic)]
+
+
+def as_version_7(steps):
+    """Produce in these flows is only there to fill."""
+    return [(lambda v, t, s=s: (lambda name, _, m: (name, 7, m))(*s(v, t))) for s in steps]
+
+
+FILL = as_version_7(fill())
+FETCH_FLOWS = {
+    "offsets": (4, 17, FILL + [fetch(partition(offset=o)) for o in (0, 1, 2, 3, 4, 5, 6, 7, -1)]),
+    "limits of the partition": (4, 17, FILL + [fetch(partition(PartitionMaxBytes=n)) for n in (0, 1, 70, 90, 91, 150, 200, -1)]),
+    "limits below zero": (4, 17, FILL + [fetch(partition(offset=o, PartitionMaxBytes=-1), partition(0, PartitionMaxBytes=-1)) for o in (3, 6, 7)]
+                          + [fetch(partition(offset=o), partition(), MaxBytes=-5) for o in (6, 3)]
+                          + [fetch(partition(n=999), partition(), MaxBytes=-5), fetch(partition(0), partition(), MaxBytes=-5)]),
+    "limits of the answer": (4, 17, FILL + [fetch(partition(), MaxBytes=n) for n in (0, 1, 90, 150, -1)]),
+    "limits and several partitions": (4, 17, FILL + [fetch(partition(), partition(0), partition(1), MaxBytes=n) for n in (0, 100)]),
+    "times": (4, 17, FILL + [fetch(partition(offset=6), MaxWaitMs=w, MinBytes=n) for w, n in ((-1, 1), (1, 1), (0, 1), (20, -1), (20, 0), (-5, -5))]),
+    "only committed": (4, 17, FILL + [fetch(partition(), IsolationLevel=1), fetch(partition(offset=6), IsolationLevel=1),
+                                      fetch(partition(offset=9), IsolationLevel=1)]),
+    "an isolation nobody knows": (4, 17, FILL + [fetch(partition(), IsolationLevel=7), fetch(partition(), IsolationLevel=-1)]),
+    "twice the same partition": (4, 17, FILL + [fetch(partition(), partition()), fetch(partition(offset=3), partition())]),
+    "twice the same topic": (4, 17, FILL + [fetch(partition(), again=True)]),
+    "nothing": (4, 17, [fetch(), fetch(MaxWaitMs=5, MinBytes=1)]),
+    "a follower that is none": (4, 14, FILL + [fetch(partition(), ReplicaId=n) for n in (0, 1, 5)]),
+    "a debugger": (4, 14, FILL + [fetch(partition(), ReplicaId=-2), fetch(partition(offset=9), ReplicaId=-2), fetch(partition(), ReplicaId=-7)]),
+    "a follower that is none, later": (15, 17, FILL + [fetch(partition(), ReplicaState={"ReplicaId": n, "ReplicaEpoch": e}) for n, e in
+                                                        ((0, 0), (1, 1), (5, -1), (-2, -1))]),
+    "epochs": (9, 17, FILL + [fetch(partition(offset=o, CurrentLeaderEpoch=e)) for o in (0, 9) for e in (0, 1, -1, -2)]),
+    "epochs fetched before": (12, 17, FILL + [fetch(partition(offset=o, LastFetchedEpoch=e, CurrentLeaderEpoch=c)) for o in (0, 6, 7, 9)
+                                               for e, c in ((0, 0), (1, 0), (5, -1), (-2, 0), (0, 1))]),
+    "log start of a client": (5, 17, FILL + [fetch(partition(LogStartOffset=n)) for n in (-1, 0, 77)]),
+    "another cluster": (12, 17, FILL + [fetch(partition(), ClusterId="other")]),
+    "rack": (11, 17, FILL + [fetch(partition(), RackId="r")]),
+    "partitions that are not there": (4, 17, FILL + [fetch(partition(n=999), partition(n=-1), partition())]),
+    "a codec of later": (4, 9, as_version_7([produce(ONE, "zstd")]) + [fetch(partition(), topic="zstd"), fetch(partition(offset=1), topic="zstd")]),
+    "session": (7, 17, FILL + [fetch(partition(offset=6), partition(0)), fetch(session=3, SessionEpoch=1), *as_version_7([produce(ONE)]),
+                               fetch(session=3, SessionEpoch=2), fetch(session=3, SessionEpoch=3), fetch(partition(offset=7), session=3, SessionEpoch=4),
+                               fetch(session=3, SessionEpoch=5), fetch(session=3, SessionEpoch=5), fetch(session=3, SessionEpoch=9),
+                               fetch(session=3, SessionEpoch=0), fetch(session=3, SessionEpoch=-1), fetch(session=3, SessionEpoch=6)]),
+    "session that forgets": (7, 17, FILL + [fetch(partition(offset=0), partition(0)), fetch(session=3, SessionEpoch=1, forget=[0]), *as_version_7([produce(ONE)]),
+                                            fetch(session=3, SessionEpoch=2), fetch(partition(offset=3), session=3, SessionEpoch=3, forget=[0]),
+                                            fetch(partition(offset=3), session=3, SessionEpoch=4), fetch(session=3, SessionEpoch=5, forget=[0, 0, 55]),
+                                            fetch(session=3, SessionEpoch=6)]),
+    "session that ends": (7, 17, FILL + [fetch(partition()), fetch(partition(), session=3, SessionEpoch=-1), fetch(session=3, SessionEpoch=1),
+                                         fetch(partition(), SessionEpoch=-1)]),
+    "session with errors": (7, 17, FILL + [fetch(partition(n=999), partition(offset=99), partition(0)), fetch(session=3, SessionEpoch=1),
+                                           fetch(partition(offset=0), session=3, SessionEpoch=2), fetch(session=3, SessionEpoch=3)]),
+    "session begun anew": (7, 17, FILL + [fetch(partition()), fetch(partition(0), session=3, SessionEpoch=0), fetch(session=3, SessionEpoch=1),
+                                          fetch(session=4, SessionEpoch=1)]),
+    "session of nothing": (7, 17, [fetch(SessionEpoch=0), fetch(SessionEpoch=-1)]),
+}
+
+
+# ---- ListOffsets ----
+def offsets(*whens, topic="plain", n=None, more=None, **fields):
+    def step(v, t):
+        rows = [{"PartitionIndex": v if n is None else n, "Timestamp": w, **(more or {}), **({"MaxNumOffsets": 5} if v == 0 else {})} for w in whens]
+        return "ListOffsets", v, {"Topics": [{"Name": t + topic, "Partitions": rows}] if rows else [], **fields}
+
+    return step
+
+
+WHENS = (-1, -2, -3, 0, 1_600_000_000_100, 1_600_000_000_101, 1_600_000_000_200, 1_600_000_000_201, 1_600_000_000_300, 1_600_000_000_301, 1 << 62)
+OFFSET_FLOWS = {
+    "times": (0, 9, FILL + [offsets(w) for w in WHENS]),
+    "times, compressed": (0, 9, as_version_7([produce(records.batch([b"x"] * 5, "gzip", first_ts=1_600_000_000_150)), produce(ONE)]) + [offsets(w) for w in WHENS]),
+    "only committed": (2, 9, FILL + [offsets(w, IsolationLevel=1) for w in WHENS]),
+    "an isolation nobody knows": (2, 9, FILL + [offsets(-1, IsolationLevel=5)]),
+    "followers": (0, 9, FILL + [offsets(w, ReplicaId=r) for r in (0, 1, 5, -2, -7) for w in (-1, -2, 0)]),
+    "epochs": (4, 9, FILL + [offsets(w, more={"CurrentLeaderEpoch": e}) for w in (-1, 0) for e in (0, 1, -1, -2)]),
+    "nobody": (0, 9, [offsets(-1, n=999), offsets(-2, n=-1), offsets(0, topic="nobody"), offsets()]),
+    "empty log": (0, 9, [offsets(w, n=0) for w in WHENS]),
+    "twice the same": (0, 9, FILL + [offsets(-1, -1), offsets(-1, -2), offsets(0, 0, 0)]),
+    "not more than asked for": (0, 0, FILL + [offsets(-1, more={"MaxNumOffsets": n}) for n in (0, 1, 2, -1)]),
+    "many segments": (0, 9, as_version_7(fill("small") + fill("small")) + [offsets(w, topic="small") for w in WHENS]),
+}
+
 # why a flow differs today.  Ottla only; a flow that no longer differs fails, so that its row goes.
 TRANSACTIONS = "until transactions are built every transactional id or batch is INVALID_TXN_STATE"
-KNOWN = {"transactional batch": TRANSACTIONS, "transactional control": TRANSACTIONS, "transactional id": TRANSACTIONS}
+KNOWN = {("Produce", "transactional batch"): TRANSACTIONS, ("Produce", "transactional control"): TRANSACTIONS, ("Produce", "transactional id"): TRANSACTIONS}
 
 
 def check(pair, kind, words, steps):
@@ -182,29 +291,51 @@ def check(pair, kind, words, steps):
     assert not why, "no longer differs: remove it from KNOWN"
 
 
-FLOW = [pytest.param(words, v, id=f"{words.replace(' ', '_')}-{v}") for words, (first, last, steps) in FLOWS.items() for v in range(first, last + 1)]
+def cases(flows):
+    return [pytest.param(words, v, id=f"{words.replace(' ', '_')}-{v}") for words, (first, last, _) in flows.items() for v in range(first, last + 1)]
 
 
 @pytest.fixture(scope="module")
 def topics(pair):
-    """The topics of a flow, made for all its versions when the first of them comes."""
+    """The topics of a flow, made for all its versions when the first of them comes; -> how their names begin."""
     made = set()
 
-    def make(words):
-        _, last, steps = FLOWS[words]
-        prefix = re.sub("[^a-z0-9]", "-", words.lower()) + "."
-        for _, _, message in (s(last, prefix) for s in steps):
-            for name in {t["Name"] for t in message.get("TopicData") or message["Topics"]}:
-                config = name[len(prefix):] if name.startswith(prefix) else None
-                if config in CONFIGS and name not in made:
-                    made.add(name)
-                    make_topic(pair, name, CONFIGS[config], last + 2)
+    def make(kind, words, last, steps):
+        prefix = re.sub("[^a-z0-9]", "-", f"{kind}-{words}".lower()) + "."
+        for config in CONFIGS:
+            if prefix + config not in made and any(f'"{config}"' in words_of(s(last, prefix), prefix) for s in steps):
+                made.add(prefix + config)
+                make_topic(pair, prefix + config, CONFIGS[config], last + 2)
         return prefix
 
     return make
 
 
-@pytest.mark.parametrize("words,version", FLOW)
+def words_of(step, prefix):
+    """The topics a step names, as text to look in."""
+    name, v, message = step
+    if not callable(message):
+        return "".join(f'"{t["Name"][len(prefix):]}"' for t in message.get("TopicData") or message["Topics"])
+    return '"zstd"' if "a-codec-of-later" in prefix else '"plain"'
+
+
+def run(pair, topics, kind, flows, words, version):
+    api = {id(FLOWS): "Produce", id(FETCH_FLOWS): "Fetch", id(OFFSET_FLOWS): "ListOffsets"}[id(flows)]
+    _, last, steps = flows[words]
+    prefix = topics(api, words, last, steps)
+    check(pair, kind, (api, words), [s(version, prefix) for s in steps])
+
+
+@pytest.mark.parametrize("words,version", cases(FLOWS))
 def test_produce_answers_as_java(pair, topics, kind, words, version):
-    prefix = topics(words)
-    check(pair, kind, words, [s(version, prefix) for s in FLOWS[words][2]])
+    run(pair, topics, kind, FLOWS, words, version)
+
+
+@pytest.mark.parametrize("words,version", cases(FETCH_FLOWS))
+def test_fetch_answers_as_java(pair, topics, kind, words, version):
+    run(pair, topics, kind, FETCH_FLOWS, words, version)
+
+
+@pytest.mark.parametrize("words,version", cases(OFFSET_FLOWS))
+def test_list_offsets_answers_as_java(pair, topics, kind, words, version):
+    run(pair, topics, kind, OFFSET_FLOWS, words, version)

@@ -166,9 +166,11 @@ TEST(limits_hold_except_for_the_first_batch)
 	CHECK_EQ(x->item[0].range.len, len);
 	CHECK_EQ(x->item[1].range.len, len);
 	bed_fetch_drop(x);
-	x->f.max_bytes = -1;				/* nonsense is nothing */
+	x->f.max_bytes = -1;				/* fails what is read first; then, as in Java, it is nothing */
 	CHECK(bed_fetch(&b, x));
-	CHECK_EQ(x->item[0].range.len, len);
+	CHECK_EQ(x->item[0].error, KERR_UNKNOWN_SERVER_ERROR);
+	CHECK_EQ(x->item[0].high_watermark, -1);
+	CHECK_EQ(x->item[1].range.len, len);
 	bed_fetch_drop(x);
 	bed_fini(&b);
 }
