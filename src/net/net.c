@@ -183,7 +183,14 @@ net_loop_remove(struct net_loop *nl, struct net_conn *c)
 	}
 }
 
-/* A connection with a running request is not idle, however long its answer takes; it goes to the back. */
+/* A connection with a running request is not idle, however long its answer takes; it goes to the back.  But a peer that is gone may have asked
+ * for an answer in weeks (Fetch with a long wait), and nothing is read meanwhile that would tell. */
+static bool
+is_busy(const struct net_conn *c)
+{
+	return (c->state == CONN_DEAD || (c->running > 0 && !transport_peer_ended(c->transport)));
+}
+
 static void
 idle_check(struct timer *t)
 {
@@ -193,7 +200,7 @@ idle_check(struct timer *t)
 
 	for (; c != NULL && c->active_ms <= before; c = next) {
 		next = TAILQ_NEXT(c, link);
-		if (c->running > 0 || c->state == CONN_DEAD)
+		if (is_busy(c))
 			net_loop_touch(nl, c);
 		else
 			net_conn_close(c);

@@ -43,6 +43,7 @@ struct transport {
 };
 
 struct transport *transport_tcp_new(int fd);	/* takes the descriptor (a connected, non-blocking stream socket) */
+bool	 transport_peer_ended(const struct transport *);	/* it closed its side, or the connection broke; what it sent before may be unread */
 void	 transport_close(struct transport **);	/* accepts a pointer to NULL */
 
 #endif

@@ -5,6 +5,7 @@
  * sendfile(2) has no MSG_NOSIGNAL: the process ignores SIGPIPE (main's business), a broken connection is then EPIPE like any other error.
  */
 #include <errno.h>
+#include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -126,6 +127,14 @@ transport_tcp_new(int fd)
 	t->ops = &tcp_ops;
 	t->fd = fd;
 	return (t);
+}
+
+bool
+transport_peer_ended(const struct transport *t)
+{
+	struct pollfd p = { .fd = t->fd, .events = POLLRDHUP };
+
+	return (poll(&p, 1, 0) > 0);
 }
 
 void

@@ -674,6 +674,33 @@ TEST(idle_connections_are_closed_busy_ones_are_not)
 	world_fini(&w);
 }
 
+TEST(a_waiting_connection_whose_peer_is_gone_ends_when_it_was_idle_too_long)
+{
+	struct world w;
+	int gone, there;
+
+	world_init(&w, idle_one_second);
+	gone = join(&w, NULL);
+	there = join(&w, NULL);
+	send_frame(gone, "F1");
+	send_frame(there, "F2");
+	turns(&w);
+	CHECK_EQ(shutdown(gone, SHUT_WR), 0);
+	advance_ms(&w, 500);
+	CHECK_EQ(w.nclosed, 0);
+	advance_ms(&w, 3000);
+	CHECK_STR(take_all(gone), "|");
+	CHECK_STR(take_all(there), "");
+	answer(&w, 0);
+	answer(&w, 1);
+	turns(&w);
+	CHECK_EQ(w.nclosed, 1);
+	CHECK_STR(take_all(there), "F2");
+	close(gone);
+	close(there);
+	world_fini(&w);
+}
+
 static void
 little_memory(struct net_options *o)
 {
@@ -892,6 +919,7 @@ UNIT_MAIN("net/conn", T(a_request_is_heard_whole_however_it_is_cut), T(requests_
     T(a_peer_that_shuts_its_side_still_gets_its_answers), T(requests_outlive_a_peer_that_vanished),
     T(a_slow_reader_gets_no_further_request_executed), T(a_peer_that_goes_in_the_middle_of_an_answer_costs_only_its_connection),
     T(a_throttled_connection_waits_its_time), T(idle_connections_are_closed_busy_ones_are_not),
+    T(a_waiting_connection_whose_peer_is_gone_ends_when_it_was_idle_too_long),
     T(request_memory_is_bounded_over_all_connections), T(reading_ahead_stops_while_too_many_frames_wait),
     T(shutdown_answers_what_runs_and_takes_nothing_new), T(shutdown_cuts_after_its_grace_but_waits_for_handlers),
     T(a_handler_may_close_its_connection_from_inside), T(a_thousand_connections_get_their_own_answers_in_order))
