@@ -343,3 +343,35 @@ fs_fault_open_files(struct fs *fs)
 	lock_release(&ff->lock);
 	return (n);
 }
+
+/* ---- a disk that never syncs ---- */
+
+static enum err
+unsynced_sync(struct file *file, struct errbuf *eb)
+{
+	(void)file;
+	(void)eb;
+	return (OK);
+}
+
+static enum err
+unsynced_sync_dir(struct fs *fs, const char *path, struct errbuf *eb)
+{
+	(void)fs;
+	(void)path;
+	(void)eb;
+	return (OK);
+}
+
+struct fs *
+fs_unsynced(void)
+{
+	static struct fs_ops ops;
+	static struct fs fs;
+
+	ops = *fs_real()->ops;
+	ops.sync = unsynced_sync;
+	ops.sync_dir = unsynced_sync_dir;
+	fs.ops = &ops;
+	return (&fs);
+}

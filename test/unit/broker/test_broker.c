@@ -15,6 +15,7 @@
 #include "base/must.h"
 #include "base/reclaim.h"
 #include "broker/broker_int.h"
+#include "test/unit/fs_fault.h"
 #include "test/unit/unit.h"
 #include "zk/election.h"
 #include "zk/fake.h"
@@ -216,7 +217,7 @@ node_make(struct node *n, struct world *w, int id, const char *dir)
 	    "num.network.threads=2\nqueued.max.requests=100\nno.such.key=1\n", id, unit_tmpdir(), dir);
 	struct config_input input = { .file = "test", .text = slice_str(text) };
 	struct broker_options opt = {
-	    .fs = fs_real(), .clock = clock_real(), .random = random_real(), .diag = w->diag, .control = w->control, .by_hand = true,
+	    .fs = fs_unsynced(), .clock = clock_real(), .random = random_real(), .diag = w->diag, .control = w->control, .by_hand = true,
 	    .started = on_started, .must_stop = on_must_stop, .ended = on_ended, .ctx = n,
 	};
 
@@ -607,10 +608,10 @@ TEST(a_client_that_waits_for_zookeeper_does_not_hold_up_an_end)
 TEST(a_refused_produce_of_an_old_version_is_answered)
 {
 	static const uint8_t produce[] = {
-	    0, 0, 0, 54, 0, 0, 0, 7, 0, 0, 0, 9, 0, 1, 'x',			/* Produce 7, correlation 9, client "x" */
+	    0, 0, 0, 99, 0, 0, 0, 7, 0, 0, 0, 9, 0, 1, 'x',			/* Produce 7, correlation 9, client "x" */
 	    0xff, 0xff, 0, 1, 0, 0, 3, 0xe8,					/* no transaction, acks 1, one second */
 	    0, 0, 0, 1, 0, 1, 't', 0, 0, 0, 1, 0, 0, 0, 0,			/* topic "t", partition 0 */
-	    0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+	    0, 0, 0, 61, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 49, 0xff, 0xff, 0xff, 0xff, 2, [103 - 1] = 0 };	/* one batch of format 2 */
 	uint8_t answer[128];
 	struct world w;
 	struct node n;

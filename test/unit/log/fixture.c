@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/reclaim.h"
 #include "base/str.h"
+#include "test/unit/fs_fault.h"
 #include "test/unit/log/fixture.h"
 #include "test/unit/unit.h"
 
@@ -25,34 +26,10 @@ take_line(void *ctx, enum diag_level level, const char *area, const char *text)
 		fprintf(stderr, "  | %s\n", text);
 }
 
-static enum err
-no_sync(struct file *file, struct errbuf *eb)
-{
-	(void)file;
-	(void)eb;
-	return (OK);
-}
-
-static enum err
-no_sync_dir(struct fs *fs, const char *path, struct errbuf *eb)
-{
-	(void)fs;
-	(void)path;
-	(void)eb;
-	return (OK);
-}
-
 struct fs *
 fixture_fs(void)
 {
-	static struct fs_ops ops;
-	static struct fs fs;
-
-	ops = *fs_real()->ops;
-	ops.sync = no_sync;
-	ops.sync_dir = no_sync_dir;
-	fs.ops = &ops;
-	return (&fs);
+	return (fs_unsynced());
 }
 
 void
