@@ -283,6 +283,7 @@ TEST(what_cannot_be_written_is_refused_beside_what_can)
 {
 	struct bed b;
 	struct bed_append *a;
+	size_t len;
 
 	bed_init(&b);
 	CHECK_EQ(bed_lead(&b, "t", 0, 0), KERR_NONE);
