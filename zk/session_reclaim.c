@@ -7,7 +7,7 @@
  *	  owner is no recorded session	FOREIGN: registration will refuse, at once, as Java does
  *	  owner is recorded, here	close that session on a worker, then wait for the node to go: CLOSED
  *	  owner is recorded, elsewhere	(another boot, a copied directory) or closing is switched off: only wait: WAITED, or FOREIGN
- *	  A wait ends after one session time-out.
+ *	  A wait ends after one session time-out, the server's rounding included (see longest_wait).
  * "Here" is decided record by record, before ZooKeeper is asked anything: boot id, device and inode of .lock, broker id, cluster id, connect string.
  */
 #include <inttypes.h>
@@ -22,7 +22,7 @@
 #include "zk/session_record_int.h"
 #include "zk/step_int.h"
 
-enum { RECORDS_MAX = 256 };
+enum { RECORDS_MAX = 256, TIMEOUT_MAX_MS = 3600000 };
 
 struct candidate {
 	struct session_record record;
@@ -165,6 +165,16 @@ close_session(struct job *job)
 	    &g->attach_why) == OK;
 }
 
+/* The session that is waited for counts, when it was given more than we ask for; and the server looks for expired ones once in a tick, which is
+ * at most half of the shortest time-out it gives. */
+static int64_t
+longest_wait(const struct session_reclaim *g)
+{
+	int64_t given = MIN(g->chosen->record.ident.timeout_ms, TIMEOUT_MAX_MS), longest = MAX(g->session_timeout_ms, given);
+
+	return (longest + longest / 2);
+}
+
 static void look(struct session_reclaim *);
 
 static void
@@ -178,7 +188,7 @@ session_closed(struct job *job)
 	if (!g->attached)
 		diag_line(g->diag, DIAG_WARNING, "zookeeper", "the previous session was not closed: %s; waiting for its time-out", g->attach_why.text);
 	g->waiting = true;
-	timer_set(zk_loop(g->zk), &g->timer, g->session_timeout_ms);
+	timer_set(zk_loop(g->zk), &g->timer, longest_wait(g));
 	look(g);
 }
 
@@ -223,9 +233,9 @@ first_look(struct session_reclaim *g, int64_t owner)
 		close_on_worker(g);
 	else {
 		diag_line(g->diag, DIAG_INFO, "zookeeper", "session 0x%" PRIx64 " of a previous run holds %s; it may not be closed from here, "
-		    "waiting at most %" PRId32 " ms for its end", (uint64_t)owner, g->path.s, g->session_timeout_ms);
+		    "waiting at most %" PRId64 " ms for its end", (uint64_t)owner, g->path.s, longest_wait(g));
 		g->waiting = true;
-		timer_set(zk_loop(g->zk), &g->timer, g->session_timeout_ms);
+		timer_set(zk_loop(g->zk), &g->timer, longest_wait(g));
 	}
 }
 

@@ -41,7 +41,7 @@ struct session_reclaim_options {
 	int32_t	    broker_id;
 	const char *cluster_id;
 	const char *connect;
-	int32_t	    session_timeout_ms;	/* ours: the longest wait for a session that we may not close */
+	int32_t	    session_timeout_ms;	/* ours; a session that we may not close is given half as long again */
 	bool	    allow_close;	/* the ottla.* key that switches it; false: records are only removed */
 	struct workers *workers;
 	struct diag *diag;
