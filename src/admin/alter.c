@@ -109,7 +109,8 @@ logger_check(const struct config_wish *w, struct errbuf *eb)
 		return (KERR_INVALID_REQUEST);
 	}
 	if (!admin_logger_parse(w->value, &level)) {
-		errbuf_set(eb, "a level is one of DEBUG, ERROR, FATAL, INFO, TRACE, WARN");
+		errbuf_set(eb, "'%.*s' is no level for '" ADMIN_ROOT_LOGGER "'; levels are DEBUG, ERROR, FATAL, INFO, TRACE, WARN",
+		    (int)MIN(w->value.len, NAME_MAX_SHOWN), (const char *)w->value.p);
 		return (KERR_INVALID_CONFIG);
 	}
 	return (KERR_NONE);
