@@ -3,6 +3,7 @@
  * base/reclaim.c - see reclaim.h: production, on liburcu's quiescent-state flavour.  Its registry and its reclaimer thread belong to the
  * process, as the library has it.
  */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <urcu-qsbr.h>
 
@@ -17,6 +18,7 @@ struct deferred {
 };
 
 static _Thread_local bool registered;
+static _Atomic int64_t waiting;	/* deferred and not run yet: with none, a barrier need not wait for a grace period */
 
 void
 reclaim_thread_register(void)
@@ -67,6 +69,7 @@ run_deferred(struct rcu_head *head)
 
 	free(d);
 	fn(p);
+	atomic_fetch_sub(&waiting, 1);
 }
 
 void
@@ -77,11 +80,13 @@ reclaim_defer(void (*fn)(void *), void *p)
 	must(fn != NULL);
 	d->fn = fn;
 	d->p = p;
+	atomic_fetch_add(&waiting, 1);
 	urcu_qsbr_call_rcu(&d->head, run_deferred);
 }
 
 void
 reclaim_barrier(void)
 {
-	urcu_qsbr_barrier();	/* takes an online caller offline for its length */
+	if (atomic_load(&waiting) > 0)
+		urcu_qsbr_barrier();	/* takes an online caller offline for its length */
 }
