@@ -240,7 +240,8 @@ def test_acknowledged_records_survive_kills_in_the_middle_of_starts(brokers, kin
             b.kill9()
         b.start()
         for n in range(3):
-            end = list_offset(b, t, -1, n)["Offset"]
+            # Ready is when it answers; a moment later the controller has given it its partitions back.
+            end = wait_until(lambda: (answer := list_offset(b, t, -1, n))["ErrorCode"] == 0 and answer, 20, "the partition")["Offset"]
             assert max(acked[n]) < end
             first = min(acked[n])
             got = {m.offset(): m.value() for m in confluent_consume(b, t, end - first, messages=True, offset=first, partition=n)}
