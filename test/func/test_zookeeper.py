@@ -461,12 +461,12 @@ def test_zookeeper_unreachable_at_the_death_the_keeper_gives_up_and_the_restart_
 
 
 @pytest.mark.only("ottla")
-def test_zk_itself_against_a_real_server(kind, zk):
-    """The program of test/unit/zk that needs a server (make check builds it)."""
+def test_zk_itself_against_a_real_server(kind, zk_private):
+    """The program of test/unit/zk that needs a server (make check builds it).  It counts transactions, so nobody else may use the server."""
     program = pathlib.Path(env.ottlad()).parent / "test/unit/zk/live_zk"
     if not program.exists():
         env.missing(f"{program} (make check builds it)")
-    done = subprocess.run([str(program), zk.address], capture_output=True, text=True, timeout=150)
+    done = subprocess.run([str(program), zk_private.address], capture_output=True, text=True, timeout=150)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
 
 
