@@ -55,27 +55,6 @@ item_refuse_with_start(struct replica_append_item *it, enum kerr error, const ch
 	}
 }
 
-static void
-item_name_leader(struct replica_append_item *it)
-{
-	const struct image_topic *t;
-	const struct image_partition *p;
-
-	if (it->error != KERR_NOT_LEADER_OR_FOLLOWER)
-		return;
-	if (it->p != NULL) {	/* as we know it ourselves, else as the metadata say */
-		it->leader_id = partition_state(it->p)->leader_id;
-		it->leader_epoch = partition_state(it->p)->leader_epoch;
-		return;
-	}
-	t = image_topic(cluster_read(it->request->manager->opt.cluster), it->topic);
-	p = t == NULL ? NULL : image_partition(t, it->partition);
-	if (p == NULL)
-		return;
-	it->leader_id = p->leader;
-	it->leader_epoch = p->leader_epoch;
-}
-
 /* ---- prepare ---- */
 
 static enum kerr
@@ -320,7 +299,9 @@ append_finish(struct replica_append *r)
 	r->links = NULL;
 	r->keys = NULL;
 	for (uint32_t i = 0; i < r->nitems; i++) {
-		item_name_leader(&r->items[i]);
+		if (r->items[i].error == KERR_NOT_LEADER_OR_FOLLOWER)
+			partition_name_leader(r->manager, r->items[i].p, r->items[i].topic, r->items[i].partition, &r->items[i].leader_id,
+			    &r->items[i].leader_epoch);
 		partition_unref(&r->items[i].p);
 	}
 	r->done(r);

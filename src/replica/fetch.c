@@ -38,25 +38,6 @@ item_reset(struct replica_fetch_item *it)
 }
 
 /* As we know it ourselves, else as the metadata say. */
-static void
-item_name_leader(struct replica_fetch *f, struct replica_fetch_item *it)
-{
-	const struct image_topic *t;
-	const struct image_partition *p;
-
-	if (it->p != NULL) {
-		it->leader_id = partition_state(it->p)->leader_id;
-		it->leader_epoch = partition_state(it->p)->leader_epoch;
-		return;
-	}
-	t = image_topic(cluster_read(f->manager->opt.cluster), it->topic);
-	p = t == NULL ? NULL : image_partition(t, it->partition);
-	if (p == NULL)
-		return;
-	it->leader_id = p->leader;
-	it->leader_epoch = p->leader_epoch;
-}
-
 /* A follower must be one of the other replicas that the controller named; else it, or we, have not heard the latest. */
 static enum kerr
 item_check_follower(const struct replica_fetch *f, const struct replica_fetch_item *it)
@@ -149,7 +130,7 @@ item_read(struct replica_fetch *f, struct replica_fetch_item *it, int64_t limit,
 		it->error = log == NULL ? KERR_NOT_LEADER_OR_FOLLOWER : item_check_divergence(it, log);
 	if (it->error != KERR_NONE) {
 		if (it->error == KERR_NOT_LEADER_OR_FOLLOWER || it->error == KERR_FENCED_LEADER_EPOCH)
-			item_name_leader(f, it);
+			partition_name_leader(f->manager, it->p, it->topic, it->partition, &it->leader_id, &it->leader_epoch);
 		return (0);
 	}
 	opt.bytes_max = it->diverging_epoch >= 0 ? 0 : (uint64_t)MAX(bytes_max, 0);

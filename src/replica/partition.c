@@ -225,6 +225,25 @@ replica_missing(struct replica_manager *m, struct slice topic, int32_t partition
 	return (t != NULL && image_partition(t, partition) != NULL ? KERR_NOT_LEADER_OR_FOLLOWER : KERR_UNKNOWN_TOPIC_OR_PARTITION);
 }
 
+void
+partition_name_leader(struct replica_manager *m, const struct partition *p, struct slice topic, int32_t number, int32_t *id, int32_t *epoch)
+{
+	const struct image_topic *t;
+	const struct image_partition *known;
+
+	if (p != NULL) {
+		*id = partition_state(p)->leader_id;
+		*epoch = partition_state(p)->leader_epoch;
+		return;
+	}
+	t = image_topic(cluster_read(m->opt.cluster), topic);
+	known = t == NULL ? NULL : image_partition(t, number);
+	if (known == NULL)
+		return;
+	*id = known->leader;
+	*epoch = known->leader_epoch;
+}
+
 /* ---- waiting ---- */
 
 void

@@ -86,6 +86,8 @@ struct partition *partition_new(struct replica_manager *, const char *topic, int
 void	 partition_set_state(struct partition *, const struct partition_state *, struct uuid topic_id);	/* control loop */
 void	 partition_set_log(struct partition *, struct log *);	/* takes the reference; NULL drops */
 void	 partition_set_config(struct partition *, const struct replica_topic_config *);
+/* Who leads: as we know it ourselves, without a partition here (NULL) as the metadata say; both stay as they are when nobody knows. */
+void	 partition_name_leader(struct replica_manager *, const struct partition *, struct slice topic, int32_t number, int32_t *id, int32_t *epoch);
 void	 partition_wake(struct partition *);		/* whoever waits for it looks again, each on its loop */
 void	 partition_note_waiter(struct partition *, uint32_t loop);	/* before looking: wakes from now on reach this loop */
 void	 partition_progress(struct partition *);	/* leader: the end or the ISR moved; raises the high watermark if it may */
