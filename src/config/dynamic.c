@@ -147,11 +147,11 @@ config_with_dynamic(const struct config *base, const struct config_map *cluster_
 
 /* Rule (6). */
 static bool
-threads_ok(const char *name, int32_t old, int32_t new, struct errbuf *eb)
+threads_ok(const char *name, int32_t old, int32_t wanted, struct errbuf *eb)
 {
-	if (new == old || (new >= 1 && new >= old / 2 && (int64_t)new <= 2 * (int64_t)old))
+	if (wanted == old || (wanted >= 1 && wanted >= old / 2 && (int64_t)wanted <= 2 * (int64_t)old))
 		return (true);
-	errbuf_set(eb, "%s = %d: expected %d to %lld, because there are %d now", name, new, MAX(old / 2, 1), 2 * (long long)old, old);
+	errbuf_set(eb, "%s = %d: expected %d to %lld, because there are %d now", name, wanted, MAX(old / 2, 1), 2 * (long long)old, old);
 	return (false);
 }
 

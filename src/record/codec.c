@@ -189,7 +189,7 @@ codec_reader_fini(struct codec_reader *r)
 	if (r->codec == CODEC_ZSTD)
 		codec_zstd_reader_trim(r->ctx);
 #endif
-	r->ctx->reading &= (uint8_t)~(1 << r->codec);
+	r->ctx->reading &= (uint8_t)(~(1 << r->codec));
 	r->ctx = NULL;
 	r->ended = true;
 }
@@ -241,7 +241,7 @@ codec_writer_abort(struct codec_writer *w)
 {
 	if (w->ctx == NULL)
 		return;
-	w->ctx->writing &= (uint8_t)~(1 << w->codec);
+	w->ctx->writing &= (uint8_t)(~(1 << w->codec));
 	w->ctx = NULL;
 }
 

@@ -51,7 +51,7 @@ struct wire_field {
 	const struct wire_struct *child;	/* STRUCT, STRUCT_PTR, ARRAY of STRUCT; else NULL */
 	int64_t			  def;		/* number, or WIRE_EMPTY / WIRE_NULL */
 	int16_t			  since, until;	/* versions that carry it, both included */
-	int16_t			  nullable_from;/* first version where null is allowed, or WIRE_NEVER */
+	int16_t			  nullable_from;	/* first version where null is allowed, or WIRE_NEVER */
 	uint16_t		  offset;	/* in the C structure */
 	uint8_t			  type;		/* enum wire_type */
 	uint8_t			  elem;		/* enum wire_type of the elements of an ARRAY, else of the field */
@@ -74,7 +74,7 @@ struct wire_message {
 	const struct wire_struct *root;
 	int16_t			  key;		/* API key; -1 for headers */
 	int16_t			  first, last;	/* versions that a Kafka 3.9.1 broker advertises in ZooKeeper mode */
-	int16_t			  flexible_from;/* first version with compact lengths and tagged fields, or WIRE_NEVER */
+	int16_t			  flexible_from;	/* first version with compact lengths and tagged fields, or WIRE_NEVER */
 	enum wire_direction	  direction;
 };
 

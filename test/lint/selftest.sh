@@ -11,7 +11,8 @@ bad=0
 
 mkdir -p "$tmp/src/base" "$tmp/src/log" "$tmp/zk" "$tmp/test/unit" "$tmp/test/lint"
 cp "$top/src/LAYERS" "$tmp/src/"
-cp "$top"/test/lint/*.awk "$top"/test/lint/*.sh "$top/test/lint/Makefile.inc" "$tmp/test/lint/"
+cp "$top/.clang-format" "$tmp/"
+cp "$top"/test/lint/*.awk "$top"/test/lint/*.py "$top"/test/lint/*.sh "$top/test/lint/Makefile.inc" "$tmp/test/lint/"
 : >"$tmp/configure.ac"
 cp "$build_dir/config.h" "$tmp/"
 
@@ -92,5 +93,18 @@ sed -i 's| src/base/README||' "$tmp/src/Makefile.inc"
 content tidy		# a directory without code needs none
 sed -i 's| src/log/README||' "$tmp/src/Makefile.inc"
 finds tidy 'src/log/README: no Makefile.inc names it'
+
+if command -v "${CLANG_FORMAT:-clang-format}" >/dev/null && command -v python3 >/dev/null; then
+	put src/log/c.c 'int\tc;\t\t/* columns are ours */\nint d[] = { 1, 2,\n\t\t3 };\n'
+	content format
+	put src/log/c.c 'int c(int a) { return (a+1); }\n'
+	finds format "src/log/c.c:1: a blank is missing before '+'"
+	put src/log/c.c 'int c( int a) { return (a + 1); }\n'
+	finds format "src/log/c.c:1: a blank too many before 'i'"
+	put src/log/c.c 'int\nc(int a)\n{\n\ta++;\n    return (a);\n}\n'
+	finds format 'src/log/c.c:5: indented by 4, not 8'
+	put src/log/c.c 'int\nc(int a)\n{\n\tif (a) return (1);\n\treturn (a);\n}\n'
+	finds format 'src/log/c.c:4: the statement belongs on a line of its own'
+fi
 
 exit $bad

@@ -112,6 +112,8 @@ fault_##name params \
 	return (e != OK ? e : fault_of(fs)->under->ops->name args); \
 }
 #define UNDER	fault_of(fs)->under
+/* clang-format takes their parameter lists for casts. */
+/* clang-format off */
 PATH_CALL(rename, FS_FAULT_RENAME, (struct fs *fs, const char *path, const char *to, struct errbuf *eb), (UNDER, path, to, eb))
 PATH_CALL(unlink, FS_FAULT_UNLINK, (struct fs *fs, const char *path, struct errbuf *eb), (UNDER, path, eb))
 PATH_CALL(mkdir, FS_FAULT_MKDIR, (struct fs *fs, const char *path, struct errbuf *eb), (UNDER, path, eb))
@@ -122,6 +124,7 @@ PATH_CALL(sync_dir, FS_FAULT_SYNC_DIR, (struct fs *fs, const char *path, struct 
 PATH_CALL(sync_all, FS_FAULT_SYNC_ALL, (struct fs *fs, const char *path, struct errbuf *eb), (UNDER, path, eb))
 PATH_CALL(space, FS_FAULT_SPACE, (struct fs *fs, const char *path, struct fs_space *out, struct errbuf *eb), (UNDER, path, out, eb))
 PATH_CALL(mount_id, FS_FAULT_SPACE, (struct fs *fs, const char *path, uint64_t *out, struct errbuf *eb), (UNDER, path, out, eb))
+/* clang-format on */
 
 #define FILE_CALL(name, op, params, args) \
 static enum err \
@@ -132,6 +135,8 @@ fault_##name params \
 \
 	return (e != OK ? e : u->fs->ops->name args); \
 }
+/* clang-format takes their parameter lists for casts. */
+/* clang-format off */
 FILE_CALL(pread, FS_FAULT_READ, (struct file *f, void *buf, size_t len, uint64_t pos, size_t *got, struct errbuf *eb), (u, buf, len, pos, got, eb))
 FILE_CALL(truncate, FS_FAULT_TRUNCATE, (struct file *f, uint64_t len, struct errbuf *eb), (u, len, eb))
 FILE_CALL(allocate, FS_FAULT_TRUNCATE, (struct file *f, uint64_t len, struct errbuf *eb), (u, len, eb))
@@ -139,6 +144,7 @@ FILE_CALL(sync, FS_FAULT_SYNC, (struct file *f, struct errbuf *eb), (u, eb))
 FILE_CALL(fstat, FS_FAULT_STAT, (struct file *f, struct fs_stat *out, struct errbuf *eb), (u, out, eb))
 FILE_CALL(set_mtime, FS_FAULT_MTIME, (struct file *f, int64_t mtime_ms, struct errbuf *eb), (u, mtime_ms, eb))
 FILE_CALL(lock, FS_FAULT_LOCK, (struct file *f, int *holder_pid, struct errbuf *eb), (u, holder_pid, eb))
+/* clang-format on */
 
 static void
 write_prefix(struct file *u, const struct slice *v, unsigned n, uint64_t pos, size_t keep)

@@ -361,7 +361,7 @@ TEST(errors_have_names_and_words)
 	for (int e = 0; e < ERR_COUNT_; e++)
 		CHECK(err_name((enum err)e)[0] != '\0' && err_text((enum err)e)[0] != '\0');
 	CHECK_STR(err_name(ERR_FENCED), "ERR_FENCED");
-	CHECK(err_text((enum err)-1) != NULL && err_name((enum err)999) != NULL);
+	CHECK(err_text((enum err)(-1)) != NULL && err_name((enum err)999) != NULL);
 }
 
 TEST(kafka_errors_have_names_and_words)

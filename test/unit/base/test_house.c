@@ -462,8 +462,12 @@ TEST(lines_of_several_threads_do_not_mix)
 }
 
 /* ---- reclamation ---- */
+struct item {
+	unsigned alive, copy;
+};
+
 struct shelf {
-	struct item { unsigned alive; unsigned copy; } *current;
+	struct item *current;
 	bool stop;
 	unsigned freed;
 };

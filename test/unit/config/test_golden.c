@@ -58,7 +58,7 @@ golden_load(struct golden *g)
 		next = strchr(line, '\n');
 		if (next != NULL)
 			*next++ = '\0';
-		for (field = line; field != NULL && l->n < FIELDS_MAX; ) {
+		for (field = line; field != NULL && l->n < FIELDS_MAX;) {
 			l->fields[l->n++] = field;
 			field = strchr(field, '\t');
 			if (field != NULL)

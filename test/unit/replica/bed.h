@@ -52,7 +52,7 @@ struct bed_role {			/* zeroes mean: */
 	int32_t	 leader;		/* 1 */
 	int32_t	 leader_epoch, partition_epoch;
 	int32_t	 isr[3], nisr;		/* { 1 } */
-	int32_t	 replicas[3], nreplicas;/* the ISR */
+	int32_t	 replicas[3], nreplicas;	/* the ISR */
 };
 enum kerr bed_role(struct bed *, const struct bed_role *);		/* LeaderAndIsr; the partition's error, or the request's */
 enum kerr bed_lead(struct bed *, const char *topic, int32_t partition, int32_t leader_epoch);
