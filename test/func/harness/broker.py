@@ -17,6 +17,7 @@ COMMON = {
     "transaction.state.log.min.isr": 1,
     "group.initial.rebalance.delay.ms": 0,
     "zookeeper.session.timeout.ms": 6000,
+    "log.retention.check.interval.ms": 86400000,    # tests write records of long ago; those that want them gone ask for it
     "zookeeper.connection.timeout.ms": 20000,
 }
 
