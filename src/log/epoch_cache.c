@@ -75,7 +75,7 @@ epoch_cache_end_of(const struct epoch_cache *ec, int32_t requested, int64_t log_
 
 	*epoch = -1;
 	*end = -1;
-	if (requested < 0 || ec->n == 0)
+	if (requested == -1 || ec->n == 0)
 		return;
 	if (requested == epoch_cache_latest(ec)) {	/* the epoch still being written */
 		*epoch = requested;

@@ -143,6 +143,13 @@ offsets_done(struct job *job)
 	r->done(r);
 }
 
+/* Only -1 means "not given" here; what lies below is an epoch, and an old one. */
+static enum kerr
+below_any_epoch(int32_t current_leader_epoch, enum kerr k)
+{
+	return (current_leader_epoch < -1 && k != KERR_KAFKA_STORAGE_ERROR ? KERR_FENCED_LEADER_EPOCH : k);
+}
+
 static enum kerr
 item_open(struct replica_manager *m, const struct replica_offsets *r, struct replica_offset_item *it)
 {
@@ -155,10 +162,7 @@ item_open(struct replica_manager *m, const struct replica_offsets *r, struct rep
 		return (replica_missing(m, it->topic, it->partition));
 	k = r->replica_id == REPLICA_DEBUG ? partition_check_hosted(it->p, it->current_leader_epoch) :
 	    partition_check_leader(it->p, it->current_leader_epoch);
-	/* Only -1 means "not given" here; what lies below is an epoch, and an old one. */
-	if (it->current_leader_epoch < -1 && k != KERR_KAFKA_STORAGE_ERROR)
-		return (KERR_FENCED_LEADER_EPOCH);
-	return (k);
+	return (below_any_epoch(it->current_leader_epoch, k));
 }
 
 void
@@ -176,4 +180,28 @@ replica_list_offsets(struct replica_manager *m, struct replica_offsets *r)
 	}
 	r->job = (struct job){ .run = offsets_run, .done = offsets_done, .loop = r->loop };
 	workers_submit(m->opt.workers, &r->job);
+}
+
+/* ---- by epoch ---- */
+
+enum kerr
+replica_end_of_epoch(struct replica_manager *m, struct slice topic, int32_t partition, int32_t current_leader_epoch, int32_t leader_epoch,
+    int32_t *epoch, int64_t *end_offset)
+{
+	struct partition *p = replica_partition(m, topic, partition);
+	struct log *log;
+	enum kerr k;
+
+	*epoch = -1;
+	*end_offset = -1;
+	if (p == NULL)
+		return (replica_missing(m, topic, partition));
+	k = below_any_epoch(current_leader_epoch, partition_check_leader(p, current_leader_epoch));
+	log = partition_log(p);
+	if (k == KERR_NONE && log == NULL)	/* gone since it was checked */
+		k = KERR_NOT_LEADER_OR_FOLLOWER;
+	if (k == KERR_NONE)
+		log_end_of_epoch(log, leader_epoch, epoch, end_offset);
+	partition_unref(&p);
+	return (k);
 }

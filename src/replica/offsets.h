@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * replica/offsets.h - ListOffsets: an offset by timestamp or by name, of partitions this broker leads.
+ * replica/offsets.h - ListOffsets and OffsetForLeaderEpoch: an offset by timestamp, by name or by epoch, of partitions this broker leads.
  *
  * Failure    Per item.  OFFSET_NOT_AVAILABLE: a consumer asks for what lies at or above the high watermark, and that has not yet reached the place
  *            where this leader's epoch began (so the answer might go backwards).
@@ -47,5 +47,10 @@ struct replica_offsets {
 };
 
 void replica_list_offsets(struct replica_manager *, struct replica_offsets *);
+
+/* OffsetForLeaderEpoch: the largest known epoch of this leader's log that is not above the one asked for, and where it ends; -1 and -1 when
+ * there is none, and on an error.  current_leader_epoch -1: not given.  Any registered thread, at once. */
+enum kerr replica_end_of_epoch(struct replica_manager *, struct slice topic, int32_t partition, int32_t current_leader_epoch, int32_t leader_epoch,
+    int32_t *epoch, int64_t *end_offset) MUST_CHECK;
 
 #endif

@@ -252,3 +252,39 @@ def test_acknowledged_records_survive_kills_in_the_middle_of_starts(brokers, kin
     b.stop()
     for n in range(3):
         check_with_dump_log(b.partition_dir(t, n))
+
+
+def purge(b, t, offset):
+    with b.connect() as c:
+        answer = c.call("DeleteRecords", 2, {"Topics": [{"Name": t, "Partitions": [{"PartitionIndex": 0, "Offset": offset}]}], "TimeoutMs": 10000})
+        assert answer["Topics"][0]["Partitions"][0] == {"PartitionIndex": 0, "LowWatermark": offset, "ErrorCode": 0}
+
+
+def test_deleted_records_stay_deleted_once_their_checkpoint_is_written(brokers, kind, topic):
+    b = brokers(kind, config={"log.flush.start.offset.checkpoint.interval.ms": 100}).start()
+    t = topic(b)
+    confluent_produce(b, t, [b"%d" % n for n in range(10)])
+    purge(b, t, 4)
+    file = b.data / "log-start-offset-checkpoint"
+    wait_until(lambda: f"{t} 0 4" in file.read_text(), 30)
+    b.kill9()
+    b.start()
+    wait_until(lambda: list_offset(b, t, -2)["Offset"] == 4, 20)
+    assert confluent_consume(b, t, 6, offset=4) == [b"%d" % n for n in range(4, 10)]
+    purge(b, t, 7)
+    b.restart()     # a clean end writes it
+    wait_until(lambda: list_offset(b, t, -2)["Offset"] == 7, 20)
+
+
+def test_a_deletion_that_no_checkpoint_holds_is_undone_by_a_kill(brokers, kind, topic):
+    """Kafka promises no more: DeleteRecords is answered before anything of it is on disk, and both brokers come back with the records."""
+    b = brokers(kind).start()
+    t = topic(b)
+    confluent_produce(b, t, [b"%d" % n for n in range(10)])
+    purge(b, t, 4)
+    assert list_offset(b, t, -2)["Offset"] == 4
+    b.kill9()
+    b.start()
+    wait_until(lambda: list_offset(b, t, -2)["ErrorCode"] == 0, 20)
+    assert list_offset(b, t, -2)["Offset"] == 0
+    assert confluent_consume(b, t, 10) == [b"%d" % n for n in range(10)]

@@ -335,6 +335,12 @@ TEST(epochs_answer_as_kafka_s_cache_does)
 	epoch_cache_end_of(&ec, 1, 30, &epoch, &end);	/* before the first: its records are gone */
 	CHECK_EQ(epoch, 1);
 	CHECK_EQ(end, 0);
+	epoch_cache_end_of(&ec, -5, 30, &epoch, &end);	/* no epoch of anybody's, and Java says the same of it */
+	CHECK_EQ(epoch, -5);
+	CHECK_EQ(end, 0);
+	epoch_cache_end_of(&ec, -1, 30, &epoch, &end);	/* none given */
+	CHECK_EQ(epoch, -1);
+	CHECK_EQ(end, -1);
 	epoch_cache_end_of(&ec, 5, 30, &epoch, &end);
 	CHECK_EQ(epoch, 4);
 	CHECK_EQ(end, 20);
