@@ -5,7 +5,8 @@
  * One row per topic, in the order of the request; a topic named more than once has one row, INVALID_REQUEST.
  */
 #include "admin/topics.h"
-#include "server/dispatch.h"
+#include "server/admin_call.h"
+#include "server/rows.h"
 
 struct grow_call {
 	struct api_request *r;
@@ -20,23 +21,20 @@ new_answer(struct api_request *r)
 	const struct wire_create_partitions_request *q = r->body;
 	struct wire_create_partitions_response *a = WIRE_NEW(r->arena, create_partitions_response);
 
-	if (a == NULL)
+	if (a == NULL || !ROWS_NEW(r->arena, &a->results, create_partitions_response_topic_result, q->topics.n))
 		return (NULL);
-	a->results.v = WIRE_NEW_ARRAY(r->arena, create_partitions_response_topic_result, q->topics.n);
-	return (a->results.v == NULL && q->topics.n > 0 ? NULL : a);
+	for (int32_t i = 0; i < q->topics.n; i++)
+		a->results.v[i].name = q->topics.v[i].name;
+	return (a);
 }
 
 void *
 fail_create_partitions(struct api_request *r, enum kerr error)
 {
-	const struct wire_create_partitions_request *q = r->body;
 	struct wire_create_partitions_response *a = new_answer(r);
 
-	for (int32_t i = 0; a != NULL && i < q->topics.n; i++) {
-		a->results.v[i].name = q->topics.v[i].name;
-		a->results.v[i].error_code = (int16_t)error;
-		a->results.n = q->topics.n;
-	}
+	if (a != NULL)
+		ROWS_SET_ERROR(&a->results, error);
 	return (a);
 }
 
@@ -77,6 +75,7 @@ sort_out(struct grow_call *call, bool controller)
 	for (int32_t i = 0; i < q->topics.n; i++)
 		names[i] = q->topics.v[i].name;
 	admin_find_repeated(names, q->topics.n, mention);
+	call->a->results.n = 0;
 	for (int32_t i = 0; i < q->topics.n; i++) {
 		struct wire_create_partitions_response_topic_result *row = &call->a->results.v[call->a->results.n];
 
@@ -109,14 +108,6 @@ grown(struct admin_job *j)
 	api_respond(call->r, call->a);
 }
 
-static void
-abandoned(struct api_request *r)
-{
-	struct grow_call *call = r->state;
-
-	admin_abandon(&call->c.job);
-}
-
 void
 serve_create_partitions(struct api_request *r)
 {
@@ -133,12 +124,8 @@ serve_create_partitions(struct api_request *r)
 		api_respond(r, call->a);
 		return;
 	}
-	call->c.job.loop = api_loop(r);
-	call->c.job.done = grown;
-	call->c.job.arena = r->arena;
+	admin_call(r, &call->c.job, grown);
 	call->c.validate_only = q->validate_only;
 	call->c.timeout_ms = q->timeout_ms;
-	r->state = call;
-	r->abandoned = abandoned;
 	admin_create_partitions(r->server->opt.admin, &call->c);
 }

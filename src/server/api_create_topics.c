@@ -7,7 +7,8 @@
  * that a time-out keeps the id of the topic that was made (version 7).
  */
 #include "admin/topics.h"
-#include "server/dispatch.h"
+#include "server/admin_call.h"
+#include "server/rows.h"
 
 #define CLUSTER_METADATA_TOPIC	"__cluster_metadata"
 enum { DESCRIBED_SINCE = 5 };
@@ -25,12 +26,8 @@ new_answer(struct api_request *r)
 	const struct wire_create_topics_request *q = r->body;
 	struct wire_create_topics_response *a = WIRE_NEW(r->arena, create_topics_response);
 
-	if (a == NULL)
+	if (a == NULL || !ROWS_NEW(r->arena, &a->topics, create_topics_response_topic, q->topics.n))
 		return (NULL);
-	a->topics.v = WIRE_NEW_ARRAY(r->arena, create_topics_response_topic, q->topics.n);
-	if (a->topics.v == NULL && q->topics.n > 0)
-		return (NULL);
-	a->topics.n = q->topics.n;
 	for (int32_t i = 0; i < q->topics.n; i++)
 		a->topics.v[i].name = q->topics.v[i].name;
 	return (a);
@@ -41,10 +38,8 @@ fail_create_topics(struct api_request *r, enum kerr error)
 {
 	struct wire_create_topics_response *a = new_answer(r);
 
-	for (int32_t i = 0; a != NULL && i < a->topics.n; i++) {
-		a->topics.v[i].error_code = (int16_t)error;
-		a->topics.v[i].error_message = SLICE_NULL;
-	}
+	if (a != NULL)
+		ROWS_SET_ERROR(&a->topics, error);
 	return (a);
 }
 
@@ -125,10 +120,8 @@ sort_out(struct create_call *call)
 static bool
 show_configs(struct api_request *r, const struct config_description *d, struct wire_create_topics_response_topic *row)
 {
-	row->configs.v = WIRE_NEW_ARRAY(r->arena, create_topics_response_config, (int32_t)d->count);
-	if (row->configs.v == NULL && d->count > 0)
+	if (!ROWS_NEW(r->arena, &row->configs, create_topics_response_config, (int32_t)d->count))
 		return (false);
-	row->configs.n = (int32_t)d->count;
 	for (size_t i = 0; i < d->count; i++) {
 		const struct config_entry *e = &d->entries[i];
 		struct wire_create_topics_response_config *c = &row->configs.v[i];
@@ -171,22 +164,6 @@ created(struct admin_job *j)
 		api_fail(call->r, KERR_UNKNOWN_SERVER_ERROR);
 }
 
-static void
-abandoned(struct api_request *r)
-{
-	struct create_call *call = r->state;
-
-	admin_abandon(&call->c.job);
-}
-
-static void
-all_not_controller(struct api_request *r, struct wire_create_topics_response *a)
-{
-	for (int32_t i = 0; i < a->topics.n; i++)
-		a->topics.v[i].error_code = KERR_NOT_CONTROLLER;
-	api_respond(r, a);
-}
-
 void
 serve_create_topics(struct api_request *r)
 {
@@ -198,7 +175,8 @@ serve_create_topics(struct api_request *r)
 		return;
 	}
 	if (!admin_controller_active(r->server->opt.admin)) {
-		all_not_controller(r, call->a);
+		ROWS_SET_ERROR(&call->a->topics, KERR_NOT_CONTROLLER);
+		api_respond(r, call->a);
 		return;
 	}
 	call->r = r;
@@ -206,13 +184,9 @@ serve_create_topics(struct api_request *r)
 		api_fail(r, KERR_UNKNOWN_SERVER_ERROR);
 		return;
 	}
-	call->c.job.loop = api_loop(r);
-	call->c.job.done = created;
-	call->c.job.arena = r->arena;
+	admin_call(r, &call->c.job, created);
 	call->c.validate_only = q->validate_only;
 	call->c.describe = r->head.version >= DESCRIBED_SINCE;
 	call->c.timeout_ms = q->timeout_ms;
-	r->state = call;
-	r->abandoned = abandoned;
 	admin_create_topics(r->server->opt.admin, &call->c);
 }

@@ -8,6 +8,7 @@
 
 #include "replica/delete_records.h"
 #include "server/dispatch.h"
+#include "server/rows.h"
 
 struct delete_call {
 	struct api_request *r;
@@ -99,10 +100,8 @@ static bool
 show_topic(struct arena *arena, const struct replica_delete_item *items, uint32_t n, struct wire_delete_records_response_topic_result *t)
 {
 	t->name = items[0].topic;
-	t->partitions.v = WIRE_NEW_ARRAY(arena, delete_records_response_partition_result, (int32_t)n);
-	if (t->partitions.v == NULL)
+	if (!ROWS_NEW(arena, &t->partitions, delete_records_response_partition_result, (int32_t)n))
 		return (false);
-	t->partitions.n = (int32_t)n;
 	for (uint32_t i = 0; i < n; i++) {
 		t->partitions.v[i].partition_index = items[i].partition;
 		t->partitions.v[i].low_watermark = items[i].low_watermark;
@@ -118,11 +117,9 @@ show(const struct delete_call *call)
 	struct wire_delete_records_response *a = WIRE_NEW(arena, delete_records_response);
 	uint32_t n;
 
-	if (a == NULL)
+	if (a == NULL || !ROWS_NEW(arena, &a->topics, delete_records_response_topic_result, (int32_t)call->d.nitems))
 		return (NULL);
-	a->topics.v = WIRE_NEW_ARRAY(arena, delete_records_response_topic_result, (int32_t)call->d.nitems);
-	if (a->topics.v == NULL && call->d.nitems > 0)
-		return (NULL);
+	a->topics.n = 0;
 	for (uint32_t i = 0; i < call->d.nitems; i += n) {
 		n = rows_of_topic(&call->d, i);
 		if (!show_topic(arena, &call->d.items[i], n, &a->topics.v[a->topics.n++]))
@@ -151,12 +148,8 @@ static void
 deleted(struct replica_delete *d)
 {
 	struct delete_call *call = CONTAINER_OF(d, struct delete_call, d);
-	struct wire_delete_records_response *a = show(call);
 
-	if (a == NULL)
-		api_fail(call->r, KERR_UNKNOWN_SERVER_ERROR);
-	else
-		api_respond(call->r, a);
+	api_answer(call->r, show(call));
 }
 
 void

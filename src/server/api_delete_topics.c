@@ -8,7 +8,8 @@
 #include <stdlib.h>
 
 #include "admin/topics.h"
-#include "server/dispatch.h"
+#include "server/admin_call.h"
+#include "server/rows.h"
 
 enum { BY_ID_SINCE = 6, DISABLED_SINCE = 3 };
 
@@ -33,12 +34,8 @@ new_answer(struct api_request *r)
 	struct wire_delete_topics_response *a = WIRE_NEW(r->arena, delete_topics_response);
 	int32_t n = asked_for(r);
 
-	if (a == NULL)
+	if (a == NULL || !ROWS_NEW(r->arena, &a->responses, delete_topics_response_topic, n))
 		return (NULL);
-	a->responses.v = WIRE_NEW_ARRAY(r->arena, delete_topics_response_topic, n);
-	if (a->responses.v == NULL && n > 0)
-		return (NULL);
-	a->responses.n = n;
 	for (int32_t i = 0; i < n; i++) {
 		if (r->head.version < BY_ID_SINCE)
 			a->responses.v[i].name = q->topic_names.v[i];
@@ -50,20 +47,13 @@ new_answer(struct api_request *r)
 	return (a);
 }
 
-static void
-set_all(struct wire_delete_topics_response *a, enum kerr error)
-{
-	for (int32_t i = 0; i < a->responses.n; i++)
-		a->responses.v[i].error_code = (int16_t)error;
-}
-
 void *
 fail_delete_topics(struct api_request *r, enum kerr error)
 {
 	struct wire_delete_topics_response *a = new_answer(r);
 
 	if (a != NULL)
-		set_all(a, error);
+		ROWS_SET_ERROR(&a->responses, error);
 	return (a);
 }
 
@@ -151,24 +141,16 @@ deleted(struct admin_job *j)
 	api_respond(call->r, call->a);
 }
 
-static void
-abandoned(struct api_request *r)
-{
-	struct delete_call *call = r->state;
-
-	admin_abandon(&call->d.job);
-}
-
 /* Answers that need no look at the topics; true: given. */
 static bool
 refused(struct api_request *r, struct wire_delete_topics_response *a)
 {
 	if (!admin_controller_active(r->server->opt.admin))
-		set_all(a, KERR_NOT_CONTROLLER);
+		ROWS_SET_ERROR(&a->responses, KERR_NOT_CONTROLLER);
 	else if (!server_config(r->server)->delete_topic_enable)
-		set_all(a, r->head.version < DISABLED_SINCE ? KERR_INVALID_REQUEST : KERR_TOPIC_DELETION_DISABLED);
+		ROWS_SET_ERROR(&a->responses, r->head.version < DISABLED_SINCE ? KERR_INVALID_REQUEST : KERR_TOPIC_DELETION_DISABLED);
 	else if (names_twice(a))
-		set_all(a, KERR_INVALID_REQUEST);
+		ROWS_SET_ERROR(&a->responses, KERR_INVALID_REQUEST);
 	else
 		return (false);
 	api_respond(r, a);
@@ -197,11 +179,7 @@ serve_delete_topics(struct api_request *r)
 		return;
 	}
 	drop_repeated(&call->d);
-	call->d.job.loop = api_loop(r);
-	call->d.job.done = deleted;
-	call->d.job.arena = r->arena;
+	admin_call(r, &call->d.job, deleted);
 	call->d.timeout_ms = q->timeout_ms;
-	r->state = call;
-	r->abandoned = abandoned;
 	admin_delete_topics(r->server->opt.admin, &call->d);
 }

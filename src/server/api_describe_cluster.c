@@ -78,8 +78,5 @@ serve_describe_cluster(struct api_request *r)
 		a = refusal(r, KERR_MISMATCHED_ENDPOINT_TYPE, "this is a broker's endpoint, and one of a controller was asked for");
 	else
 		a = refusal(r, KERR_UNSUPPORTED_ENDPOINT_TYPE, "there is no such type of endpoint: brokers are 1, controllers 2");
-	if (a == NULL)
-		api_fail(r, KERR_UNKNOWN_SERVER_ERROR);
-	else
-		api_respond(r, a);
+	api_answer(r, a);
 }

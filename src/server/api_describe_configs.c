@@ -6,7 +6,8 @@
  * Java's is null, and empty where Java leaves it at the default: on success and for an unknown topic.
  */
 #include "admin/configs.h"
-#include "server/dispatch.h"
+#include "server/admin_call.h"
+#include "server/rows.h"
 
 struct describe_call {
 	struct api_request *r;
@@ -20,12 +21,8 @@ new_answer(struct api_request *r)
 	const struct wire_describe_configs_request *q = r->body;
 	struct wire_describe_configs_response *a = WIRE_NEW(r->arena, describe_configs_response);
 
-	if (a == NULL)
+	if (a == NULL || !ROWS_NEW(r->arena, &a->results, describe_configs_response_result, q->resources.n))
 		return (NULL);
-	a->results.v = WIRE_NEW_ARRAY(r->arena, describe_configs_response_result, q->resources.n);
-	if (a->results.v == NULL && q->resources.n > 0)
-		return (NULL);
-	a->results.n = q->resources.n;
 	for (int32_t i = 0; i < q->resources.n; i++) {
 		a->results.v[i].resource_type = q->resources.v[i].resource_type;
 		a->results.v[i].resource_name = q->resources.v[i].resource_name;
@@ -50,10 +47,8 @@ fail_describe_configs(struct api_request *r, enum kerr error)
 static bool
 show_synonyms(struct arena *arena, const struct config_entry *e, struct wire_describe_configs_response_resource_result *row)
 {
-	row->synonyms.v = WIRE_NEW_ARRAY(arena, describe_configs_response_synonym, (int32_t)e->synonym_count);
-	if (row->synonyms.v == NULL && e->synonym_count > 0)
+	if (!ROWS_NEW(arena, &row->synonyms, describe_configs_response_synonym, (int32_t)e->synonym_count))
 		return (false);
-	row->synonyms.n = (int32_t)e->synonym_count;
 	for (size_t i = 0; i < e->synonym_count; i++) {
 		row->synonyms.v[i].name = slice_str(e->synonyms[i].name);
 		row->synonyms.v[i].value = slice_str(e->synonyms[i].value);
@@ -85,10 +80,8 @@ show(const struct describe_call *call, const struct admin_described *d, struct w
 	row->error_code = (int16_t)d->outcome.error;
 	if (d->outcome.error != KERR_NONE && d->outcome.error != KERR_UNKNOWN_TOPIC_OR_PARTITION)
 		row->error_message = slice_str(d->outcome.message);
-	row->configs.v = WIRE_NEW_ARRAY(call->r->arena, describe_configs_response_resource_result, (int32_t)d->description.count);
-	if (row->configs.v == NULL && d->description.count > 0)
+	if (!ROWS_NEW(call->r->arena, &row->configs, describe_configs_response_resource_result, (int32_t)d->description.count))
 		return (false);
-	row->configs.n = (int32_t)d->description.count;
 	for (int32_t i = 0; i < row->configs.n; i++)
 		if (!show_entry(call, &d->description.entries[i], d->type == ADMIN_RESOURCE_BROKER_LOGGER, &row->configs.v[i]))
 			return (false);
@@ -147,14 +140,6 @@ ask(struct describe_call *call)
 	return (true);
 }
 
-static void
-abandoned(struct api_request *r)
-{
-	struct describe_call *call = r->state;
-
-	admin_abandon(&call->d.job);
-}
-
 void
 serve_describe_configs(struct api_request *r)
 {
@@ -170,10 +155,6 @@ serve_describe_configs(struct api_request *r)
 		api_fail(r, KERR_UNKNOWN_SERVER_ERROR);
 		return;
 	}
-	call->d.job.loop = api_loop(r);
-	call->d.job.done = described;
-	call->d.job.arena = r->arena;
-	r->state = call;
-	r->abandoned = abandoned;
+	admin_call(r, &call->d.job, described);
 	admin_describe_configs(r->server->opt.admin, &call->d);
 }

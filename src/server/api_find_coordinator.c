@@ -7,6 +7,7 @@
  * Another key type fails the whole request with INVALID_REQUEST, but only if it names a key: Java looks at the type key by key.
  */
 #include "server/dispatch.h"
+#include "server/rows.h"
 
 enum { KEY_GROUP = 0, KEY_TRANSACTION = 1, KEY_SHARE = 2, BATCHED_SINCE = 4, SHARE_SINCE = 6 };
 
@@ -47,12 +48,8 @@ answer_batch(struct api_request *r, enum kerr error, bool message)
 	struct wire_find_coordinator_response *a = WIRE_NEW(r->arena, find_coordinator_response);
 	int32_t n = q->coordinator_keys.n < 0 ? 0 : q->coordinator_keys.n;
 
-	if (a == NULL)
+	if (a == NULL || !ROWS_NEW(r->arena, &a->coordinators, find_coordinator_response_coordinator, n))
 		return (NULL);
-	a->coordinators.v = WIRE_NEW_ARRAY(r->arena, find_coordinator_response_coordinator, n);
-	if (a->coordinators.v == NULL && n > 0)
-		return (NULL);
-	a->coordinators.n = n;
 	for (int32_t i = 0; i < n; i++) {
 		struct wire_find_coordinator_response_coordinator *c = &a->coordinators.v[i];
 
@@ -86,8 +83,5 @@ serve_find_coordinator(struct api_request *r)
 		return;
 	}
 	a = batched ? answer_batch(r, find(r, q->key_type), false) : answer_one(r, find(r, q->key_type));
-	if (a == NULL)
-		api_fail(r, KERR_UNKNOWN_SERVER_ERROR);
-	else
-		api_respond(r, a);
+	api_answer(r, a);
 }

@@ -9,6 +9,7 @@
 
 #include "replica/offsets.h"
 #include "server/dispatch.h"
+#include "server/rows.h"
 
 enum {
 	RECORDS_SINCE = 1,		/* before, lists of file offsets */
@@ -142,21 +143,15 @@ make_response(struct api_request *r, const struct replica_offset_item *it)
 	const struct wire_list_offsets_request *q = r->body;
 	struct wire_list_offsets_response *w = WIRE_NEW(r->arena, list_offsets_response);
 
-	if (w == NULL)
+	if (w == NULL || !ROWS_NEW(r->arena, &w->topics, list_offsets_response_topic, q->topics.n))
 		return (NULL);
-	w->topics.v = WIRE_NEW_ARRAY(r->arena, list_offsets_response_topic, q->topics.n);
-	if (w->topics.v == NULL && q->topics.n > 0)
-		return (NULL);
-	w->topics.n = q->topics.n;
 	for (int32_t i = 0; i < q->topics.n; i++) {
 		const struct wire_list_offsets_request_topic *t = &q->topics.v[i];
 		struct wire_list_offsets_response_topic *wt = &w->topics.v[i];
 
 		wt->name = t->name;
-		wt->partitions.v = WIRE_NEW_ARRAY(r->arena, list_offsets_response_partition, t->partitions.n);
-		if (wt->partitions.v == NULL && t->partitions.n > 0)
+		if (!ROWS_NEW(r->arena, &wt->partitions, list_offsets_response_partition, t->partitions.n))
 			return (NULL);
-		wt->partitions.n = t->partitions.n;
 		for (int32_t j = 0; j < t->partitions.n; j++)
 			fill_partition(r, &wt->partitions.v[j], it++);
 	}
@@ -169,12 +164,8 @@ static void
 on_done(struct replica_offsets *find)
 {
 	struct list_offsets *l = CONTAINER_OF(find, struct list_offsets, find);
-	struct wire_list_offsets_response *w = make_response(l->r, find->items);
 
-	if (w == NULL)
-		api_fail(l->r, KERR_UNKNOWN_SERVER_ERROR);
-	else
-		api_respond(l->r, w);
+	api_answer(l->r, make_response(l->r, find->items));
 }
 
 void *

@@ -7,6 +7,7 @@
  */
 #include "replica/offsets.h"
 #include "server/dispatch.h"
+#include "server/rows.h"
 
 static void
 look_up(struct replica_manager *m, struct slice topic, const struct wire_offset_for_leader_epoch_request_partition *q,
@@ -23,21 +24,15 @@ answer(struct api_request *r, enum kerr error)
 	const struct wire_offset_for_leader_epoch_request *q = r->body;
 	struct wire_offset_for_leader_epoch_response *a = WIRE_NEW(r->arena, offset_for_leader_epoch_response);
 
-	if (a == NULL)
+	if (a == NULL || !ROWS_NEW(r->arena, &a->topics, offset_for_leader_epoch_response_topic, q->topics.n))
 		return (NULL);
-	a->topics.v = WIRE_NEW_ARRAY(r->arena, offset_for_leader_epoch_response_topic, q->topics.n);
-	if (a->topics.v == NULL && q->topics.n > 0)
-		return (NULL);
-	a->topics.n = q->topics.n;
 	for (int32_t i = 0; i < q->topics.n; i++) {
 		const struct wire_offset_for_leader_epoch_request_topic *t = &q->topics.v[i];
 		struct wire_offset_for_leader_epoch_response_topic *rows = &a->topics.v[i];
 
 		rows->topic = t->topic;
-		rows->partitions.v = WIRE_NEW_ARRAY(r->arena, offset_for_leader_epoch_response_epoch_end_offset, t->partitions.n);
-		if (rows->partitions.v == NULL && t->partitions.n > 0)
+		if (!ROWS_NEW(r->arena, &rows->partitions, offset_for_leader_epoch_response_epoch_end_offset, t->partitions.n))
 			return (NULL);
-		rows->partitions.n = t->partitions.n;
 		for (int32_t j = 0; j < t->partitions.n; j++) {
 			rows->partitions.v[j].partition = t->partitions.v[j].partition;
 			rows->partitions.v[j].error_code = (int16_t)error;
@@ -57,10 +52,5 @@ fail_offset_for_leader_epoch(struct api_request *r, enum kerr error)
 void
 serve_offset_for_leader_epoch(struct api_request *r)
 {
-	void *a = answer(r, KERR_NONE);
-
-	if (a == NULL)
-		api_fail(r, KERR_UNKNOWN_SERVER_ERROR);
-	else
-		api_respond(r, a);
+	api_answer(r, answer(r, KERR_NONE));
 }

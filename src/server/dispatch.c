@@ -255,6 +255,15 @@ api_fail(struct api_request *r, enum kerr error)
 }
 
 void
+api_answer(struct api_request *r, void *response)
+{
+	if (response == NULL)
+		api_fail(r, KERR_UNKNOWN_SERVER_ERROR);
+	else
+		api_respond(r, response);
+}
+
+void
 api_no_response(struct api_request *r)
 {
 	net_no_reply(r->net);

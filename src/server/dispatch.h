@@ -57,6 +57,7 @@ extern const size_t api_handlers_n;
 /* ---- answers: exactly one ---- */
 void	 api_respond(struct api_request *, void *response);	/* root structure of head.api->response; file ranges in it are taken */
 void	 api_fail(struct api_request *, enum kerr);		/* fail_NAME's answer, or a close */
+void	 api_answer(struct api_request *, void *response);	/* api_respond; NULL: there was no memory for it, UNKNOWN_SERVER_ERROR */
 void	 api_no_response(struct api_request *);			/* Produce with acks=0 */
 void	 api_close(struct api_request *);			/* the connection ends here, after the answers before */
 
