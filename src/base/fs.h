@@ -68,6 +68,8 @@ struct fs_ops {
 	enum err (*fstat)(struct file *, struct fs_stat *, struct errbuf *);
 	enum err (*set_mtime)(struct file *, int64_t mtime_ms, struct errbuf *);
 	enum err (*lock)(struct file *, int *holder_pid, struct errbuf *);	/* fcntl write lock, whole file; ERR_LOCKED, *holder_pid > 0 if known */
+	/* Who would refuse our lock, without taking it: *pid > 0; 0: nobody; -1: a process that cannot be seen from here. */
+	enum err (*lock_holder)(struct file *, int *pid, struct errbuf *);
 	enum err (*map)(struct file *, size_t len, struct file_map *, struct errbuf *);	/* read-only, shared */
 	void	 (*unmap)(struct file_map *);
 	bool	 (*cached)(struct file *, uint64_t pos, size_t len);		/* reading would not block (a guess; true when unknown) */

@@ -355,6 +355,19 @@ real_lock(struct file *f, int *holder_pid, struct errbuf *eb)
 }
 
 static enum err
+real_lock_holder(struct file *f, int *pid, struct errbuf *eb)
+{
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	*pid = 0;
+	if (fcntl(f->fd, F_GETLK, &l) != 0)
+		return (failed(eb, f->path, "look at the lock"));
+	if (l.l_type != F_UNLCK)
+		*pid = l.l_pid > 0 ? l.l_pid : -1;
+	return (OK);
+}
+
+static enum err
 real_map(struct file *f, size_t len, struct file_map *m, struct errbuf *eb)
 {
 	void *p;
@@ -426,6 +439,7 @@ static const struct fs_ops real_ops = {
 	.fstat = real_fstat,
 	.set_mtime = real_set_mtime,
 	.lock = real_lock,
+	.lock_holder = real_lock_holder,
 	.map = real_map,
 	.unmap = real_unmap,
 	.cached = real_cached,

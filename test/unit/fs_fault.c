@@ -144,6 +144,7 @@ FILE_CALL(sync, FS_FAULT_SYNC, (struct file *f, struct errbuf *eb), (u, eb))
 FILE_CALL(fstat, FS_FAULT_STAT, (struct file *f, struct fs_stat *out, struct errbuf *eb), (u, out, eb))
 FILE_CALL(set_mtime, FS_FAULT_MTIME, (struct file *f, int64_t mtime_ms, struct errbuf *eb), (u, mtime_ms, eb))
 FILE_CALL(lock, FS_FAULT_LOCK, (struct file *f, int *holder_pid, struct errbuf *eb), (u, holder_pid, eb))
+FILE_CALL(lock_holder, FS_FAULT_LOCK, (struct file *f, int *pid, struct errbuf *eb), (u, pid, eb))
 /* clang-format on */
 
 static void
@@ -234,6 +235,7 @@ static const struct fs_ops fault_ops = {
 	.fstat = fault_fstat,
 	.set_mtime = fault_set_mtime,
 	.lock = fault_lock,
+	.lock_holder = fault_lock_holder,
 	.map = fault_map,
 	.unmap = fault_unmap,
 	.cached = fault_cached,
