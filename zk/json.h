@@ -138,7 +138,11 @@ enum err zk_log_dir_event_decode(struct slice, int32_t *broker_id, struct errbuf
 struct slice zk_log_dir_event_encode(struct arena *, int32_t broker_id);
 
 /* ---- /latest_producer_id_block ---- */
-struct zk_producer_id_block { int32_t broker_id; int64_t first, last; /* inclusive */ };
+struct zk_producer_id_block {
+	int32_t	     broker_id;
+	int64_t	     first, last;	/* inclusive */
+	struct slice raw;		/* the decoder's input itself, not a copy */
+};
 enum err zk_producer_id_block_decode(struct slice, struct zk_producer_id_block *, struct errbuf *) MUST_CHECK;
 struct slice zk_producer_id_block_encode(struct arena *, const struct zk_producer_id_block *);
 

@@ -130,6 +130,7 @@ zk_producer_id_block_decode(struct slice s, struct zk_producer_id_block *b, stru
 		b->broker_id = dec_int(&d, d.root, "broker");
 		b->first = number_in_text(&d, "block_start", true);
 		b->last = number_in_text(&d, "block_end", true);
+		b->raw = s;
 	}
 	return (dec_end(&d));
 }
@@ -137,7 +138,7 @@ zk_producer_id_block_decode(struct slice s, struct zk_producer_id_block *b, stru
 struct slice
 zk_producer_id_block_encode(struct arena *a, const struct zk_producer_id_block *b)
 {
-	json_t *obj = json_object();
+	json_t *obj = enc_begin(b->raw);
 
 	enc_set(obj, "version", json_integer(1));
 	enc_set(obj, "broker", json_integer(b->broker_id));
