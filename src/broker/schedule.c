@@ -7,7 +7,7 @@
  */
 #include "broker/broker_int.h"
 
-enum { DELETE_DUE_MS = 1000, EXPIRE_PRODUCERS_MS = 600000 };
+enum { DELETE_DUE_MS = 1000 };
 
 static void
 periodic_run(struct job *job)
@@ -66,7 +66,7 @@ schedule_start(struct broker *b)
 	add(b, c->replica_high_watermark_checkpoint_interval_ms, c->replica_high_watermark_checkpoint_interval_ms,
 	    log_dirs_checkpoint_high_watermarks);
 	add(b, DELETE_DUE_MS, DELETE_DUE_MS, log_dirs_delete_due);
-	add(b, first, EXPIRE_PRODUCERS_MS, log_dirs_expire_producers);
+	add(b, c->producer_id_expiration_check_interval_ms, c->producer_id_expiration_check_interval_ms, log_dirs_expire_producers);
 }
 
 void

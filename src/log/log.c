@@ -170,6 +170,7 @@ log_set_options(struct log *log, const struct log_options *o)
 {
 	lock_acquire(&log->lock);
 	log->options = *o;
+	producer_state_set_expiration(log->producers, o->producer_expiration_ms);
 	lock_release(&log->lock);
 }
 
@@ -615,6 +616,17 @@ visit_producer(void *ctx, const struct producer_entry *e)
 	};
 
 	v->fn(v->ctx, &row);
+}
+
+uint32_t
+log_producer_count(struct log *log)
+{
+	uint32_t n;
+
+	lock_acquire(&log->lock);
+	n = producer_state_count(log->producers);
+	lock_release(&log->lock);
+	return (n);
 }
 
 void

@@ -109,6 +109,7 @@ struct log_producer {			/* a row of DescribeProducers */
 	int64_t producer_id, last_timestamp_ms, txn_first_offset /* -1 */;
 	int32_t producer_epoch, last_sequence, coordinator_epoch;
 };
+uint32_t log_producer_count(struct log *);	/* any */
 /* any.  Calls fn under the log's lock: it must only copy. */
 void	 log_producers(struct log *, void (*fn)(void *ctx, const struct log_producer *), void *ctx);
 bool	 log_has_ongoing_txn(struct log *, int64_t producer_id, int16_t producer_epoch);	/* any */

@@ -9,6 +9,10 @@
  *   (2) `unreplicated` holds transactions whose marker is written but may still be cut off (marker at or above the high watermark).
  *   (3) The first unstable offset is the smallest first offset in both: what read_committed consumers must not pass.
  *   (4) `end` is the offset up to which every batch of the log has been applied.
+ *   (5) The hash table keeps its rows in the order they came.
+ *
+ * ORDER  Snapshots and DescribeProducers list producers as Kafka does, whose order is that of a java.util.HashMap<Long, ...>: by slot, within a slot
+ *	as they came.  `slots` is the size that map would have: it doubles when three quarters are used, and never shrinks.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,6 +33,7 @@ enum {
 	SNAPSHOT_CRC	 = 2,
 	SNAPSHOT_BODY	 = 6,	/* what the crc covers begins here */
 	SNAPSHOT_ROW	 = 46,
+	JAVA_SLOTS	 = 16,	/* of a new HashMap */
 };
 
 struct producer {
@@ -51,6 +56,7 @@ struct producer_state {
 	struct txn_list	 ongoing, unreplicated;
 	int64_t		 end;
 	int64_t		 expiration_ms;
+	uint32_t	 slots;		/* a power of two */
 };
 
 /* ---- lists of transactions ---- */
@@ -121,7 +127,14 @@ producer_state_new(int64_t expiration_ms)
 	struct producer_state *ps = xcalloc(1, sizeof(*ps));
 
 	ps->expiration_ms = expiration_ms;
+	ps->slots = JAVA_SLOTS;
 	return (ps);
+}
+
+void
+producer_state_set_expiration(struct producer_state *ps, int64_t expiration_ms)
+{
+	ps->expiration_ms = expiration_ms;
 }
 
 void
@@ -179,6 +192,8 @@ find_or_add(struct producer_state *ps, int64_t id)
 		p->entry.producer_epoch = -1;
 		p->entry.coordinator_epoch = -1;
 		HASH_ADD(hh, ps->producers, entry.producer_id, sizeof(p->entry.producer_id), p);
+		if (HASH_COUNT(ps->producers) > ps->slots / 4 * 3 && ps->slots < 1u << 30)
+			ps->slots *= 2;
 	}
 	return (&p->entry);
 }
@@ -404,26 +419,60 @@ producer_state_expire(struct producer_state *ps, int64_t now_ms)
 	}
 }
 
+/* ---- Kafka's order ---- */
+
+struct ordered {
+	const struct producer *p;
+	uint32_t slot, place;
+};
+
+static uint32_t
+java_slot(const struct producer_state *ps, int64_t id)
+{
+	uint32_t h = (uint32_t)((uint64_t)id ^ (uint64_t)id >> 32);	/* Long.hashCode */
+
+	return ((h ^ h >> 16) & (ps->slots - 1));
+}
+
+static int
+by_slot(const void *av, const void *bv)
+{
+	const struct ordered *a = av, *b = bv;
+
+	if (a->slot != b->slot)
+		return (a->slot < b->slot ? -1 : 1);
+	return ((a->place > b->place) - (a->place < b->place));
+}
+
+/* malloc'ed; HASH_COUNT of them. */
+static struct ordered *
+in_order(const struct producer_state *ps)
+{
+	struct ordered *o = xcalloc((size_t)HASH_COUNT(ps->producers) + 1, sizeof(*o));
+	uint32_t n = 0;
+
+	for (const struct producer *p = ps->producers; p != NULL; p = p->hh.next, n++)
+		o[n] = (struct ordered){ p, java_slot(ps, p->entry.producer_id), n };
+	qsort(o, n, sizeof(*o), by_slot);
+	return (o);
+}
+
 void
 producer_state_each(const struct producer_state *ps, void (*fn)(void *, const struct producer_entry *), void *ctx)
 {
-	const struct producer *p;
+	struct ordered *o = in_order(ps);
 
-	for (p = ps->producers; p != NULL; p = p->hh.next)
-		fn(ctx, &p->entry);
+	for (uint32_t i = 0; i < HASH_COUNT(ps->producers); i++)
+		fn(ctx, &o[i].p->entry);
+	free(o);
 }
 
 /* ---- snapshots ---- */
 
-static int
-by_id(const struct producer *a, const struct producer *b)
-{
-	return ((a->entry.producer_id > b->entry.producer_id) - (a->entry.producer_id < b->entry.producer_id));
-}
-
 static void
-encode_row(struct writer *w, const struct producer_entry *e)
+encode_row(void *ctx, const struct producer_entry *e)
 {
+	struct writer *w = ctx;
 	const struct producer_batch *last = last_batch(e);
 
 	wr_i64(w, e->producer_id);
@@ -439,18 +488,15 @@ encode_row(struct writer *w, const struct producer_entry *e)
 void
 producer_state_encode(const struct producer_state *ps, uint8_t **out, size_t *len)
 {
-	struct producer_state *sorted = (struct producer_state *)(uintptr_t)ps;	/* order only */
 	struct writer w;
 
 	*len = SNAPSHOT_HEAD + (size_t)HASH_COUNT(ps->producers) * SNAPSHOT_ROW;
 	*out = xmalloc(*len);
 	w = writer_of(*out, *len);
-	HASH_SRT(hh, sorted->producers, by_id);
 	wr_i16(&w, SNAPSHOT_VERSION);
 	wr_u32(&w, 0);
 	wr_i32(&w, (int32_t)HASH_COUNT(ps->producers));
-	for (const struct producer *p = ps->producers; p != NULL; p = p->hh.next)
-		encode_row(&w, &p->entry);
+	producer_state_each(ps, encode_row, &w);
 	must(!w.full && wr_len(&w) == *len);
 	be32enc(*out + SNAPSHOT_CRC, crc32c(*out + SNAPSHOT_BODY, *len - SNAPSHOT_BODY));
 }

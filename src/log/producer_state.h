@@ -56,6 +56,7 @@ struct completed_txn {
 };
 
 struct producer_state *producer_state_new(int64_t expiration_ms);
+void	 producer_state_set_expiration(struct producer_state *, int64_t expiration_ms);
 void	 producer_state_free(struct producer_state **);
 void	 producer_state_clear(struct producer_state *);
 
@@ -77,6 +78,7 @@ void	 producer_state_high_watermark(struct producer_state *, int64_t);	/* forget
 void	 producer_state_start_offset(struct producer_state *, int64_t log_start);
 void	 producer_state_expire(struct producer_state *, int64_t now_ms);
 uint32_t producer_state_count(const struct producer_state *);
+/* In the order of Kafka's table, which is that of its snapshots and of DescribeProducers. */
 void	 producer_state_each(const struct producer_state *, void (*fn)(void *, const struct producer_entry *), void *);
 
 /* Snapshot bytes in malloc'ed memory, so that they can be written after the lock was dropped. */

@@ -2,6 +2,7 @@
  *
  * test/unit/log/test_producers.c - idempotent and transactional producers: what the log refuses, what it remembers, what readers may see.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -269,6 +270,74 @@ TEST(a_damaged_snapshot_is_replaced_by_the_batches)
 	fixture_fini(&f);
 }
 
+static void
+note_id(void *ctx, const struct producer_entry *e)
+{
+	struct errbuf *eb = ctx;
+
+	snprintf(eb->text + strlen(eb->text), sizeof(eb->text) - strlen(eb->text), " %" PRId64, e->producer_id);
+}
+
+/* The expected orders were printed by a java.util.HashMap<Long, Long>. */
+TEST(producers_are_listed_in_the_order_of_a_java_hash_map)
+{
+	static const int64_t few[] = { 5, 21, 37, 4711, INT64_C(1) << 33, 16, 0, 1, INT64_C(1) << 62, 1000, 32 };
+	struct producer_state *ps = producer_state_new(1000), *again = producer_state_new(1000);
+	struct errbuf order = ERRBUF_INIT, order_again = ERRBUF_INIT;
+	struct completed_txn done;
+	uint8_t *bytes;
+	size_t len;
+
+	for (size_t i = 0; i < NELEM(few); i++) {
+		struct producer_batch_facts f = { .base_offset = (int64_t)i, .last_offset = (int64_t)i, .producer_id = few[i], .max_timestamp_ms = 7 };
+
+		(void)producer_state_apply(ps, &f, &done);
+	}
+	producer_state_each(ps, note_id, &order);
+	CHECK_STR(order.text, " 16 0 4611686018427387904 32 1 8589934592 5 21 37 4711 1000");
+	/* What is read back has come in the order of the file, and stays in it. */
+	producer_state_encode(ps, &bytes, &len);
+	CHECK_EQ(producer_state_decode(again, bytes, len, 11, 8, NULL), OK);
+	producer_state_each(again, note_id, &order_again);
+	CHECK_STR(order_again.text, order.text);
+	free(bytes);
+	/* Thirteen are more than three quarters of sixteen slots. */
+	for (int64_t id = 17; id <= 18; id++)
+		(void)producer_state_apply(ps, &(struct producer_batch_facts){ .producer_id = id, .max_timestamp_ms = 7 }, &done);
+	order.text[0] = '\0';
+	producer_state_each(ps, note_id, &order);
+	CHECK_STR(order.text, " 0 4611686018427387904 32 1 8589934592 5 37 4711 1000 16 17 18 21");
+	producer_state_free(&ps);
+	producer_state_free(&again);
+}
+
+TEST(a_shorter_expiration_holds_for_producers_already_known)
+{
+	struct log_options o;
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	log = fixture_log(&f);
+	(void)idem(&f, log, 0, 0, 1);
+	log_options_default(&o);
+	clock_manual_advance_ns(&f.clock, INT64_C(5000) * 1000000);
+	log_expire_producers(log);
+	CHECK_EQ(log_producer_count(log), 1);
+	o.producer_expiration_ms = 5001;
+	log_set_options(log, &o);
+	log_expire_producers(log);
+	CHECK_EQ(log_producer_count(log), 1);
+	o.producer_expiration_ms = 5000;
+	log_set_options(log, &o);
+	log_expire_producers(log);
+	CHECK_EQ(log_producer_count(log), 0);
+	CHECK_EQ(idem(&f, log, 0, 7, 1).error, KERR_NONE);	/* it may begin anywhere again */
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
 TEST(snapshots_of_any_bytes_are_read_or_refused)
 {
 	struct producer_state *ps = producer_state_new(1000);
@@ -304,4 +373,5 @@ UNIT_MAIN("log/producers",
     T(a_retried_batch_is_answered_with_its_first_offsets), T(sequences_must_follow_and_epochs_must_not_fall), T(sequences_wrap_to_zero),
     T(producers_are_remembered_across_clean_ends_crashes_and_rolls), T(read_committed_stops_at_the_first_open_transaction),
     T(markers_and_mixed_batches_are_checked), T(a_truncated_transaction_is_open_again_or_gone), T(producers_expire_but_not_with_an_open_transaction),
-    T(a_damaged_snapshot_is_replaced_by_the_batches), T(snapshots_of_any_bytes_are_read_or_refused))
+    T(a_damaged_snapshot_is_replaced_by_the_batches), T(producers_are_listed_in_the_order_of_a_java_hash_map),
+    T(a_shorter_expiration_holds_for_producers_already_known), T(snapshots_of_any_bytes_are_read_or_refused))
