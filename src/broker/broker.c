@@ -99,6 +99,7 @@ broker_free(struct broker **bp)
 	net_free(&b->net);
 	server_free(&b->server);
 	admin_free(&b->admin);
+	producer_ids_free(&b->producer_ids);
 	replica_manager_free(&b->replicas);
 	barrier();		/* partitions and logs dropped a moment ago */
 	log_dirs_free(&b->log_dirs);

@@ -17,6 +17,7 @@
 #include "net/listener.h"
 #include "replica/manager.h"
 #include "server/server.h"
+#include "txn/producer_ids.h"
 #include "zk/notify.h"
 #include "zk/registration.h"
 #include "zk/session.h"
@@ -89,6 +90,7 @@ struct broker {
 	struct replica_manager *replicas;
 	struct controller *controller;
 	struct admin	*admin;
+	struct producer_ids *producer_ids;
 	struct server	*server;
 	struct net	*net;
 	struct net_listener **net_listeners;

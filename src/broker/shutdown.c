@@ -142,6 +142,8 @@ d3_controller(struct broker *b)
 	zk_config_watch_free(&b->config_watch);
 	if (b->admin != NULL)
 		admin_stop(b->admin);
+	if (b->producer_ids != NULL)
+		producer_ids_stop(b->producer_ids);
 	if (b->controller == NULL)
 		d4_settle(b);
 	else

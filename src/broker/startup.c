@@ -799,11 +799,22 @@ make_admin(struct broker *b)
 }
 
 static void
+make_producer_ids(struct broker *b)
+{
+	struct producer_ids_options opt = {
+	    .loop = b->opt.control, .zk = b->opt.zookeeper->client(b->session, b->opt.control), .broker_id = b->id, .clock = b->opt.clock,
+	    .diag = b->opt.diag,
+	};
+
+	b->producer_ids = producer_ids_new(&opt);
+}
+
+static void
 make_server(struct broker *b)
 {
 	struct server_options opt = {
 	    .broker_id = b->id, .cluster = b->cluster, .replicas = b->replicas, .controller = b->controller, .admin = b->admin,
-	    .control = b->opt.control, .loops = b->loops, .nloops = b->nloops, .workers = b->workers, .clock = b->opt.clock,
+	    .producer_ids = b->producer_ids, .control = b->opt.control, .loops = b->loops, .nloops = b->nloops, .workers = b->workers, .clock = b->opt.clock,
 	    .random = b->opt.random, .diag = b->opt.diag, .metrics = &b->metrics, .config = b->config,
 	};
 
@@ -824,6 +835,7 @@ s8_parts(struct broker *b)
 	b->controller_zk = b->opt.zookeeper->client(b->session, b->controller_loop);
 	make_controller(b);
 	make_admin(b);
+	make_producer_ids(b);
 	make_server(b);
 	e = make_net(b, &eb);
 	if (e != OK)

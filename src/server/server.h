@@ -20,6 +20,7 @@ struct admin;			/* admin/: topic and configuration changes, written to ZooKeeper
 struct cluster;			/* cluster/: the metadata image */
 struct fetch_sessions;		/* server/fetch_session.h */
 struct controller;		/* controller/ */
+struct producer_ids;		/* txn/producer_ids.h */
 struct replica_manager;		/* replica/ */
 
 struct server_options {
@@ -28,6 +29,7 @@ struct server_options {
 	struct replica_manager *replicas;
 	struct controller *controller;
 	struct admin	 *admin;
+	struct producer_ids *producer_ids;
 	struct loop	 *control;		/* the control loop */
 	struct loop *const *loops;		/* the network loops, as given to the net; net_conn_loop_index counts in it */
 	unsigned	  nloops;

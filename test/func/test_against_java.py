@@ -14,7 +14,7 @@ from harness.proc import wait_until
 
 NAME = "topic.of.both"
 CLIENT_APIS = ("ApiVersions", "Metadata", "Produce", "Fetch", "ListOffsets", "CreateTopics", "DeleteTopics", "CreatePartitions", "DescribeConfigs",
-               "AlterConfigs", "IncrementalAlterConfigs", "DescribeCluster")
+               "AlterConfigs", "IncrementalAlterConfigs", "DescribeCluster", "InitProducerId", "DescribeProducers")
 
 
 @pytest.fixture(scope="module")

@@ -52,12 +52,39 @@ def test_every_acks_setting_delivers(broker, topic, rng, client, acks):
     assert confluent_consume(broker, t, len(values)) == values
 
 
+# java-console and kafka-python are idempotent by default, so all the tests above were of that.
+@pytest.mark.parametrize("client", PRODUCERS)
+def test_idempotent_producers_leave_each_record_once_with_its_number(broker, topic, rng, client):
+    t = topic(broker)
+    values = some_values(rng, PRODUCERS[client].lines)
+    PRODUCERS[client](broker, t, values, "none", idempotent=True)
+    assert confluent_consume(broker, t, N) == values
+    found = records.stored(broker.partition_dir(t))
+    assert len({b.producer for b in found}) == 1 and found[0].producer >= 0 and {b.epoch for b in found} == {0}
+    at = 0
+    for b in found:
+        assert b.sequence == at == b.base_offset
+        at += b.count
+
+
+def test_java_verifiable_producer_with_retries_is_idempotent_and_in_order(broker, topic, tmp_path):
+    """By itself it asks for no retries, which switches Java's default off."""
+    t = topic(broker)
+    conf = tmp_path / "retry.properties"
+    conf.write_text("retries=2147483647\n")
+    for more in ([], ["--producer.config", conf]):
+        done = java.tool("kafka-verifiable-producer", "--bootstrap-server", broker.address, "--topic", t, "--max-messages", 300, *more)
+        assert done.stdout.count('"name":"producer_send_success"') == 300, done.stdout[-2000:]
+    assert confluent_consume(broker, t, 600) == [b"%d" % i for i in range(300)] * 2
+    assert [b.producer >= 0 for b in records.stored(broker.partition_dir(t)) if b.base_offset in (0, 300)] == [False, True]
+
+
 def test_java_perf_producer_delivers_its_payload_file(broker, topic, tmp_path):
     t = topic(broker)
     payload = tmp_path / "payload"
     payload.write_text("".join(f"line-{i}\n" for i in range(20)))
     done = java.tool("kafka-producer-perf-test", "--topic", t, "--num-records", 2000, "--throughput", -1, "--payload-file", payload,
-                     "--producer-props", f"bootstrap.servers={broker.address}", "enable.idempotence=false", "acks=all", "compression.type=lz4")
+                     "--producer-props", f"bootstrap.servers={broker.address}", "compression.type=lz4")
     assert "2000 records sent" in done.stdout
     assert set(confluent_consume(broker, t, 2000)) == {b"line-%d" % i for i in range(20)}
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real clients behind one form: a producer sends values to partition 0 in order, a consumer reads n values from the beginning.
 
-No groups (partitions are assigned by hand) and no idempotence: both come with later parts of the broker."""
+Producers have their own defaults, so Java's and kafka-python's are idempotent; idempotent=True asks those for it that are not by themselves.
+No groups: partitions are assigned by hand."""
 import asyncio
 import base64
 import os
@@ -38,9 +39,11 @@ def run(argv, stdin=None, seconds=60, environment=None):
 
 # ---- librdkafka -------------------------------------------------------------------------------------------------------------------------
 @producer("confluent")
-def confluent_produce(broker, topic, values, codec="none", acks="all", **options):
+def confluent_produce(broker, topic, values, codec="none", acks="all", idempotent=False, **options):
     from confluent_kafka import Producer
     failed = []
+    if idempotent:
+        options["enable.idempotence"] = True
     p = Producer({"bootstrap.servers": broker.address, "compression.type": codec, "acks": acks, "linger.ms": 20, "message.timeout.ms": 30000,
                   "message.max.bytes": 100_000_000, "broker.address.family": "v4", **options})
     for v in values:
@@ -70,9 +73,9 @@ def confluent_consume(broker, topic, n, seconds=30, messages=False, partition=0,
 
 
 @producer("kcat", lines=True)
-def kcat_produce(broker, topic, values, codec="none", acks="all"):
+def kcat_produce(broker, topic, values, codec="none", acks="all", idempotent=False):
     run([env.need_command("kcat", "kafkacat"), "-q", "-P", "-b", broker.address, "-t", topic, "-p", "0", "-z", codec, "-X", f"acks={acks}",
-         "-X", "linger.ms=20", "-X", "broker.address.family=v4"], b"".join(v + b"\n" for v in values))
+         "-X", "linger.ms=20", "-X", "broker.address.family=v4", *(["-X", "enable.idempotence=true"] if idempotent else [])], b"".join(v + b"\n" for v in values))
 
 
 @consumer("kcat", lines=True)
@@ -84,10 +87,11 @@ def kcat_consume(broker, topic, n):
 
 # ---- pure Python ------------------------------------------------------------------------------------------------------------------------
 @producer("kafka-python")
-def kafka_python_produce(broker, topic, values, codec="none", acks="all"):
+def kafka_python_produce(broker, topic, values, codec="none", acks="all", idempotent=False):
     from kafka import KafkaProducer
+    how = {"enable_idempotence": True} if idempotent else {} if acks == "all" else {"enable_idempotence": False}     # True by default, with acks=all only
     p = KafkaProducer(bootstrap_servers=broker.address, compression_type=None if codec == "none" else codec, linger_ms=20,
-                      acks=acks if acks == "all" else int(acks), enable_idempotence=False, max_request_size=100_000_000)
+                      acks=acks if acks == "all" else int(acks), max_request_size=100_000_000, **how)
     try:
         sent = [p.send(topic, v, partition=0) for v in values]
         p.flush(30)
@@ -116,12 +120,12 @@ def kafka_python_consume(broker, topic, n, seconds=30):
 
 
 @producer("aiokafka")
-def aiokafka_produce(broker, topic, values, codec="none", acks="all"):
+def aiokafka_produce(broker, topic, values, codec="none", acks="all", idempotent=False):
     from aiokafka import AIOKafkaProducer
 
     async def go():
         p = AIOKafkaProducer(bootstrap_servers=broker.address, compression_type=None if codec == "none" else codec, linger_ms=20,
-                             acks=acks if acks == "all" else int(acks), enable_idempotence=False, max_request_size=100_000_000)
+                             acks=acks if acks == "all" else int(acks), enable_idempotence=idempotent, max_request_size=100_000_000)
         await p.start()
         try:
             for f in [await p.send(topic, v, partition=0) for v in values]:
@@ -152,19 +156,20 @@ def aiokafka_consume(broker, topic, n, seconds=30):
 
 # ---- node -------------------------------------------------------------------------------------------------------------------------------
 @producer("kafkajs", codecs=("none", "gzip", "snappy"))
-def kafkajs_produce(broker, topic, values, codec="none", acks="all"):
+def kafkajs_produce(broker, topic, values, codec="none", acks="all", idempotent=False):
     if env.NODE is None:
         env.missing("kafkajs (test/func/package.json)")
-    out = run([env.need_command("node"), env.HERE / "produce.js", broker.address, topic, codec, -1 if acks == "all" else acks],
+    out = run([env.need_command("node"), env.HERE / "produce.js", broker.address, topic, codec, -1 if acks == "all" else acks, *(["idempotent"] if idempotent else [])],
               b"".join(base64.b64encode(v) + b"\n" for v in values), environment={"NODE_PATH": f"{env.NODE}/node_modules"})
     assert out.split() == [b"produced", str(len(values)).encode()]
 
 
 # ---- Java -------------------------------------------------------------------------------------------------------------------------------
 @producer("java-console", lines=True)
-def java_console_produce(broker, topic, values, codec="none", acks="all"):
-    java.tool("kafka-console-producer", "--bootstrap-server", broker.address, "--topic", topic, "--compression-codec", codec,
-              "--producer-property", "enable.idempotence=false", "--producer-property", f"acks={acks}", "--request-required-acks", acks,
+def java_console_produce(broker, topic, values, codec="none", acks="all", idempotent=False):
+    how = ["--producer-property", "enable.idempotence=true"] if idempotent else []      # it is by itself
+    java.tool("kafka-console-producer", "--bootstrap-server", broker.address, "--topic", topic, "--compression-codec", codec, *how,
+              "--producer-property", f"acks={acks}", "--request-required-acks", acks,
               stdin=b"".join(v + b"\n" for v in values))
 
 

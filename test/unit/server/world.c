@@ -48,6 +48,16 @@ load_config(struct world *w, const char *const *overrides, size_t n)
 	w->config = config;
 }
 
+static void
+make_producer_ids(struct world *w)
+{
+	struct producer_ids_options opt = { .loop = w->bed.control, .broker_id = 1, .clock = &w->bed.clock.clock, .diag = w->bed.diag };
+
+	w->zk = zk_fake_new(&w->bed.clock.clock);
+	opt.zk = zk_fake_client(w->zk, w->bed.control);
+	w->producer_ids = producer_ids_new(&opt);
+}
+
 void
 world_init(struct world *w, const char *const *overrides, size_t n)
 {
@@ -58,9 +68,11 @@ world_init(struct world *w, const char *const *overrides, size_t n)
 	signal(SIGPIPE, SIG_IGN);
 	bed_init(&w->bed);
 	load_config(w, overrides, n);
+	make_producer_ids(w);
 	so.broker_id = 1;
 	so.cluster = w->bed.cluster;
 	so.replicas = w->bed.manager;
+	so.producer_ids = w->producer_ids;
 	so.control = w->bed.control;
 	so.loops = &w->bed.loop;
 	so.nloops = 1;
@@ -97,6 +109,10 @@ world_fini(struct world *w)
 	CHECK(w->shut);
 	net_free(&w->net);
 	server_free(&w->server);
+	producer_ids_stop(w->producer_ids);
+	bed_run(&w->bed);
+	producer_ids_free(&w->producer_ids);
+	zk_fake_free(&w->zk);
 	CHECK_EQ(metric_get(&w->bed.metrics, METRIC_fetch_sessions), 0);
 	CHECK_EQ(metric_get(&w->bed.metrics, METRIC_fetch_session_partitions), 0);
 	config_unref(&config);

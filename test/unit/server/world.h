@@ -7,12 +7,16 @@
 
 #include "server/dispatch.h"
 #include "test/unit/replica/bed.h"
+#include "txn/producer_ids.h"
 #include "wire/walker.h"
+#include "zk/fake.h"
 
 struct world {
 	struct bed	 bed;
 	struct net	*net;
 	struct server	*server;
+	struct zk_fake	*zk;
+	struct producer_ids *producer_ids;
 	const struct config *config;
 	int		 fd[2];		/* two clients */
 	bool		 shut;
