@@ -21,6 +21,7 @@
 #include <uthash.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/lock.h"
 #include "base/must.h"
@@ -107,34 +108,10 @@ fetch_sessions_new(int32_t slots, struct clock *clock, struct random *random, st
 
 /* ---- hashing ---- */
 
-static uint64_t
-mix(uint64_t a, uint64_t b)
-{
-	__extension__ unsigned __int128 x = (unsigned __int128)(a ^ 0x9e3779b97f4a7c15) * (b ^ 0xd1b54a32d192ed03);
-
-	return ((uint64_t)x ^ (uint64_t)(x >> 64));
-}
-
-static uint64_t
-hash_bytes(uint64_t seed, const void *v, size_t len)
-{
-	const uint8_t *p = v;
-	uint64_t h = mix(seed, len), word;
-
-	for (; len >= 8; p += 8, len -= 8) {
-		memcpy(&word, p, 8);
-		h = mix(h ^ word, seed);
-	}
-	word = 0;
-	if (len > 0)
-		memcpy(&word, p, len);
-	return (mix(h ^ word, seed));
-}
-
 static unsigned
 hash_key(const struct fetch_sessions *c, const struct partition_key *k)
 {
-	return ((unsigned)mix(c->seed ^ (uintptr_t)k->topic, (uint64_t)k->partition));
+	return ((unsigned)hash_mix(c->seed ^ (uintptr_t)k->topic, (uint64_t)k->partition));
 }
 
 /* ---- one session's content; the shard is locked ---- */
@@ -500,7 +477,7 @@ part_list_fill(const struct fetch_sessions *c, struct part_list *l, const struct
 			part.log_start_offset = p->log_start_offset;
 			part.current_leader_epoch = p->current_leader_epoch;
 			part.last_fetched_epoch = p->last_fetched_epoch;
-			part_list_put(l, &part, mix(hash, (uint32_t)p->partition));
+			part_list_put(l, &part, hash_mix(hash, (uint32_t)p->partition));
 		}
 	}
 	return (!full);
