@@ -63,6 +63,58 @@ FLOWS = {
 }
 
 
+def acl(**fields):
+    return {"ResourceTypeFilter": 2, "ResourceNameFilter": "t", "PatternTypeFilter": 3, "PrincipalFilter": "User:a", "HostFilter": "*", "Operation": 3, "PermissionType": 3, **fields}
+
+
+def new_acl(**fields):
+    return {"ResourceType": 2, "ResourceName": "t", "ResourcePatternType": 3, "Principal": "User:a", "Host": "*", "Operation": 3, "PermissionType": 3, **fields}
+
+
+def each(api, field, row, **changes):
+    """Requests of one row, which is changed in one place each time, and closes the connection or does not."""
+    return [at(api, **(row(**{k: v}) if field is None else {field: [row(**{k: v}), row()]})) for k, values in changes.items() for v in values]
+
+
+def token_owner(kind, name):
+    return lambda v, t: ("CreateDelegationToken", v, {"Renewers": [], "MaxLifetimeMs": -1, **({"OwnerPrincipalType": kind, "OwnerPrincipalName": name} if v >= 3 else {})})
+
+
+def feature(name, level, kind=0, **fields):
+    """kind: 0 as the version says by default, else 1 upgrade, 2 and 3 downgrades."""
+    def step(v, t):
+        how = {"UpgradeType": kind} if v >= 1 else {"AllowDowngrade": kind > 1}
+        return "UpdateFeatures", v, {"FeatureUpdates": [{"Feature": n, "MaxVersionLevel": level, **how} for n in ([name] if isinstance(name, str) else name)], **fields}
+
+    return step
+
+
+FLOWS |= {
+    "no SASL to shake hands for": ("SaslHandshake", 0, 1, [at("SaslHandshake", Mechanism=m) for m in ("PLAIN", "GSSAPI", "no such", "")]),
+    "no SASL to authenticate by": ("SaslAuthenticate", 0, 2, [at("SaslAuthenticate", AuthBytes=b) for b in (b"", b"\0user\0secret")]),
+    "no authorizer to describe": ("DescribeAcls", 1, 3, [at("DescribeAcls", **acl()), at("DescribeAcls", **acl(ResourceNameFilter=None, PrincipalFilter=None, HostFilter=None)),
+        *each("DescribeAcls", None, acl, PatternTypeFilter=(0, 1, 2, 4, 5, -1), ResourceTypeFilter=(0, 1, 99, -1), Operation=(0, 1, 99), PermissionType=(0, 1, 99))]),
+    "no authorizer to describe, v0": ("DescribeAcls", 0, 0, [at("DescribeAcls", **acl()), *each("DescribeAcls", None, acl, ResourceTypeFilter=(0, 1, 99), Operation=(0, 1), PermissionType=(0,))]),
+    "no authorizer to create": ("CreateAcls", 1, 3, [at("CreateAcls", Creations=[]), at("CreateAcls", Creations=[new_acl()] * 3), *each("CreateAcls", "Creations", new_acl,
+        ResourcePatternType=(0, 1, 4, 7), ResourceType=(0, 1, 4, 99), ResourceName=("",), Principal=("", "nobody"), Operation=(0, 99), PermissionType=(0, 99))]),
+    "no authorizer to create, v0": ("CreateAcls", 0, 0, [at("CreateAcls", Creations=[new_acl()] * 2), *each("CreateAcls", "Creations", new_acl, ResourceType=(0, 4), Operation=(0,))]),
+    "no authorizer to delete": ("DeleteAcls", 1, 3, [at("DeleteAcls", Filters=[]), at("DeleteAcls", Filters=[acl()] * 3), *each("DeleteAcls", "Filters", acl,
+        PatternTypeFilter=(0, 1, 2, 4, 7), ResourceTypeFilter=(0, 1, 99), Operation=(0, 99), PermissionType=(0, 99))]),
+    "no authorizer to delete, v0": ("DeleteAcls", 0, 0, [at("DeleteAcls", Filters=[acl()] * 2), *each("DeleteAcls", "Filters", acl, ResourceTypeFilter=(0, 1), PermissionType=(0,))]),
+    "no token made": ("CreateDelegationToken", 0, 3, [at("CreateDelegationToken", Renewers=[], MaxLifetimeMs=-1), at("CreateDelegationToken", MaxLifetimeMs=5, Renewers=[
+        {"PrincipalType": "User", "PrincipalName": "a"}, {"PrincipalType": "Group", "PrincipalName": ""}]), *[token_owner(*o) for o in (
+            ("User", "a"), ("Group", "a"), ("", "a"), (None, "a"), ("User", None), (None, None), ("User", ""))]]),
+    "no token renewed": ("RenewDelegationToken", 0, 2, [at("RenewDelegationToken", Hmac=h, RenewPeriodMs=p) for h in (b"", b"x") for p in (-1, 5)]),
+    "no token expired": ("ExpireDelegationToken", 0, 2, [at("ExpireDelegationToken", Hmac=h, ExpiryTimePeriodMs=p) for h in (b"", b"x") for p in (-1, 5)]),
+    "no token described": ("DescribeDelegationToken", 0, 3, [at("DescribeDelegationToken", Owners=o) for o in (None, [], [{"PrincipalType": "User", "PrincipalName": "a"}])]),
+    "no heartbeat without KRaft": ("ConsumerGroupHeartbeat", 0, 0, [at("ConsumerGroupHeartbeat", GroupId=g, MemberEpoch=e) for g in ("", "g") for e in (0, -1, 5)]),
+    "no description without KRaft": ("ConsumerGroupDescribe", 0, 0, [at("ConsumerGroupDescribe", GroupIds=g, IncludeAuthorizedOperations=o) for g in ([], ["g"], ["a", "b", "a"], [""])
+                                                                    for o in (False, True)]),
+    "no features": ("UpdateFeatures", 0, 1, [feature([], 1), *[feature(n, level, kind) for n in ("metadata.version", "no.such", "") for level in (-1, 0, 1, 9) for kind in (0, 1, 2, 3, 4)],
+                                             feature(["a", "b", "a"], 1, 1), feature("a", 1, 1, timeoutMs=-1)]),
+}
+
+
 def cases(flows):
     return [pytest.param(words, v, id=f"{words.replace(' ', '_')}-{v}") for words, (_, first, last, _) in flows.items() for v in range(first, last + 1)]
 
@@ -84,7 +136,7 @@ def test_deleted_records_take_their_segments_along(pair, kind):
 
 
 # Served as Java serves them, in all its versions.
-SERVED = ("DeleteRecords", "OffsetForLeaderEpoch")
+SERVED = sorted({api for api, _, _, _ in FLOWS.values()})
 
 
 def test_every_version_is_advertised(pair, kind):

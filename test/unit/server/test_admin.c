@@ -611,7 +611,36 @@ TEST(endpoints_that_a_broker_is_not_are_refused)
 	desk_fini(&d);
 }
 
-UNIT_MAIN("server/admin", T(topics_are_created_in_every_version), T(only_the_controller_creates),
+TEST(there_are_no_features_to_update)
+{
+	struct desk d;
+
+	desk_init(&d, "");
+	for (int v = 0; v <= 1; v++) {
+		struct wire_update_features_request *q = NEW(&d, update_features_request);
+		struct wire_update_features_response *a;
+
+		q->feature_updates.v = ARRAY(&d, update_features_request_feature, 3);
+		q->feature_updates.n = 3;
+		q->feature_updates.v[0].feature = q->feature_updates.v[2].feature = slice_str("metadata.version");
+		d.w.active = true;
+		a = call(&d, API_UPDATE_FEATURES, v, q);
+		CHECK_EQ(a->error_code, KERR_NONE);
+		CHECK(a->error_message.p == NULL);
+		CHECK_EQ(a->results.n, 2);
+		for (int32_t i = 0; i < a->results.n; i++) {
+			CHECK_EQ(a->results.v[i].error_code, KERR_INVALID_REQUEST);
+			CHECK(a->results.v[i].error_message.len > 0);
+		}
+		d.w.active = false;
+		a = call(&d, API_UPDATE_FEATURES, v, q);
+		CHECK_EQ(a->error_code, KERR_NOT_CONTROLLER);
+		CHECK_EQ(a->results.n, 0);
+	}
+	desk_fini(&d);
+}
+
+UNIT_MAIN("server/admin", T(there_are_no_features_to_update), T(topics_are_created_in_every_version), T(only_the_controller_creates),
     T(a_topic_named_twice_is_refused_in_each_of_its_rows), T(settings_and_assignments_of_a_request_arrive),
     T(a_client_that_hangs_up_while_its_topic_is_made_harms_nobody), T(topics_are_deleted_in_every_version), T(a_topic_is_deleted_by_its_id),
     T(deletion_is_refused_as_a_whole_or_row_by_row), T(a_topic_named_twice_is_deleted_once), T(partitions_are_added_in_every_version),
