@@ -113,7 +113,7 @@ broker_free(struct broker **bp)
 	for (uint32_t i = 0; i < b->ndirs; i++)
 		free((void *)(uintptr_t)b->dirs[i]);
 	free(b->dirs);
-	free(b->net_listeners);
+	free(b->bound);
 	free(b->cluster_id);
 	config_drop(&b->config);
 	config_drop(&b->opt.config);
@@ -127,8 +127,8 @@ broker_describe(const struct broker *b, struct strbuf *out)
 	int64_t ms = (clock_mono_ns(b->opt.clock) - b->started_ns) / 1000000;
 
 	strbuf_add(out, "broker %d of cluster %s, listening on ", b->id, b->cluster_id);
-	for (uint32_t i = 0; i < b->nlisteners; i++) {
-		const struct net_listener *l = b->net_listeners[i];
+	for (uint32_t i = 0; i < b->nbound; i++) {
+		const struct net_listener *l = b->bound[i].net;
 		const char *host = net_listener_host(l);
 
 		strbuf_add(out, "%s%s://%s:%u", i == 0 ? "" : ",", net_listener_name(l), host[0] == '\0' ? "*" : host, net_listener_port(l));

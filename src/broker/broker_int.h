@@ -49,6 +49,11 @@ struct periodic {
 };
 enum { PERIODIC_MAX = 8 };
 
+struct bound_listener {
+	struct net_listener *net;
+	uint16_t	 port_asked;		/* as configured: 0 = any */
+};
+
 struct broker {
 	struct broker_options opt;
 	enum broker_state state;
@@ -93,8 +98,10 @@ struct broker {
 	struct producer_ids *producer_ids;
 	struct server	*server;
 	struct net	*net;
-	struct net_listener **net_listeners;
-	uint32_t	 nlisteners;
+	struct bound_listener *bound;		/* what listens now */
+	uint32_t	 nbound;
+	bool		 listeners_running, listeners_again;	/* a change of them is under way; another one is to follow */
+	bool		 registration_stale;	/* it is to name what that change brings */
 
 	struct topic_overrides *topics;
 	struct refresh	*refreshes;		/* readings that wait for the next session */
@@ -142,6 +149,13 @@ struct replica_configs configs_for_replicas(struct broker *);
 void	 configs_log_options(void *ctx, const char *topic, struct log_options *);
 void	 configs_changed(void *ctx, const struct zk_entity *, const struct zk_config *);
 void	 configs_map_of(const struct zk_config *, struct config_map *);	/* fills an empty map */
+
+/* ---- listeners.c ---- */
+enum err listeners_bind(struct broker *, struct errbuf *) MUST_CHECK;	/* the first time */
+void	 listeners_follow(struct broker *);	/* the configuration in force has changed: limits, sockets, then the registration */
+/* *ips is for the caller to free; the rest borrows from the configuration. */
+void	 listeners_limits(const struct config *, struct net_limits *, struct net_ip_limit **ips);
+struct bound_listener *bound_find(const struct broker *, const char *name);
 
 /* ---- schedule.c ---- */
 void	 schedule_start(struct broker *);

@@ -40,14 +40,33 @@ configs_map_of(const struct zk_config *config, struct config_map *map)
 		config_map_set(map, config->items[i].key, config->items[i].value);
 }
 
+/* Once per change of the node, not once per use. */
+static void
+warn_of(const struct broker *b, const char *topic, const struct config_map *map)
+{
+	struct config_report report = CONFIG_REPORT_INIT;
+	struct topic_config *t = topic_config_new(b->config, map, &report);
+
+	for (size_t i = 0; i < report.count; i++)
+		diag_warning(b->opt.diag, "config", "/config/topics/%s: %s", topic, report.notes[i].text);
+	config_report_fini(&report);
+	topic_config_unref(&t);
+}
+
 void
 configs_topic_set(struct broker *b, const char *topic, const struct zk_config *config)
 {
 	struct topic_overrides *o = overrides_find(b, topic);
+	struct config_map map = CONFIG_MAP_INIT;
 
 	if (config->nitems == 0) {
 		if (o != NULL)
 			overrides_drop(b, o);
+		return;
+	}
+	configs_map_of(config, &map);
+	if (o != NULL && config_map_equal(&o->map, &map)) {
+		config_map_fini(&map);
 		return;
 	}
 	if (o == NULL) {
@@ -56,8 +75,8 @@ configs_topic_set(struct broker *b, const char *topic, const struct zk_config *c
 		HASH_ADD_KEYPTR(hh, b->topics, o->topic, strlen(o->topic), o);
 	}
 	config_map_fini(&o->map);
-	o->map = (struct config_map)CONFIG_MAP_INIT;
-	configs_map_of(config, &o->map);
+	o->map = map;
+	warn_of(b, topic, &o->map);
 }
 
 void
@@ -102,13 +121,8 @@ static struct topic_config *
 effective(const struct broker *b, const char *topic)
 {
 	const struct topic_overrides *o = overrides_find(b, topic);
-	struct config_report report = CONFIG_REPORT_INIT;
-	struct topic_config *t = topic_config_new(b->config, o == NULL ? NULL : &o->map, &report);
 
-	for (size_t i = 0; i < report.count; i++)
-		diag_warning(b->opt.diag, "config", "topic %s: %s", topic, report.notes[i].text);
-	config_report_fini(&report);
-	return (t);
+	return (topic_config_new(b->config, o == NULL ? NULL : &o->map, NULL));
 }
 
 /* Called while logs are loaded, from several threads: the table does not change then. */
@@ -283,20 +297,11 @@ same_listeners(const struct config_listeners *a, const struct config_listeners *
 static void
 tell_parts(struct broker *b)
 {
-	struct net_limits limits = NET_LIMITS_NONE;
-	struct errbuf eb = ERRBUF_INIT;
-
 	if (b->server != NULL)
 		server_set_config(b->server, b->config);
 	if (b->replicas != NULL)
 		replica_topic_config_changed(b->replicas, NULL);
-	if (b->net == NULL)
-		return;
-	limits.connections_max = b->config->max_connections;
-	limits.connections_per_ip_max = b->config->max_connections_per_ip;
-	limits.connection_rate_max = b->config->max_connection_creation_rate;
-	if (net_set_limits(b->net, &limits, &eb) != OK)
-		diag_error(b->opt.diag, "config", "connection limits: %s", eb.text);
+	listeners_follow(b);
 }
 
 void
@@ -304,7 +309,6 @@ configs_apply_dynamic(struct broker *b)
 {
 	struct config_report report = CONFIG_REPORT_INIT;
 	struct config *next = NULL, *old = (struct config *)(uintptr_t)b->config;
-	bool moved;
 	enum err e;
 
 	e = config_with_dynamic(b->opt.config, &b->dynamic_default, &b->dynamic_broker, &next, &report);
@@ -313,12 +317,10 @@ configs_apply_dynamic(struct broker *b)
 		diag_error(b->opt.diag, "config", "the dynamic settings in ZooKeeper do not fit together; the former ones stay in force");
 		return;
 	}
-	moved = !same_listeners(&b->config->advertised, &next->advertised);
+	b->registration_stale = b->registration_stale || !same_listeners(&b->config->advertised, &next->advertised);
 	b->config = next;
 	config_unref(&old);
 	tell_parts(b);
-	if (moved)
-		broker_update_registration(b);
 }
 
 void

@@ -47,7 +47,7 @@ d1_wait(struct timer *timer)
 {
 	struct broker *b = CONTAINER_OF(timer, struct broker, wait_timer);
 
-	if (b->blocking || periodic_running(b) || b->writing_records || (b->reclaim != NULL && session_reclaim_blocks(b->reclaim)))
+	if (b->blocking || b->listeners_running || periodic_running(b) || b->writing_records || (b->reclaim != NULL && session_reclaim_blocks(b->reclaim)))
 		timer_set(b->opt.control, &b->wait_timer, POLL_MS);
 	else
 		d2_network(b);

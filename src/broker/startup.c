@@ -701,32 +701,6 @@ image_changed(struct cluster_listener *l)
 }
 
 static enum err
-bind_listeners(struct broker *b, struct errbuf *eb)
-{
-	const struct config *c = b->config;
-
-	b->net_listeners = xcalloc(c->bind.count, sizeof(struct net_listener *));
-	for (size_t i = 0; i < c->bind.count; i++) {
-		const struct config_listener *l = &c->bind.items[i];
-		struct net_listener_options opt = {
-		    .name = l->name, .protocol = (enum net_protocol)l->protocol, .host = l->host, .port = l->port,
-		    .backlog = c->socket_listen_backlog_size, .send_buffer = c->socket_send_buffer_bytes,
-		    .receive_buffer = c->socket_receive_buffer_bytes, .connections_max = l->max_connections,
-		    .connection_rate_max = INT32_MAX, .inter_broker = strcmp(l->name, c->inter_broker_name) == 0,
-		};
-		enum err e = net_listen(b->net, &opt, &b->net_listeners[i], eb);
-
-		b->nlisteners += e == OK;
-
-		if (e != OK) {
-			errbuf_add(eb, "listener %s://%s:%u", l->name, l->host, l->port);
-			return (e);
-		}
-	}
-	return (OK);
-}
-
-static enum err
 make_net(struct broker *b, struct errbuf *eb)
 {
 	const struct config *c = b->config;
@@ -737,15 +711,18 @@ make_net(struct broker *b, struct errbuf *eb)
 	    .queued_requests_max = c->queued_max_requests,
 	    .queued_bytes_max = c->queued_max_request_bytes,
 	    .idle_max_ms = c->connections_max_idle_ms,
-	    .limits = NET_LIMITS_NONE,
 	};
+	struct net_ip_limit *ips;
 	enum err e;
 
-	opt.limits.connections_max = c->max_connections;
-	opt.limits.connections_per_ip_max = c->max_connections_per_ip;
-	opt.limits.connection_rate_max = c->max_connection_creation_rate;
+	listeners_limits(c, &opt.limits, &ips);
 	e = net_new(&opt, &b->net, eb);
-	return (e != OK ? e : bind_listeners(b, eb));
+	free(ips);
+	if (e != OK) {
+		errbuf_add(eb, "max.connections.per.ip.overrides");
+		return (e);
+	}
+	return (listeners_bind(b, eb));
 }
 
 static void
@@ -846,13 +823,14 @@ s8_parts(struct broker *b)
 
 /* ---- 9: the id is ours ---- */
 
+/* Advertised is where we listen, unless advertised.listeners says otherwise. */
 static uint16_t
 advertised_port(const struct broker *b, const struct config_listener *adv)
 {
-	for (uint32_t i = 0; i < b->nlisteners && adv->port == 0; i++)
-		if (strcmp(net_listener_name(b->net_listeners[i]), adv->name) == 0)
-			return (net_listener_port(b->net_listeners[i]));
-	return (adv->port);
+	bool follows = b->config->advertised_listeners == NULL;
+	const struct bound_listener *l = bound_find(b, adv->name);
+
+	return (l != NULL && (follows || adv->port == 0) ? net_listener_port(l->net) : adv->port);
 }
 
 /* "" means every address: then the name of this host is what others can use, as in Kafka. */
@@ -872,11 +850,14 @@ own_info(struct broker *b)
 {
 	const struct config_listeners *adv = &b->config->advertised;
 	struct zk_endpoint *endpoints = xcalloc(adv->count, sizeof(*endpoints));
-	struct zk_broker_info info = { .id = b->id, .version = 5, .endpoints = endpoints, .nendpoints = (uint32_t)adv->count, .jmx_port = -1 };
+	struct zk_broker_info info = { .id = b->id, .version = 5, .endpoints = endpoints, .jmx_port = -1 };
 
-	for (size_t i = 0; i < adv->count; i++)
-		endpoints[i] = (struct zk_endpoint){ adv->items[i].name, (enum zk_security_protocol)adv->items[i].protocol,
+	for (size_t i = 0; i < adv->count; i++) {
+		if (bound_find(b, adv->items[i].name) == NULL)
+			continue;	/* it could not be bound while we run: nobody is sent there */
+		endpoints[info.nendpoints++] = (struct zk_endpoint){ adv->items[i].name, (enum zk_security_protocol)adv->items[i].protocol,
 		    advertised_host(b, &adv->items[i]), advertised_port(b, &adv->items[i]) };
+	}
 	info.rack = b->config->broker_rack;
 	info.timestamp_ms = clock_wall_ms(b->opt.clock);
 	return (info);
@@ -1043,6 +1024,8 @@ config_watch_ready(void *ctx, enum err e, const struct errbuf *why)
 	}
 	net_start(b->net);
 	b->serving = true;
+	if (b->listeners_again)
+		listeners_follow(b);
 	schedule_start(b);
 	image_changed(&b->cluster_listener);	/* the controller may have been faster */
 }

@@ -46,6 +46,11 @@ struct config_list {
 	size_t		 count;
 };
 
+struct config_ip_limit {
+	char		*host;		/* a name or an address */
+	int32_t		 max;
+};
+
 #define CONFIG_CTYPE_BOOLEAN	bool
 #define CONFIG_CTYPE_STRING	const char *
 #define CONFIG_CTYPE_INT	int32_t
@@ -78,6 +83,8 @@ struct config {
 	struct listener_protocols protocols;
 	const char	*inter_broker_name;		/* name of the listener for brokers; one of advertised */
 	enum security_protocol inter_broker_protocol;
+	struct config_ip_limit *ip_limits;		/* max.connections.per.ip.overrides */
+	size_t		 ip_limit_count;
 	bool		 num_network_threads_set, num_io_threads_set;	/* unset: the broker chooses by cores and disks */
 
 	struct config_internal *internal;		/* config_int.h: sources, null flags, references */

@@ -36,6 +36,9 @@ config_free(struct config *c)
 	for (i = 0; i < config_broker_key_count; i++)
 		config_value_fini(&config_broker_keys[i], config_field(c, &config_broker_keys[i]));
 	config_list_fini(&c->log_directories);
+	for (i = 0; i < c->ip_limit_count; i++)
+		free(c->ip_limits[i].host);
+	free(c->ip_limits);
 	config_listeners_fini(&c->bind);
 	config_listeners_fini(&c->advertised);
 	listener_protocols_fini(&c->protocols);

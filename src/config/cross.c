@@ -200,21 +200,28 @@ check_advertised(struct cross *x)
 }
 
 static void
+listener_number(const struct config *c, const char *listener, const char *key, int32_t *n)
+{
+	const char *text = config_listener_text(c, listener, key);
+	char *trimmed;
+
+	if (text == NULL)
+		return;
+	trimmed = config_trim(text);
+	(void)!str_to_i32(slice_str(trimmed), n);	/* what is no number was reported with its row */
+	free(trimmed);
+}
+
+static void
 derive_listener_limits(struct config *c)
 {
 	size_t i;
 
 	for (i = 0; i < c->bind.count; i++) {
-		const char *text = config_listener_text(c, c->bind.items[i].name, "max.connections");
-		int32_t n = c->max_connections;
-		char *trimmed;
+		struct config_listener *l = &c->bind.items[i];
 
-		if (text == NULL)
-			continue;
-		trimmed = config_trim(text);
-		if (str_to_i32(slice_str(trimmed), &n))
-			c->bind.items[i].max_connections = n;
-		free(trimmed);
+		listener_number(c, l->name, "max.connections", &l->max_connections);
+		listener_number(c, l->name, "max.connection.creation.rate", &l->max_connection_rate);
 	}
 }
 
@@ -239,27 +246,37 @@ derive_listeners(struct cross *x)
 
 /* ---- the network ---- */
 
-/* "host:count,host:count" */
+/* "host:count" */
 static void
-check_per_ip(struct cross *x)
+derive_ip_limit(struct cross *x, const char *item)
 {
 	static const char name[] = "max.connections.per.ip.overrides";
+	const char *colon = strrchr(item, ':');
+	char *count = colon == NULL ? NULL : config_trim(colon + 1);
+	size_t len = colon == NULL ? 0 : (size_t)(colon - item);
+	struct config *c = x->c;
+	int32_t n;
+
+	while (len > 0 && item[len - 1] == ' ')
+		len--;
+	if (count == NULL || !str_to_i32(slice_str(count), &n))
+		broken(x, name, "\"%s\" is not HOST:COUNT", item);
+	else if (strspn(item, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-%._:") < len)
+		broken(x, name, "\"%s\": a character that no host name has", item);
+	else
+		c->ip_limits[c->ip_limit_count++] = (struct config_ip_limit){ xstrndup(item, len), n };
+	free(count);
+}
+
+static void
+derive_ip_limits(struct cross *x)
+{
 	struct config_list items = config_list_split(x->c->max_connections_per_ip_overrides, true);
-	size_t i, len;
+	size_t i;
 
-	for (i = 0; i < items.count; i++) {
-		const char *item = items.items[i], *colon = strrchr(item, ':');
-		char *count = colon == NULL ? NULL : config_trim(colon + 1);
-		int32_t n;
-
-		for (len = colon == NULL ? 0 : (size_t)(colon - item); len > 0 && item[len - 1] == ' '; len--)
-			;
-		if (count == NULL || !str_to_i32(slice_str(count), &n))
-			broken(x, name, "\"%s\" is not HOST:COUNT", item);
-		else if (strspn(item, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-%._:") < len)
-			broken(x, name, "\"%s\": a character that no host name has", item);
-		free(count);
-	}
+	x->c->ip_limits = xcalloc(items.count + 1, sizeof(*x->c->ip_limits));
+	for (i = 0; i < items.count; i++)
+		derive_ip_limit(x, items.items[i]);
 	if (x->c->max_connections_per_ip == 0 && items.count == 0)
 		broken(x, "max.connections.per.ip", "0 is allowed only when max.connections.per.ip.overrides names the hosts that may connect");
 	config_list_fini(&items);
@@ -275,7 +292,7 @@ check_network(struct cross *x)
 	if (c->connections_max_idle_ms >= 0 && c->connection_failed_authentication_delay_ms >= c->connections_max_idle_ms)
 		broken(x, "connection.failed.authentication.delay.ms", "%d is not less than connections.max.idle.ms (%lld)",
 		    c->connection_failed_authentication_delay_ms, (long long)c->connections_max_idle_ms);
-	check_per_ip(x);
+	derive_ip_limits(x);
 }
 
 /* ---- the rest ---- */

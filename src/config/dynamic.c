@@ -12,7 +12,7 @@
  *   (4) PER_BROKER keys and listener.name.X. keys not for the whole cluster, except the three that also exist cluster-wide.
  *   (5) the sum of file, cluster default and broker keeps the rules of cross.c.
  *   (6) a pool of threads grows to at most twice and shrinks to at least half of what it is.
- *   (7) listeners that exist keep their protocol; adding and removing listeners is not built.
+ *   (7) listeners that exist keep their protocol.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -186,14 +186,6 @@ all_threads_ok(const struct config *old, const struct config *new, struct errbuf
 	    network_threads_ok(old, new, eb));
 }
 
-static const struct config_listener *
-same_socket(const struct config_listeners *ls, const struct config_listener *l)
-{
-	const struct config_listener *o = config_listeners_find(ls, l->name);
-
-	return (o != NULL && o->port == l->port && strcmp(o->host, l->host) == 0 ? o : NULL);
-}
-
 /* Rule (7), and the limits of a listener. */
 static bool
 listeners_ok(const struct config *old, const struct config *new, struct errbuf *eb)
@@ -201,12 +193,10 @@ listeners_ok(const struct config *old, const struct config *new, struct errbuf *
 	size_t i;
 
 	for (i = 0; i < new->bind.count; i++) {
-		const struct config_listener *n = &new->bind.items[i], *o = same_socket(&old->bind, n);
+		const struct config_listener *n = &new->bind.items[i], *o = config_listeners_find(&old->bind, n->name);
 
-		if (o == NULL || new->bind.count != old->bind.count) {
-			errbuf_set(eb, "listeners: adding, removing or moving listeners while the broker runs is not built yet; restart it");
-			return (false);
-		}
+		if (o == NULL)
+			continue;
 		if (o->protocol != n->protocol) {
 			errbuf_set(eb, "the security protocol of listener %s cannot change while it exists", n->name);
 			return (false);

@@ -182,7 +182,7 @@ parse_endpoint(const char *item, struct config_listener *l, struct errbuf *eb)
 	}
 	l->name = upper(item, (size_t)(scheme - item));
 	l->port = (uint16_t)port;
-	l->max_connections = INT32_MAX;
+	l->max_connections = l->max_connection_rate = INT32_MAX;
 	return (OK);
 }
 

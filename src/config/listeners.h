@@ -21,7 +21,8 @@ struct config_listener {
 	char	*host;			/* "" = every address (listeners) or this host's name (advertised); no brackets */
 	uint16_t port;			/* 0 = any free port (listeners only in tests) */
 	enum security_protocol protocol;
-	int32_t	 max_connections;	/* listener.name.NAME.max.connections, else INT32_MAX; listeners only */
+	int32_t	 max_connections;	/* listener.name.NAME.max.connections, else max.connections, else INT32_MAX; listeners only */
+	int32_t	 max_connection_rate;	/* listener.name.NAME.max.connection.creation.rate, likewise */
 };
 
 struct config_listeners {

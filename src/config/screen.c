@@ -106,7 +106,7 @@ screen_listener(const struct screen *s, const char *name)
 		note(s, CONFIG_WARNING, name, "accepted, but without effect: all listeners share the network threads");
 	else if (config_impl_kind(key->impl) == CONFIG_IMPL_HARMLESS || config_impl_kind(key->impl) == CONFIG_IMPL_NOT_BUILT)
 		note(s, CONFIG_WARNING, name, "accepted, but without effect: %s", config_impl_words(key->impl));
-	else if (strcmp(key->name, "max.connections") != 0)
+	else if (strcmp(key->name, "max.connections") != 0 && strcmp(key->name, "max.connection.creation.rate") != 0)
 		note(s, CONFIG_WARNING, name, "accepted, but without effect: it has no meaning for one listener");
 }
 

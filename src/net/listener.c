@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "base/reclaim.h"
 #include "net/net_int.h"
 
 enum {
@@ -85,7 +86,7 @@ listener_new(struct net *n, const struct net_listener_options *o, int fd)
 
 	must_zero(getsockname(fd, (struct sockaddr *)&ss, &len));
 	l->net = n;
-	l->nl = &n->loops[n->nlisteners % n->opt.nloops];
+	l->nl = &n->loops[n->nmade++ % n->opt.nloops];
 	l->name = xstrdup(o->name);
 	l->host = xstrdup(o->host == NULL ? "" : o->host);
 	l->protocol = o->protocol;
@@ -99,13 +100,28 @@ listener_new(struct net *n, const struct net_listener_options *o, int fd)
 	return (l);
 }
 
+/* The set without `gone`, with `come`; either may be NULL. */
 static void
-listener_add(struct net *n, struct net_listener *l)
+publish_set(struct net *n, const struct net_listener *gone, struct net_listener *come)
 {
-	n->listeners = xreallocarray(n->listeners, n->nlisteners + 1, sizeof(*n->listeners));
-	n->listeners[n->nlisteners++] = l;
-	for (unsigned i = 0; i < n->nlisteners; i++)
-		n->listeners[i]->quota.protected = n->listeners[i]->inter_broker && n->nlisteners > 1;
+	const struct listener_set *old = n->listeners;
+	struct listener_set *set = xcalloc(1, sizeof(*set) + (old->n + 1) * sizeof(old->v[0]));
+
+	for (unsigned i = 0; i < old->n; i++)
+		if (old->v[i] != gone)
+			set->v[set->n++] = old->v[i];
+	if (come != NULL)
+		set->v[set->n++] = come;
+	for (unsigned i = 0; i < set->n; i++)
+		set->v[i]->quota.protected = set->v[i]->inter_broker && set->n > 1;
+	reclaim_publish(&n->listeners, (const struct listener_set *)set);
+	reclaim_defer(free, (void *)(uintptr_t)old);
+}
+
+const struct listener_set *
+listeners_of(struct net *n)
+{
+	return (reclaim_read(&n->listeners));
 }
 
 enum err
@@ -135,7 +151,7 @@ net_listen(struct net *n, const struct net_listener_options *o, struct net_liste
 		return (e);
 	}
 	*lp = listener_new(n, o, fd);
-	listener_add(n, *lp);
+	publish_set(n, NULL, *lp);
 	return (OK);
 }
 
@@ -273,13 +289,53 @@ listener_start(struct net_listener *l)
 {
 	struct errbuf eb = ERRBUF_INIT;
 
-	if (l->closed || l->started)
+	if (l->closed || l->started || l->nl->stopping)
 		return;
 	if (watch_add(l->nl->loop, &l->watch, WATCH_READ, &eb) != OK) {
 		diag_error(l->net->opt.diag, "net", "listener %s cannot be watched: %s", l->name, eb.text);
 		return;
 	}
 	l->started = true;
+}
+
+static void
+start_run(void *ctx)
+{
+	struct net_listener *l = ctx;
+	struct net *n = l->net;
+
+	listener_start(l);
+	net_alive_release(n);
+}
+
+void
+net_listener_start(struct net_listener *l)
+{
+	atomic_fetch_add(&l->net->alive, 1);
+	loop_call(l->nl->loop, start_run, l);
+}
+
+static void
+remove_run(void *ctx)
+{
+	struct net_listener *l = ctx;
+	struct net *n = l->net;
+
+	listener_stop(l);	/* before the loops are asked: what was accepted until now is on its way ahead of that */
+	net_drop_connections(l);
+	net_alive_release(n);
+}
+
+void
+net_listener_remove(struct net_listener *l)
+{
+	struct net *n = l->net;
+
+	publish_set(n, l, NULL);
+	l->next = n->removed;
+	n->removed = l;
+	atomic_fetch_add(&n->alive, 1);
+	loop_call(l->nl->loop, remove_run, l);
 }
 
 void

@@ -7,8 +7,8 @@
  * process has no descriptor left.  A peer over its address's limit is accepted and closed at once.  The inter-broker listener, when
  * it is not the only one, is exempt from max.connections: the connection of another listener that was idle longest is closed instead.
  *
- * Ownership  The net owns its listeners; they live until net_free.
- * Threads    net_listen: start-up.  The readers: any.
+ * Ownership  The net owns its listeners; they live until net_free, also those that were removed.
+ * Threads    net_listen, net_listener_remove: one thread at a time, registered for reclamation (base/reclaim.h).  The rest: any.
  */
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
@@ -40,6 +40,10 @@ const char *net_listener_name(const struct net_listener *);
 enum net_protocol net_listener_protocol(const struct net_listener *);
 uint16_t net_listener_port(const struct net_listener *);	/* the port really bound */
 const char *net_listener_host(const struct net_listener *);	/* as given; "" = every address */
+/* For one made after net_start; not after net_shutdown. */
+void	 net_listener_start(struct net_listener *);
+/* Closes the socket and every connection that came through it, soon.  The name may be given to a new listener at once.  Not after net_shutdown. */
+void	 net_listener_remove(struct net_listener *);
 void	 net_listener_set_limits(struct net_listener *, int32_t connections_max, int32_t connection_rate_max);	/* any thread */
 
 #endif

@@ -59,6 +59,7 @@ net_new(const struct net_options *opt, struct net **np, struct errbuf *eb)
 	memcpy(loops, opt->loops, opt->nloops * sizeof(struct loop *));
 	n->opt.loops = loops;
 	n->loops = xcalloc(opt->nloops, sizeof(*n->loops));
+	n->listeners = xcalloc(1, sizeof(*n->listeners));
 	n->alive = (int32_t)opt->nloops;
 	quota_init(&n->quota);
 	for (unsigned i = 0; i < opt->nloops; i++)
@@ -75,21 +76,26 @@ net_new(const struct net_options *opt, struct net **np, struct errbuf *eb)
 void
 net_free(struct net **np)
 {
+	struct net_listener *l;
 	struct net *n = *np;
 
 	*np = NULL;
 	if (n == NULL)
 		return;
 	MAGIC_OK(n, NET_MAGIC);
-	for (unsigned i = 0; i < n->nlisteners; i++)
-		listener_free(n->listeners[i]);
+	for (unsigned i = 0; i < n->listeners->n; i++)
+		listener_free(n->listeners->v[i]);
+	while ((l = n->removed) != NULL) {
+		n->removed = l->next;
+		listener_free(l);
+	}
 	for (unsigned i = 0; i < n->opt.nloops; i++) {
 		must(n->loops[i].nconns == 0);
 		must(!n->loops[i].idle_timer.armed && !n->loops[i].grace_timer.armed);
 		free(n->loops[i].scratch);
 	}
 	quota_fini(&n->quota);
-	free(n->listeners);
+	free((void *)(uintptr_t)n->listeners);
 	free(n->loops);
 	free((void *)(uintptr_t)n->opt.loops);
 	n->magic.value = 0;
@@ -102,10 +108,11 @@ static void
 loop_begin(struct task *t)
 {
 	struct net_loop *nl = CONTAINER_OF(t, struct net_loop, start_task);
+	const struct listener_set *set = listeners_of(nl->net);
 
-	for (unsigned i = 0; i < nl->net->nlisteners; i++)
-		if (nl->net->listeners[i]->nl == nl)
-			listener_start(nl->net->listeners[i]);
+	for (unsigned i = 0; i < set->n; i++)
+		if (set->v[i]->nl == nl)
+			listener_start(set->v[i]);
 }
 
 void
@@ -119,9 +126,10 @@ enum err
 net_set_limits(struct net *n, const struct net_limits *l, struct errbuf *eb)
 {
 	enum err e = quota_set(&n->quota, l, eb);
+	const struct listener_set *set = listeners_of(n);
 
-	for (unsigned i = 0; e == OK && i < n->nlisteners; i++)
-		listener_wake(n->listeners[i]);
+	for (unsigned i = 0; e == OK && i < set->n; i++)
+		listener_wake(set->v[i]);
 	return (e);
 }
 
@@ -295,7 +303,7 @@ arrive(struct task *t)
 	struct errbuf eb = ERRBUF_INIT;
 	struct net_conn *c;
 
-	if (a->nl->stopping) {
+	if (a->nl->stopping || a->listener->closed) {
 		close(a->fd);
 		quota_release(&n->quota, &a->listener->quota, &addr);
 	} else if (begin_conn(a->nl, a->listener, a->fd, &a->peer, &c, &eb) != OK)
@@ -346,14 +354,16 @@ net_adopt(struct net *n, unsigned index, int fd, struct net_listener *l, struct 
 void
 net_connection_gone(struct net *n, struct net_listener *l, const struct in6_addr *addr)
 {
+	const struct listener_set *set = listeners_of(n);
+
 	metric_add(n->opt.metrics, METRIC_connections, -1);
 	atomic_fetch_sub_explicit(&n->connections, 1, memory_order_relaxed);
 	if (l == NULL)
 		return;
 	quota_release(&n->quota, &l->quota, addr);
-	for (unsigned i = 0; i < n->nlisteners; i++)
-		if (quota_wakes(&n->quota, &n->listeners[i]->quota))
-			listener_wake(n->listeners[i]);
+	for (unsigned i = 0; i < set->n; i++)
+		if (quota_wakes(&n->quota, &set->v[i]->quota))
+			listener_wake(set->v[i]);
 }
 
 /* ---- memory of requests ---- */
@@ -423,6 +433,43 @@ each_conn(struct net_loop *nl, void (*fn)(struct net_conn *))
 	}
 }
 
+/* ---- a listener that is removed takes its connections along ---- */
+
+struct drop {
+	struct net_loop	*nl;
+	struct net_listener *listener;
+};
+
+static void
+drop_run(void *ctx)
+{
+	struct drop *d = ctx;
+	struct net *n = d->nl->net;
+	struct net_conn *c = TAILQ_FIRST(&d->nl->conns), *next;
+
+	for (unsigned i = d->nl->nconns; i > 0 && c != NULL; i--, c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (c->listener == d->listener)
+			net_conn_close(c);
+	}
+	free(d);
+	net_alive_release(n);
+}
+
+void
+net_drop_connections(struct net_listener *l)
+{
+	struct net *n = l->net;
+
+	for (unsigned i = 0; i < n->opt.nloops; i++) {
+		struct drop *d = xmalloc(sizeof(*d));
+
+		*d = (struct drop){ &n->loops[i], l };
+		atomic_fetch_add(&n->alive, 1);
+		loop_call(n->loops[i].loop, drop_run, d);
+	}
+}
+
 static void
 grace_over(struct timer *t)
 {
@@ -432,9 +479,11 @@ grace_over(struct timer *t)
 static void
 stop_listeners(struct net_loop *nl)
 {
-	for (unsigned i = 0; i < nl->net->nlisteners; i++)
-		if (nl->net->listeners[i]->nl == nl)
-			listener_stop(nl->net->listeners[i]);
+	const struct listener_set *set = listeners_of(nl->net);
+
+	for (unsigned i = 0; i < set->n; i++)
+		if (set->v[i]->nl == nl)
+			listener_stop(set->v[i]);
 }
 
 static void

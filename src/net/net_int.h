@@ -37,13 +37,19 @@ struct net_loop {
 	uint8_t		*scratch;	/* small ranges on their way out */
 };
 
+struct listener_set {
+	unsigned	 n;
+	struct net_listener *v[];
+};
+
 struct net {
 	struct magic	 magic;
 	struct net_options opt;		/* loops points to our own copy */
 	struct net_loop	*loops;
 	struct quota	 quota;
-	struct net_listener **listeners;	/* grows only before net_start */
-	unsigned	 nlisteners;
+	const struct listener_set *listeners;	/* published; changed by one thread at a time */
+	unsigned	 nmade;			/* listeners so far: the next one's loop */
+	struct net_listener *removed;		/* until net_free: connections on their way still name them */
 	_Atomic unsigned next_loop;	/* where the next connection goes */
 	_Atomic int64_t	 request_bytes;	/* frames held or being received */
 	_Atomic int32_t	 queued_requests;	/* whole frames that wait for execution */
@@ -104,7 +110,9 @@ struct net_listener {
 	bool		 inter_broker;
 	struct watch	 watch;		/* fd -1 once closed */
 	struct timer	 pause;		/* creation rate, or no descriptors */
-	bool		 started, closed;
+	bool		 started;
+	_Atomic bool	 closed;	/* set on its loop */
+	struct net_listener *next;	/* net.removed */
 	bool		 no_descriptors;	/* said so already in this shortage */
 	struct quota_listener quota;
 	struct task	 resume_task;
@@ -121,6 +129,7 @@ void	 net_alive_release(struct net *);
 bool	 net_bytes_reserve(struct net *, int64_t n);	/* false: full; otherwise n is counted, the limit may be overshot once */
 void	 net_bytes_release(struct net *, int64_t n);
 void	 net_connection_came(struct net *, struct net_listener *, int fd, const struct sockaddr_storage *peer, bool excess);
+void	 net_drop_connections(struct net_listener *);	/* on the listener's loop, after it was stopped */
 void	 net_connection_gone(struct net *, struct net_listener *, const struct in6_addr *);
 
 /* ---- conn.c ---- */
@@ -135,5 +144,6 @@ void	 listener_start(struct net_listener *);		/* on its loop */
 void	 listener_stop(struct net_listener *);		/* on its loop; closes the socket */
 void	 listener_wake(struct net_listener *);		/* any thread: a slot may be free */
 void	 listener_free(struct net_listener *);
+const struct listener_set *listeners_of(struct net *);	/* until the thread's next quiescent state */
 
 #endif

@@ -11,6 +11,7 @@
 #define NET_QUOTA_H
 
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -29,7 +30,7 @@ struct quota_bucket {
 };
 
 struct quota_listener {
-	bool		 protected;	/* from max.connections: the inter-broker listener beside others */
+	_Atomic bool	 protected;	/* from max.connections: the inter-broker listener beside others */
 	int32_t		 connections_max;
 	int32_t		 connections;
 	bool		 waiting;	/* its accepting stopped; quota_release says when to go on */

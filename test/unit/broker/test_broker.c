@@ -4,6 +4,7 @@
  * which step something happens: a stop, a lost session, an operation that fails.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -560,22 +561,75 @@ TEST(zookeeper_that_is_away_does_not_hold_up_an_end)
 	world_fini(&w);
 }
 
+/* 0: it listens nowhere under that name. */
+static uint16_t
+port_of(struct node *n, const char *listener)
+{
+	struct strbuf words = STRBUF_INIT;
+	const char *at;
+	uint16_t port;
+
+	broker_describe(n->broker, &words);
+	at = strstr(strbuf_str(&words), listener);
+	port = at == NULL ? 0 : (uint16_t)atoi(strchr(strchr(at, ':') + 1, ':') + 1);
+	strbuf_fini(&words);
+	return (port);
+}
+
+/* -1: refused. */
+static int
+dial_port(uint16_t port)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) }, .sin_port = htons(port) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	must(fd >= 0);
+	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0)
+		return (fd);
+	close(fd);
+	return (-1);
+}
+
 /* A client's connection to the broker. */
 static int
 dial(struct node *n)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-	struct strbuf words = STRBUF_INIT;
-	const char *at;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = dial_port(port_of(n, "PLAINTEXT"));
 
-	broker_describe(n->broker, &words);
-	at = strstr(strbuf_str(&words), "127.0.0.1:");
-	must(at != NULL && fd >= 0);
-	to.sin_port = htons((uint16_t)atoi(at + strlen("127.0.0.1:")));
-	must_zero(connect(fd, (struct sockaddr *)&to, sizeof(to)));
-	strbuf_fini(&words);
+	must(fd >= 0);
 	return (fd);
+}
+
+/* What comes of a request on this connection: 1 an answer, 0 its end. */
+static int
+ask(struct node *n, int fd)
+{
+	static const uint8_t api_versions[] = { 0, 0, 0, 11, 0, 18, 0, 0, 0, 0, 0, 1, 0, 1, 'x' };
+	uint8_t answer[4096];
+	ssize_t got = -1;
+
+	(void)!send(fd, api_versions, sizeof(api_versions), MSG_NOSIGNAL);
+	for (int i = 0; i < 20000 && got < 0; i++) {
+		if (!turn(n))
+			usleep(200);
+		got = recv(fd, answer, sizeof(answer), MSG_DONTWAIT);
+		if (got < 0 && errno == ECONNRESET)
+			got = 0;
+	}
+	return (got > 0 ? 1 : (int)got);
+}
+
+static void
+put_config(struct world *w, const char *entity, const char *config)
+{
+	char path[128], change[160], *text = xasprintf("{\"version\":1,\"config\":{%s}}", config);
+
+	snprintf(path, sizeof(path), "/config/%s", entity);
+	snprintf(change, sizeof(change), "{\"version\":2,\"entity_path\":\"%s\"}", entity);
+	zk_create(w->user, path, slice_str(text), ZK_PERSISTENT, ignore_result, NULL);
+	zk_set(w->user, path, slice_str(text), ZK_ANY_VERSION, ignore_result, NULL);
+	zk_create(w->user, "/config/changes/config_change_", slice_str(change), ZK_PERSISTENT_SEQUENTIAL, ignore_result, NULL);
+	free(text);
 }
 
 TEST(a_client_that_waits_for_zookeeper_does_not_hold_up_an_end)
@@ -762,6 +816,158 @@ TEST(advertised_listeners_changed_while_it_runs_reach_the_registration)
 	world_fini(&w);
 }
 
+#define TWO_NAMES	"\"listener.security.protocol.map\":\"PLAINTEXT:PLAINTEXT,OTHER:PLAINTEXT\","
+
+TEST(listeners_come_move_and_go_while_it_runs)
+{
+	struct world w;
+	struct finder f;
+	struct node n;
+	char words[64];
+	uint16_t port;
+	int a, b, c = 0;
+
+	world_init(&w);
+	node_make(&n, &w, 1, "a");
+	REQUIRE(node_start(&n));
+	a = dial(&n);
+	put_config(&w, "brokers/1", TWO_NAMES "\"listeners\":\"PLAINTEXT://127.0.0.1:0,OTHER://127.0.0.1:0\"");
+	REQUIRE(turn_until_node(&n, "/brokers/ids/1", "OTHER://127.0.0.1:"));
+	port = port_of(&n, "OTHER");
+	snprintf(words, sizeof(words), "OTHER://127.0.0.1:%u\"", port);
+	CHECK(turn_until_node(&n, "/brokers/ids/1", words));
+	b = dial_port(port);
+	REQUIRE(b >= 0);
+	CHECK_EQ(ask(&n, b), 1);
+	/* The other one moves: registered is where it listens now, and the old socket is gone with its connections. */
+	put_config(&w, "brokers/1", TWO_NAMES "\"listeners\":\"PLAINTEXT://127.0.0.1:0,OTHER://127.0.0.2:0\"");
+	CHECK(turn_until_node(&n, "/brokers/ids/1", "OTHER://127.0.0.2:"));
+	CHECK_EQ(ask(&n, b), 0);
+	close(b);
+	/* It goes. */
+	put_config(&w, "brokers/1", "");
+	for (int i = 0; i < 4000 && look(&w, "/brokers/ids/1", &f) && strstr(f.data, "OTHER") != NULL; i++)
+		if (!turn(&n))
+			usleep(200);
+	CHECK(strstr(f.data, "OTHER") == NULL);
+	for (int i = 0; i < 1000 && (c = dial_port(port)) >= 0; i++) {
+		close(c);
+		turn(&n);
+	}
+	CHECK_EQ(c, -1);
+	CHECK_EQ(ask(&n, a), 1);
+	close(a);
+	node_end(&n);
+	world_fini(&w);
+}
+
+TEST(a_listener_that_cannot_be_bound_is_not_registered_and_the_rest_goes_on)
+{
+	struct sockaddr_in me = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int taken = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), a;
+	socklen_t len = sizeof(me);
+	char config[256], words[64];
+	struct finder before, after;
+	struct world w;
+	struct node n;
+
+	REQUIRE(taken >= 0 && bind(taken, (struct sockaddr *)&me, sizeof(me)) == 0 && listen(taken, 1) == 0);
+	must_zero(getsockname(taken, (struct sockaddr *)&me, &len));
+	world_init(&w);
+	node_make(&n, &w, 1, "a");
+	REQUIRE(node_start(&n));
+	a = dial(&n);
+	REQUIRE(look(&w, "/brokers/ids/1", &before));
+	snprintf(config, sizeof(config), TWO_NAMES "\"listeners\":\"PLAINTEXT://127.0.0.1:0,OTHER://127.0.0.1:%u\"", ntohs(me.sin_port));
+	put_config(&w, "brokers/1", config);
+	for (int i = 0; i < 4000 && strstr(strbuf_str(&w.said), "listeners: ") == NULL; i++)
+		if (!turn(&n))
+			usleep(200);
+	CHECK(strstr(strbuf_str(&w.said), "clients and brokers are not told of it") != NULL);
+	zk_fake_expire(n.session->own);		/* also a new registration names only what listens */
+	turn_for(&n, 150);
+	REQUIRE(look(&w, "/brokers/ids/1", &after));
+	CHECK(strstr(after.data, "OTHER://") == NULL);
+	CHECK(after.stat.ephemeral_owner != before.stat.ephemeral_owner);
+	CHECK_EQ(ask(&n, a), 1);
+	close(taken);		/* the next change tries again */
+	put_config(&w, "brokers/<default>", "\"log.retention.ms\":\"5555\"");
+	snprintf(words, sizeof(words), "OTHER://127.0.0.1:%u", ntohs(me.sin_port));
+	CHECK(turn_until_node(&n, "/brokers/ids/1", words));
+	close(a);
+	node_end(&n);
+	world_fini(&w);
+}
+
+TEST(limits_of_connections_are_taken_from_the_settings_while_it_runs)
+{
+	struct world w;
+	struct node n;
+	int a, b;
+
+	world_init(&w);
+	node_make(&n, &w, 1, "a");
+	REQUIRE(node_start(&n));
+	a = dial(&n);
+	CHECK_EQ(ask(&n, a), 1);
+	put_config(&w, "brokers/<default>", "\"max.connections.per.ip.overrides\":\"127.0.0.9:7, localhost:1\"");
+	turn_for(&n, 50);
+	b = dial(&n);
+	CHECK_EQ(ask(&n, b), 0);
+	close(b);
+	put_config(&w, "brokers/<default>", "\"max.connections.per.ip\":\"0\",\"max.connections.per.ip.overrides\":\"localhost:2\"");
+	turn_for(&n, 50);
+	b = dial(&n);
+	CHECK_EQ(ask(&n, b), 1);
+	put_config(&w, "brokers/<default>", "");
+	put_config(&w, "brokers/1", "\"listener.name.plaintext.max.connections\":\"1\"");
+	turn_for(&n, 50);
+	close(b);
+	b = dial(&n);		/* waits in the backlog until the first one has gone */
+	turn_for(&n, 50);
+	CHECK_EQ(metric_get(&n.broker->metrics, METRIC_connections), 1);
+	close(a);
+	CHECK_EQ(ask(&n, b), 1);
+	close(b);
+	node_end(&n);
+	world_fini(&w);
+}
+
+static unsigned
+times_said(const struct world *w, const char *words)
+{
+	const char *at = strbuf_str(&w->said);
+	unsigned n = 0;
+
+	while ((at = strstr(at, words)) != NULL) {
+		at++;
+		n++;
+	}
+	return (n);
+}
+
+TEST(a_wrong_topic_setting_is_spoken_of_once)
+{
+	struct world w;
+	struct node n;
+
+	world_init(&w);
+	node_make(&n, &w, 1, "a");
+	REQUIRE(node_start(&n));
+	put_config(&w, "topics/t", "\"retention.ms\":\"many\"");
+	make_topic(&w, "t", 1);
+	CHECK(turn_until_node(&n, "/brokers/topics/t/partitions/0/state", "\"leader\":1"));
+	put_config(&w, "brokers/<default>", "\"log.retention.ms\":\"5555\"");
+	put_config(&w, "topics/t", "\"retention.ms\":\"many\"");
+	turn_for(&n, 100);
+	CHECK_EQ(times_said(&w, "/config/topics/t: topic setting retention.ms = many"), 1);
+	put_config(&w, "topics/t", "\"retention.ms\":\"more\"");
+	turn_for(&n, 100);
+	CHECK_EQ(times_said(&w, "/config/topics/t: topic setting retention.ms"), 2);
+	node_end(&n);
+	world_fini(&w);
+}
+
 TEST(two_brokers_live_in_one_process)
 {
 	struct world w, v;
@@ -804,4 +1010,8 @@ UNIT_MAIN("broker",
     T(a_directory_of_another_cluster_is_refused_and_stays_as_it_is),
     T(a_start_that_fails_keeps_the_record_of_the_run_before),
     T(advertised_listeners_changed_while_it_runs_reach_the_registration),
+    T(listeners_come_move_and_go_while_it_runs),
+    T(a_listener_that_cannot_be_bound_is_not_registered_and_the_rest_goes_on),
+    T(limits_of_connections_are_taken_from_the_settings_while_it_runs),
+    T(a_wrong_topic_setting_is_spoken_of_once),
     T(two_brokers_live_in_one_process))

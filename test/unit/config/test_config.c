@@ -483,6 +483,15 @@ TEST(listeners_cannot_be_added_while_running)
 	config_map_set(&props, "listeners", "PLAINTEXT://:9092");
 	CHECK_EQ(config_validate_dynamic(base, &props, true, &eb), KERR_NONE);
 	config_map_set(&props, "listeners", "PLAINTEXT://:9093");
+	CHECK_EQ(config_validate_dynamic(base, &props, true, &eb), KERR_NONE);
+	config_map_set(&props, "listeners", "PLAINTEXT://:9093,X://:9094");
+	CHECK_EQ(config_validate_dynamic(base, &props, true, &eb), KERR_INVALID_REQUEST);	/* no protocol */
+	config_map_set(&props, "listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,X:PLAINTEXT");
+	CHECK_EQ(config_validate_dynamic(base, &props, true, &eb), KERR_NONE);
+	config_map_set(&props, "listeners", "X://:9094");
+	CHECK_EQ(config_validate_dynamic(base, &props, true, &eb), KERR_INVALID_REQUEST);	/* where would brokers go? */
+	config_map_set(&props, "listeners", "PLAINTEXT://:9093,X://:9094");
+	config_map_set(&props, "listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,X:SSL");
 	CHECK_EQ(config_validate_dynamic(base, &props, true, &eb), KERR_INVALID_REQUEST);
 	CHECK(strstr(eb.text, "not built yet") != NULL);
 	config_map_fini(&props);

@@ -444,6 +444,42 @@ TEST(a_broker_that_stops_accepting_still_serves_who_is_there)
 	world_fini(&w);
 }
 
+TEST(a_listener_made_later_serves_and_one_that_is_removed_takes_its_connections_along)
+{
+	struct world w;
+	struct net_listener_options o = listener("PLAINTEXT"), o2 = listener("OTHER");
+	struct net_listener *l, *m;
+	int a, b[7], c = 0;
+
+	world_init(&w, NULL);
+	l = add(&w, &o);
+	start(&w);
+	a = dial(net_listener_port(l));
+	CHECK_EQ(ask_answered(a, WAIT_MS), 1);
+	for (int round = 0; round < 3; round++) {
+		m = add(&w, &o2);
+		net_listener_start(m);
+		for (size_t i = 0; i < NELEM(b); i++) {
+			b[i] = dial(net_listener_port(m));
+			if (i > 0)	/* one is perhaps still on its way to its loop */
+				CHECK_EQ(ask_answered(b[i], WAIT_MS), 1);
+		}
+		net_listener_remove(m);
+		for (size_t i = 0; i < NELEM(b); i++) {
+			CHECK_EQ(answered(b[i], WAIT_MS), 0);
+			close(b[i]);
+		}
+		for (int i = 0; i < 1000 && (c = dial(net_listener_port(m))) >= 0; i++) {
+			close(c);
+			usleep(1000);
+		}
+		CHECK_EQ(c, -1);
+		CHECK_EQ(ask_answered(a, WAIT_MS), 1);
+	}
+	close(a);
+	world_fini(&w);
+}
+
 /* A peer that resets (not closes) in the middle of a large answer. */
 TEST(a_reset_costs_one_connection)
 {
@@ -479,4 +515,4 @@ UNIT_MAIN("net/listener", T(a_listener_is_bound_before_it_serves), T(a_listener_
     T(an_address_over_its_limit_is_refused_others_are_not), T(max_connections_makes_the_next_one_wait),
     T(brokers_get_in_beyond_max_connections_and_the_idlest_client_goes), T(the_creation_rate_delays_and_refuses_nobody),
     T(running_out_of_descriptors_pauses_accepting_only), T(a_broker_that_stops_accepting_still_serves_who_is_there),
-    T(a_reset_costs_one_connection))
+    T(a_listener_made_later_serves_and_one_that_is_removed_takes_its_connections_along), T(a_reset_costs_one_connection))
