@@ -82,7 +82,10 @@ net_is_down(struct task *task)
 static void
 d2_time_is_up(struct timer *timer)
 {
-	admin_stop(CONTAINER_OF(timer, struct broker, wait_timer)->admin);
+	struct broker *b = CONTAINER_OF(timer, struct broker, wait_timer);
+
+	admin_stop(b->admin);
+	producer_ids_stop(b->producer_ids);
 }
 
 static void

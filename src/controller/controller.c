@@ -462,3 +462,44 @@ controller_id(const struct controller *c)
 {
 	return (c->observed_id);
 }
+
+/* ---- who asks ---- */
+
+static void
+check_answered(struct task *t)
+{
+	struct controller_check *k = CONTAINER_OF(t, struct controller_check, task);
+
+	k->done(k);
+}
+
+static enum kerr
+judge_broker(const struct controller *c, const struct controller_check *k)
+{
+	const struct ctl_broker *b;
+
+	if (!c->active)
+		return (KERR_NOT_CONTROLLER);
+	b = context_broker(&c->ctx, k->broker_id);
+	if (b == NULL)
+		return (KERR_BROKER_ID_NOT_REGISTERED);
+	return (b->epoch == k->broker_epoch ? KERR_NONE : KERR_STALE_BROKER_EPOCH);
+}
+
+static void
+check_run(struct task *t)
+{
+	struct controller_check *k = CONTAINER_OF(t, struct controller_check, task);
+
+	k->error = judge_broker(k->controller, k);
+	k->task.fn = check_answered;
+	loop_post(k->loop, &k->task);
+}
+
+void
+controller_check_broker(struct controller *c, struct controller_check *k)
+{
+	k->controller = c;
+	k->task.fn = check_run;
+	loop_post(c->opt.loop, &k->task);
+}

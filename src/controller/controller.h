@@ -6,7 +6,7 @@
  * Single-threaded and event-driven: one event at a time, each carried to its end over as many ZooKeeper answers as it takes.  Facts:
  * kafka.controller.KafkaController and its state machines, Kafka 3.9 in ZooKeeper mode.
  *
- * Threads    Everything on the controller loop, except controller_active and controller_id (any).
+ * Threads    Everything on the controller loop, except controller_active and controller_id (any) and controller_check_broker.
  * ZooKeeper  Every write is fenced by the controller epoch; a fenced answer ends our reign (the election stands again).
  * Failure    An event that cannot be finished because ZooKeeper refuses gives the office back (yield), as Kafka's triggerControllerMove:
  *            the next failover reads everything again.  Session expiry drops everything the controller knows.
@@ -15,6 +15,7 @@
 #define CONTROLLER_CONTROLLER_H
 
 #include "base/diag.h"
+#include "base/kerr.h"
 #include "base/random.h"
 #include "controller/channel.h"
 #include "zk/client.h"
@@ -47,5 +48,18 @@ void	 controller_free(struct controller **);	/* stopped */
 
 bool	 controller_active(const struct controller *);	/* elected, and its failover is done */
 int32_t	 controller_id(const struct controller *);	/* as last observed; -1 */
+
+/* Is this a broker's request to its controller?  NONE, NOT_CONTROLLER, BROKER_ID_NOT_REGISTERED or STALE_BROKER_EPOCH. */
+struct controller_check {
+	int32_t	 broker_id;
+	int64_t	 broker_epoch;
+	struct loop *loop;		/* where done is called */
+	void	(*done)(struct controller_check *);
+	enum kerr error;		/* the answer */
+	struct controller *controller;	/* the controller's */
+	struct task task;
+};
+/* On check->loop, before the controller is stopped. */
+void	 controller_check_broker(struct controller *, struct controller_check *);
 
 #endif

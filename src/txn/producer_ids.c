@@ -140,6 +140,50 @@ producer_ids_claim(struct producer_ids *p, int64_t *id)
 	return (got ? KERR_NONE : KERR_COORDINATOR_LOAD_IN_PROGRESS);
 }
 
+/* ---- for others ---- */
+
+static void
+block_answered(struct task *t)
+{
+	struct producer_ids_block *b = CONTAINER_OF(t, struct producer_ids_block, task);
+
+	b->done(b);
+}
+
+static void
+block_taken(void *ctx, enum err e, const struct zk_producer_id_block *zb, const struct errbuf *why)
+{
+	struct producer_ids_block *b = ctx;
+
+	b->error = e;
+	b->first = zb->first;
+	b->last = zb->last;
+	if (e != OK && e != ERR_STOPPED)
+		diag_error(b->ids->opt.diag, "producer-ids", "no block of producer ids for broker %" PRId32 ": %s", b->broker_id, why->text);
+	b->task.fn = block_answered;
+	loop_post(b->loop, &b->task);
+}
+
+static void
+take_block(struct task *t)
+{
+	static const struct zk_producer_id_block none = { .first = -1, .last = -1 };
+	struct producer_ids_block *b = CONTAINER_OF(t, struct producer_ids_block, task);
+
+	if (b->ids->opt.zk == NULL)
+		block_taken(b, ERR_STOPPED, &none, NULL);
+	else
+		zk_producer_block_take(b->ids->opt.zk, b->broker_id, block_taken, b);
+}
+
+void
+producer_ids_take_block(struct producer_ids *p, struct producer_ids_block *b)
+{
+	b->ids = p;
+	b->task.fn = take_block;
+	loop_post(p->opt.loop, &b->task);
+}
+
 /* ---- life ---- */
 
 struct producer_ids *

@@ -36,4 +36,17 @@ void	 producer_ids_free(struct producer_ids **);	/* stopped, and the control loo
 /* NONE: *id was given to nobody before.  Else COORDINATOR_LOAD_IN_PROGRESS. */
 enum kerr producer_ids_claim(struct producer_ids *, int64_t *id) MUST_CHECK;
 
+/* A block for another broker, from this one as its controller. */
+struct producer_ids_block {
+	int32_t	 broker_id;
+	struct loop *loop;		/* where done is called */
+	void	(*done)(struct producer_ids_block *);
+	enum err error;			/* the answer: as zk_producer_block_take's, and ERR_STOPPED */
+	int64_t	 first, last;
+	struct producer_ids *ids;	/* the producer_ids' */
+	struct task task;
+};
+/* On block->loop.  Waits for ZooKeeper as long as it takes, or until _stop. */
+void	 producer_ids_take_block(struct producer_ids *, struct producer_ids_block *);
+
 #endif

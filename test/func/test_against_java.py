@@ -14,7 +14,7 @@ from harness.proc import wait_until
 
 NAME = "topic.of.both"
 CLIENT_APIS = ("ApiVersions", "Metadata", "Produce", "Fetch", "ListOffsets", "CreateTopics", "DeleteTopics", "CreatePartitions", "DescribeConfigs",
-               "AlterConfigs", "IncrementalAlterConfigs", "DescribeCluster", "InitProducerId", "DescribeProducers")
+               "AlterConfigs", "IncrementalAlterConfigs", "DescribeCluster", "InitProducerId", "DescribeProducers", "AllocateProducerIds")
 
 
 @pytest.fixture(scope="module")

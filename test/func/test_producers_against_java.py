@@ -229,6 +229,22 @@ def test_ids_come_in_blocks_as_javas_and_the_znode_is_the_same(sides, zk):
         wait_until(lambda: znode(s)["block_end"] == "3999", 10)
 
 
+def test_a_controller_gives_brokers_their_blocks_as_java(sides, zk):
+    """AllocateProducerIds; the broker that asks may be Java and its controller Ottla, or the other way round."""
+    def epoch(s):
+        with zk.session(s.b.zk_connect[s.b.zk_connect.index("/"):]) as k:
+            return k.exists("/brokers/ids/1").czxid
+
+    def allocate(broker, epoch):
+        return ("AllocateProducerIds", 0, {"BrokerId": broker, "BrokerEpoch": epoch})
+
+    java, ours = (s.call(*allocate(1, epoch(s))) for s in sides)
+    assert ours == java and ours["ErrorCode"] == 0 and ours["ProducerIdLen"] == 1000, (ours, java)
+    both(sides, [allocate(77, 5), allocate(1, 5), allocate(1, -1), allocate(-1, -1)])
+    java, ours = (s.call(*allocate(1, epoch(s))) for s in sides)
+    assert ours == java and ours["ProducerIdStart"] % 1000 == 0
+
+
 # ---- DescribeProducers ----
 def test_describe_producers_answers_as_java(sides):
     def rows(*topics):

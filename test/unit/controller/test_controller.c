@@ -328,7 +328,7 @@ make_topic(struct world *w, const char *name, uint32_t partitions, int32_t repli
 	arena_fini(&a);
 }
 
-struct finder { const char *path; bool found; char data[512]; int32_t version; };
+struct finder { const char *path; bool found; char data[512]; int32_t version; int64_t czxid; };
 
 static void
 find_node(void *ctx, const char *path, struct slice data, const struct zk_stat *stat)
@@ -339,6 +339,7 @@ find_node(void *ctx, const char *path, struct slice data, const struct zk_stat *
 		return;
 	f->found = true;
 	f->version = stat->version;
+	f->czxid = stat->czxid;
 	str_format(f->data, sizeof(f->data), "%.*s", (int)data.len, data.p == NULL ? "" : (const char *)data.p);
 }
 
@@ -761,6 +762,45 @@ TEST(every_operation_survives_a_lost_connection_an_expiry_and_an_error)
 	}
 }
 
+static void
+note_check(struct controller_check *k)
+{
+	k->broker_id = -100;		/* answered */
+}
+
+static enum kerr
+ask_as(struct world *w, int32_t broker_id, int64_t broker_epoch)
+{
+	struct controller_check k = { .broker_id = broker_id, .broker_epoch = broker_epoch, .loop = w->loop, .done = note_check };
+
+	controller_check_broker(w->c, &k);
+	CHECK_EQ(k.broker_id, broker_id);	/* not from inside */
+	zk_fake_settle(w->loop);
+	CHECK_EQ(k.broker_id, -100);
+	return (k.error);
+}
+
+TEST(who_asks_the_controller_is_known_by_id_and_epoch)
+{
+	struct world w;
+	int64_t epoch;
+
+	world_init(&w);
+	world_start(&w);
+	epoch = node(&w, "/brokers/ids/1").czxid;
+	CHECK_EQ(ask_as(&w, 1, epoch), KERR_NONE);
+	CHECK_EQ(ask_as(&w, 1, epoch + 1), KERR_STALE_BROKER_EPOCH);
+	CHECK_EQ(ask_as(&w, 1, -1), KERR_STALE_BROKER_EPOCH);
+	CHECK_EQ(ask_as(&w, 7, epoch), KERR_BROKER_ID_NOT_REGISTERED);
+	CHECK_EQ(ask_as(&w, -1, -1), KERR_BROKER_ID_NOT_REGISTERED);
+	zk_delete(w.user, "/controller", ZK_ANY_VERSION, ignore_result, NULL);
+	zk_create(w.user, "/controller", SLICE_LIT("{\"version\":2,\"brokerid\":7,\"timestamp\":\"1\",\"kraftControllerEpoch\":-1}"), ZK_EPHEMERAL,
+	    ignore_result, NULL);
+	world_settle(&w);
+	CHECK_EQ(ask_as(&w, 1, epoch), KERR_NOT_CONTROLLER);
+	world_fini(&w);
+}
+
 TEST(only_listed_transitions_are_allowed)
 {
 	unsigned partitions = 0, replicas = 0;
@@ -795,4 +835,5 @@ UNIT_MAIN("controller",
     T(acknowledged_records_are_not_given_up_without_permission),
     T(another_controller_ends_our_reign),
     T(every_operation_survives_a_lost_connection_an_expiry_and_an_error),
+    T(who_asks_the_controller_is_known_by_id_and_epoch),
     T(only_listed_transitions_are_allowed))

@@ -55,14 +55,22 @@ TEST(every_version_gives_another_id)
 	world_fini(&w);
 }
 
+static void
+find_block(void *ctx, const char *path, struct slice data, const struct zk_stat *stat)
+{
+	(void)data;
+	(void)stat;
+	*(bool *)ctx |= strcmp(path, "/latest_producer_id_block") == 0;
+}
+
 static bool
 block_taken(struct world *w)
 {
-	struct zk_result r;
+	bool found = false;
 
 	bed_run(&w->bed);
-	zk_tree_apply(zk_fake_tree(w->zk), 0, 0, &ZK_EXISTS("/latest_producer_id_block", NULL), &r);
-	return (r.error == ZKE_OK);
+	zk_tree_walk(zk_fake_tree(w->zk), find_block, &found);
+	return (found);
 }
 
 TEST(a_transactional_id_is_checked_and_then_has_no_coordinator_here)
@@ -85,6 +93,8 @@ TEST(a_transactional_id_is_checked_and_then_has_no_coordinator_here)
 		CHECK_EQ(ask(&w, v, NULL, 0, 4, -1), REFUSED(KERR_INVALID_REQUEST));
 	}
 	CHECK(!block_taken(&w));	/* no id was taken for all that */
+	CHECK_EQ(ask(&w, 4, NULL, 0, NO_ID, -1), REFUSED(KERR_COORDINATOR_LOAD_IN_PROGRESS));
+	CHECK(block_taken(&w));
 	world_fini(&w);
 }
 

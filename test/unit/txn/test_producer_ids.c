@@ -253,6 +253,66 @@ TEST(the_very_last_id_is_given_once)
 	end(&f);
 }
 
+static void
+note_block(struct producer_ids_block *b)
+{
+	b->broker_id = -100;		/* answered */
+}
+
+static struct producer_ids_block
+take_block(struct fixture *f, int32_t broker_id)
+{
+	struct producer_ids_block b = { .broker_id = broker_id, .loop = f->w.loop, .done = note_block };
+
+	producer_ids_take_block(f->ids, &b);
+	zk_fake_settle(f->w.loop);
+	CHECK_EQ(b.broker_id, -100);
+	return (b);
+}
+
+TEST(a_block_for_another_broker_is_none_of_ours)
+{
+	struct producer_ids_block b;
+	struct fixture f;
+
+	begin(&f);
+	b = take_block(&f, BROKER);
+	CHECK_EQ(b.error, OK);
+	CHECK_EQ(b.first, 0);
+	CHECK_EQ(b.last, BLOCK - 1);
+	CHECK_EQ(end_in_zookeeper(&f), BLOCK - 1);
+	CHECK_EQ(claim_in_the_end(&f), BLOCK);
+	b = take_block(&f, 9);
+	CHECK_EQ(b.first, 2 * BLOCK);
+	put(&f, "nonsense");
+	CHECK_EQ(take_block(&f, 9).error, ERR_MALFORMED);
+	CHECK_EQ(f.complaints, 1);
+	CHECK(strstr(f.last, "broker 9") != NULL);
+	zk_fake_fault(f.w.zk, ZK_FAULT_EXPIRE_BEFORE, 1);
+	CHECK_EQ(take_block(&f, 9).error, ERR_ZK_EXPIRED);
+	end(&f);
+}
+
+TEST(a_block_that_waits_for_zookeeper_is_answered_at_the_stop)
+{
+	struct producer_ids_block b;
+	struct fixture f;
+
+	begin(&f);
+	b = (struct producer_ids_block){ .broker_id = 9, .loop = f.w.loop, .done = note_block };
+	zk_fake_disconnect(f.w.zk);
+	producer_ids_take_block(f.ids, &b);
+	zk_fake_settle(f.w.loop);
+	CHECK_EQ(b.broker_id, 9);
+	producer_ids_stop(f.ids);
+	zk_fake_settle(f.w.loop);
+	CHECK_EQ(b.broker_id, -100);
+	CHECK_EQ(b.error, ERR_STOPPED);
+	CHECK_EQ(take_block(&f, 9).error, ERR_STOPPED);
+	CHECK_EQ(f.complaints, 0);
+	end(&f);
+}
+
 TEST(a_stop_in_the_middle_of_a_fetch_ends_it)
 {
 	struct fixture f;
@@ -274,4 +334,5 @@ UNIT_MAIN("txn/producer_ids",
     T(no_block_is_taken_before_somebody_asks), T(the_next_block_is_there_before_the_last_is_gone), T(blocks_of_other_brokers_are_stepped_over),
     T(without_zookeeper_the_ids_at_hand_are_given_and_then_clients_come_again), T(no_id_is_given_twice_whatever_is_lost),
     T(an_odd_znode_is_named_once_and_tried_again_not_too_soon), T(a_znode_that_was_set_back_does_not_bring_old_ids_back),
-    T(the_very_last_id_is_given_once), T(a_stop_in_the_middle_of_a_fetch_ends_it))
+    T(the_very_last_id_is_given_once), T(a_block_for_another_broker_is_none_of_ours),
+    T(a_block_that_waits_for_zookeeper_is_answered_at_the_stop), T(a_stop_in_the_middle_of_a_fetch_ends_it))
