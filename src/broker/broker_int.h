@@ -85,6 +85,7 @@ struct broker {
 	struct zk_watcher feature_watch;
 	bool		 identity_known;	/* broker id and cluster id are settled, and the logs loaded */
 	bool		 records_ours;		/* the session records speak of this run: not before the last run's were looked at */
+	bool		 dir_event_wanted, dir_event_sent;	/* a directory failed: the controller is to be told; that is under way */
 	bool		 session_gone;		/* it could not be closed: ZooKeeper was away */
 
 	struct log_dirs	*log_dirs;

@@ -190,15 +190,52 @@ on_end_offset_moved(void *ctx, struct log *log)
 		replica_end_offset_moved(b->replicas, log);
 }
 
+static void dir_event_written(void *, const struct zk_result *);
+
+/* Whoever is controller asks us for our replicas then (KafkaZkClient.propagateLogDirEvent).  Before we are registered nobody need be told: every
+ * replica is asked for by the first LeaderAndIsr. */
+static void
+dir_event_send(void *v)
+{
+	struct broker *b = v;
+	struct arena a;
+
+	b->dir_event_wanted = true;
+	if (b->dir_event_sent || !b->registered || b->zk == NULL || b->state >= BROKER_STOPPING)
+		return;
+	b->dir_event_wanted = false;
+	b->dir_event_sent = true;
+	arena_init(&a, SIZE_MAX);
+	zk_create(b->zk, ZK_LOG_DIR_EVENTS "/" ZK_LOG_DIR_EVENT_PREFIX, zk_log_dir_event_encode(&a, b->id), ZK_PERSISTENT_SEQUENTIAL,
+	    dir_event_written, b);
+	arena_fini(&a);
+}
+
+/* A connection that was lost may have left two nodes: the second query finds nothing new. */
+static void
+dir_event_written(void *ctx, const struct zk_result *r)
+{
+	struct broker *b = ctx;
+
+	b->dir_event_sent = false;
+	if (r->error == ZKE_CLOSING)
+		return;
+	if (r->error != ZKE_OK && r->error != ZKE_SESSION_EXPIRED)
+		diag_error(b->opt.diag, "zookeeper", "the controller cannot be told of the failed log directory: " ZK_LOG_DIR_EVENTS ": %s",
+		    zke_text(r->error));
+	if (b->dir_event_wanted || r->error == ZKE_SESSION_EXPIRED)
+		dir_event_send(b);
+}
+
 static void
 on_dir_offline(void *ctx, const char *dir, const char *why)
 {
 	struct broker *b = ctx;
 
 	diag_error(b->opt.diag, "log", "directory %s is offline until the next start: %s", dir, why);
-	metric_add(&b->metrics, METRIC_log_dirs_offline, 1);
 	if (b->replicas != NULL)
-		replica_dir_offline(b->replicas, dir);
+		replica_dir_offline(b->replicas, dir);	/* its partitions answer KAFKA_STORAGE_ERROR before the controller asks */
+	loop_call(b->opt.control, dir_event_send, b);
 }
 
 static void

@@ -142,6 +142,26 @@ fill_leader_and_isr(struct arena *a, struct wire_leader_and_isr_request_partitio
 	s->leader_recovery_state = p->l.recovery_state;
 }
 
+struct answer_reign { struct controller *c; uint64_t reign; };
+
+static void *
+this_reign(struct controller *c, struct arena *a)
+{
+	struct answer_reign *r = ARENA_NEW(a, struct answer_reign);
+
+	*r = (struct answer_reign){ c, c->reign };
+	return (r);
+}
+
+static void
+leader_and_isr_back(struct controller_message *m, void *v)
+{
+	const struct answer_reign *r = v;
+
+	if (r->reign == r->c->reign)
+		leader_and_isr_answered(r->c, m);
+}
+
 static void
 send_leader_and_isr(struct controller *c, struct ctl_broker *b, uint32_t from, uint32_t to)
 {
@@ -168,6 +188,8 @@ send_leader_and_isr(struct controller *c, struct ctl_broker *b, uint32_t from, u
 	}
 	m->request.leader_and_isr = rq;
 	m->broker_id = b->id;
+	m->answered = leader_and_isr_back;
+	m->ctx = this_reign(c, &m->arena);
 	b->channel->send(b->channel, m);
 }
 
@@ -177,7 +199,7 @@ fill_metadata(struct controller *c, struct arena *a, struct wire_update_metadata
 	struct id_list offline = { ARENA_ARRAY(a, int32_t, (size_t)p->replicas.n + 1), 0 };
 
 	for (uint32_t i = 0; i < p->replicas.n; i++)
-		if (!broker_usable(c, p->replicas.v[i]))
+		if (!replica_usable(c, p, i))
 			offline.v[offline.n++] = p->replicas.v[i];
 	s->topic_name = name_in(a, p->topic);
 	s->partition_index = p->id;
@@ -251,12 +273,10 @@ send_metadata(struct controller *c, struct ctl_broker *b)
 
 /* ---- StopReplica: its answers matter when it deletes ---- */
 
-struct stop_reign { struct controller *c; uint64_t reign; };
-
 static void
 stop_answered(struct controller_message *m, void *v)
 {
-	struct stop_reign *s = v;
+	struct answer_reign *s = v;
 	const struct wire_stop_replica_request *rq = m->request.stop_replica;
 	const struct wire_stop_replica_response *rs = m->request.stop_replica_response;
 	struct controller *c = s->c;
@@ -296,7 +316,6 @@ send_stop_replica(struct controller *c, struct ctl_broker *b, uint32_t from, uin
 {
 	struct controller_message *m = controller_message_new(CONTROL_STOP_REPLICA);
 	struct wire_stop_replica_request *rq = WIRE_NEW(&m->arena, stop_replica_request);
-	struct stop_reign *reign = ARENA_NEW(&m->arena, struct stop_reign);
 	const struct batch_rows *rows = &c->batch.stop_replica;
 	int32_t t = 0;
 
@@ -320,9 +339,8 @@ send_stop_replica(struct controller *c, struct ctl_broker *b, uint32_t from, uin
 	}
 	m->request.stop_replica = rq;
 	m->broker_id = b->id;
-	*reign = (struct stop_reign){ c, c->reign };
 	m->answered = stop_answered;
-	m->ctx = reign;
+	m->ctx = this_reign(c, &m->arena);
 	b->channel->send(b->channel, m);
 }
 

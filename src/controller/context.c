@@ -121,6 +121,7 @@ partition_fini(struct ctl_partition *p)
 {
 	free(p->replicas.v);
 	free(p->replica_states);
+	free(p->dir_offline);
 	free(p->l.isr.v);
 }
 
@@ -166,6 +167,7 @@ context_add_partition(struct ctl_topic *t, int32_t id, const int32_t *replicas, 
 	t->npartitions++;
 	t->partitions[at] = (struct ctl_partition){ .topic = t, .id = id, .replicas = id_list_copy(replicas, n) };
 	t->partitions[at].replica_states = xcalloc((size_t)n + 1, sizeof(*t->partitions[at].replica_states));
+	t->partitions[at].dir_offline = xcalloc((size_t)n + 1, sizeof(*t->partitions[at].dir_offline));
 	return (&t->partitions[at]);
 }
 
@@ -245,6 +247,7 @@ context_set_brokers(struct context *c, const struct zk_broker_entry *entries, ui
 			known->channel = NULL;
 		} else {
 			list[i]->channel = open(ctx, &entries[i]);
+			context_forget_dirs(c, entries[i].info.id);
 		}
 	}
 	for (uint32_t i = 0; i < c->nbrokers; i++)
@@ -252,6 +255,18 @@ context_set_brokers(struct context *c, const struct zk_broker_entry *entries, ui
 	free(c->brokers);
 	c->brokers = list;
 	c->nbrokers = n;
+}
+
+void
+context_forget_dirs(struct context *c, int32_t broker_id)
+{
+	struct ctl_topic *t, *tmp;
+
+	HASH_ITER(hh, c->topics, t, tmp)
+		for (uint32_t i = 0; i < t->npartitions; i++)
+			for (uint32_t j = 0; j < t->partitions[i].replicas.n; j++)
+				if (t->partitions[i].replicas.v[j] == broker_id)
+					t->partitions[i].dir_offline[j] = false;
 }
 
 /* ---- the whole ---- */

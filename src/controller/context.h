@@ -47,6 +47,7 @@ struct ctl_partition {
 	enum partition_machine_state state;
 	struct id_list	 replicas;
 	enum replica_machine_state *replica_states;	/* parallel to replicas */
+	bool		*dir_offline;			/* parallel: its broker said that the replica's log directory is offline */
 	bool		 has_leadership;		/* the state znode exists, as far as we know */
 	struct leadership l;
 };
@@ -94,6 +95,9 @@ struct ctl_broker *context_broker(const struct context *, int32_t id);	/* NULL: 
 /* Makes the set of live brokers equal to the list; channels of those gone or re-registered are closed, open() is asked for new ones. */
 void	 context_set_brokers(struct context *, const struct zk_broker_entry *, uint32_t n,
     struct controller_channel *(*open)(void *, const struct zk_broker_entry *), void *ctx);
+
+/* A broker that was registered anew is believed to have all its directories until it says otherwise. */
+void	 context_forget_dirs(struct context *, int32_t broker_id);
 
 /* Setters check the tables of states.def; a move that is not there is reported and not made. */
 bool	 partition_move(struct ctl_partition *, enum partition_machine_state to, struct diag *);

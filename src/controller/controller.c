@@ -19,11 +19,14 @@
 
 /* ---- events ---- */
 
-static void
+void
 event_free(struct event *e)
 {
 	if (e == NULL)
 		return;
+	for (uint32_t i = 0; i < e->nanswers; i++)
+		free(e->answers[i].topic);
+	free(e->answers);
 	free(e->topic);
 	free(e);
 }
@@ -48,10 +51,10 @@ event_run(struct controller *c, struct event *e)
 		deletions_run(c);
 		return;
 	case EVENT_ISR_NOTES:
-		notes_run(c, ZK_ISR_CHANGES, &c->isr_watch);
+		isr_notes_run(c);
 		return;
 	case EVENT_LOG_DIR_NOTES:
-		notes_run(c, ZK_LOG_DIR_EVENTS, &c->log_dir_watch);
+		dir_notes_run(c);
 		return;
 	case EVENT_PREFERRED:
 		admin_node_run(c, ZK_PREFERRED_ELECTION, &c->preferred_watch);
@@ -61,6 +64,9 @@ event_run(struct controller *c, struct event *e)
 		return;
 	case EVENT_REPLICA_DELETED:
 		deletion_answer_run(c, e);
+		return;
+	case EVENT_LEADER_AND_ISR_ANSWER:
+		leader_and_isr_answer_run(c, e);
 		return;
 	case EVENT_KINDS_:
 		break;
@@ -133,6 +139,7 @@ event_end(struct controller *c)
 	c->busy = false;
 	list_clear(&c->todo);
 	list_clear(&c->todo2);
+	list_clear(&c->newly_offline);
 	arena_reset(&c->work);
 }
 

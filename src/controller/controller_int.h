@@ -25,15 +25,24 @@ enum event_kind {
 	EVENT_PREFERRED,	/* /admin/preferred_replica_election appeared */
 	EVENT_REASSIGN,		/* /admin/reassign_partitions appeared */
 	EVENT_REPLICA_DELETED,	/* a StopReplica with delete was answered */
+	EVENT_LEADER_AND_ISR_ANSWER,	/* ... a LeaderAndIsr, with news of log directories */
 	EVENT_KINDS_
+};
+
+struct replica_answer {
+	char	       *topic;			/* malloc'ed */
+	int32_t		partition;
+	enum kerr	error;
 };
 
 struct event {
 	STAILQ_ENTRY(event) link;
 	enum event_kind	kind;
 	char	       *topic;			/* EVENT_PARTITIONS, EVENT_REPLICA_DELETED; malloc'ed */
-	int32_t		partition, broker_id;	/* EVENT_REPLICA_DELETED */
+	int32_t		partition, broker_id;	/* EVENT_REPLICA_DELETED; the broker also of EVENT_LEADER_AND_ISR_ANSWER */
 	enum kerr	error;
+	struct replica_answer *answers;		/* EVENT_LEADER_AND_ISR_ANSWER; malloc'ed */
+	uint32_t	nanswers;
 };
 
 /* Requests that one change causes, collected and then sent together: LeaderAndIsr, then UpdateMetadata, then StopReplica. */
@@ -72,7 +81,7 @@ struct controller {
 	struct batch	 batch;
 	/* ---- the event in progress ---- */
 	struct arena	 work;			/* dropped at its end */
-	struct partition_list todo, todo2;
+	struct partition_list todo, todo2, newly_offline;
 	struct leadership *proposed;		/* what the current round of writes would make true, in todo2's order */
 	void		(*next)(struct controller *);	/* after the machine's current round */
 	void		(*next_elect)(struct controller *);	/* ... after the election that follows it */
@@ -87,6 +96,7 @@ struct controller {
 /* ---- controller.c: events and steps ---- */
 void	 event_push(struct controller *, enum event_kind, const char *topic);
 void	 event_push_made(struct controller *, struct event *);	/* takes it */
+void	 event_free(struct event *);
 void	 event_done(struct controller *);	/* the current event is finished: the next one may start, on a later task */
 /* What ZooKeeper answered makes it impossible to go on: give the office back (an expiry does so by itself). */
 void	 controller_trouble(struct controller *, enum zke, const char *doing);
@@ -110,6 +120,13 @@ void	 list_clear(struct partition_list *);
 
 /* Brokers that can be given work: live and with a channel. */
 bool	 broker_usable(const struct controller *, int32_t id);
+
+/* ---- log_dirs.c ---- */
+bool	 replica_usable(const struct controller *, const struct ctl_partition *, uint32_t replica);	/* ... and its directory is online */
+bool	 replica_usable_on(const struct controller *, const struct ctl_partition *, int32_t broker_id);
+void	 dir_notes_run(struct controller *);
+void	 leader_and_isr_answered(struct controller *, const struct controller_message *);
+void	 leader_and_isr_answer_run(struct controller *, const struct event *);
 
 /* ---- batch.c ---- */
 void	 batch_leader_and_isr(struct controller *, struct ctl_partition *, int32_t broker_id, bool is_new);	/* and UpdateMetadata for it */
@@ -140,7 +157,7 @@ void	 deletion_take_requests(struct controller *, step_fn *taken);	/* watched; t
 void	 deletion_answer_run(struct controller *, const struct event *);
 void	 deletion_resume(struct controller *, void (*next)(struct controller *));
 void	 deletion_mark(struct controller *, const char *const *names, uint32_t n);	/* queue those known; ineligible ones are marked */
-void	 notes_run(struct controller *, const char *parent, struct zk_watcher *);
+void	 isr_notes_run(struct controller *);
 void	 admin_node_run(struct controller *, const char *path, struct zk_watcher *);
 void	 topics_watch(struct controller *, struct ctl_topic *);	/* makes its watcher ready to be armed */
 /* Takes the data of a topic node: partitions not known yet are added and collected in *fresh.  false: it is gone or cannot be understood. */

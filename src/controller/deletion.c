@@ -22,7 +22,7 @@ all_usable(struct controller *c, const struct ctl_topic *t)
 {
 	for (uint32_t i = 0; i < t->npartitions; i++)
 		for (uint32_t j = 0; j < t->partitions[i].replicas.n; j++)
-			if (!broker_usable(c, t->partitions[i].replicas.v[j]))
+			if (!replica_usable(c, &t->partitions[i], j))
 				return (false);
 	return (true);
 }
@@ -38,7 +38,7 @@ deletion_mark(struct controller *c, const char *const *names, uint32_t n)
 		t->deleting = true;
 		t->ineligible = !all_usable(c, t);
 		if (t->ineligible)
-			diag_warning(c->opt.diag, "controller", "topic %s cannot be deleted yet: it has replicas on brokers that are not there", t->name);
+			diag_warning(c->opt.diag, "controller", "topic %s cannot be deleted yet: it has replicas on brokers or in log directories that are not there", t->name);
 	}
 }
 

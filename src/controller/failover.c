@@ -333,7 +333,7 @@ fo_deletions(struct controller *c)
 static void
 replica_start(struct controller *c, struct ctl_partition *p, uint32_t i)
 {
-	bool usable = broker_usable(c, p->replicas.v[i]);
+	bool usable = replica_usable(c, p, i);
 	enum replica_machine_state s = p->replica_states[i];
 
 	/* The first look at a replica that exists: Kafka calls those on dead brokers ineligible for deletion. */
@@ -351,7 +351,7 @@ static bool
 has_unusable(struct controller *c, const struct ctl_partition *p)
 {
 	for (uint32_t i = 0; i < p->replicas.n; i++)
-		if (!broker_usable(c, p->replicas.v[i]))
+		if (!replica_usable(c, p, i))
 			return (true);
 	return (false);
 }
@@ -384,7 +384,7 @@ partition_start(struct controller *c, struct ctl_partition *p)
 {
 	if (p->state == PARTITION_NONEXISTENT)
 		p->state = !p->has_leadership ? PARTITION_NEW : PARTITION_ONLINE;
-	if (p->state == PARTITION_ONLINE && !broker_usable(c, p->l.leader))
+	if (p->state == PARTITION_ONLINE && !replica_usable_on(c, p, p->l.leader))
 		partition_move(p, PARTITION_OFFLINE, c->opt.diag);
 }
 

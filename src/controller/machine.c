@@ -68,7 +68,7 @@ static void
 replicas_online(struct controller *c, struct ctl_partition *p)
 {
 	for (uint32_t i = 0; i < p->replicas.n; i++)
-		if (broker_usable(c, p->replicas.v[i]))
+		if (replica_usable(c, p, i))
 			replica_move(p, i, REPLICA_ONLINE, c->opt.diag);
 }
 
@@ -185,7 +185,7 @@ create_choose(struct controller *c, struct ctl_partition *p)
 
 	l.isr.v = ARENA_ARRAY(&c->work, int32_t, (size_t)p->replicas.n + 1);
 	for (uint32_t i = 0; i < p->replicas.n; i++)
-		if (broker_usable(c, p->replicas.v[i]))
+		if (replica_usable(c, p, i))
 			l.isr.v[l.isr.n++] = p->replicas.v[i];
 	if (l.isr.n == 0) {
 		diag_error(c->opt.diag, "controller", "%s-%d stays without a leader: none of its replicas is a live broker", p->topic->name, p->id);
@@ -244,13 +244,13 @@ elect_choose(struct controller *c, const struct ctl_partition *p, bool unclean, 
 	ch->l.isr = (struct id_list){ ARENA_ARRAY(&c->work, int32_t, (size_t)p->l.isr.n + 1), 0 };
 	ch->l.leader = -1;
 	for (uint32_t i = 0; i < p->l.isr.n; i++)
-		if (broker_usable(c, p->l.isr.v[i]))
+		if (replica_usable_on(c, p, p->l.isr.v[i]))
 			ch->l.isr.v[ch->l.isr.n++] = p->l.isr.v[i];
 	for (uint32_t i = 0; i < p->replicas.n && ch->l.leader < 0; i++)
 		if (id_list_has(ch->l.isr, p->replicas.v[i]))
 			ch->l.leader = p->replicas.v[i];
 	for (uint32_t i = 0; i < p->replicas.n && ch->l.leader < 0; i++) {
-		if (!broker_usable(c, p->replicas.v[i]))
+		if (!replica_usable(c, p, i))
 			continue;
 		ch->unclean_asked = true;
 		if (!unclean)
@@ -415,7 +415,7 @@ machine_elect_offline(struct controller *c, void (*next)(struct controller *))
 static bool
 shrink_takes(struct controller *c, const struct ctl_partition *p, uint32_t i, bool all)
 {
-	return (all || !broker_usable(c, p->replicas.v[i]));
+	return (all || !replica_usable(c, p, i));
 }
 
 /* The leadership without those replicas.  The last member of an ISR stays in it.  false: nothing to write. */
@@ -464,8 +464,11 @@ shrink_written(struct controller *c, const struct zk_result *r, uint32_t n)
 		}
 		c->proposed[i].partition_epoch = r[i].stat.version;
 		partition_set_leadership(p, &c->proposed[i]);
-		for (uint32_t j = 0; j < p->replicas.n && !p->topic->deleting; j++)
-			if (broker_usable(c, p->replicas.v[j]))
+		if (p->topic->deleting)
+			continue;
+		batch_metadata(c, p);	/* also when nobody is left to be told more */
+		for (uint32_t j = 0; j < p->replicas.n; j++)
+			if (replica_usable(c, p, j))
 				batch_leader_and_isr(c, p, p->replicas.v[j], false);
 	}
 	create_done(c);

@@ -182,7 +182,7 @@ partitions_run(struct controller *c, const char *topic)
 	step_read(c, &op, 1, topic_reread);
 }
 
-/* ---- notification nodes: looked at and removed ---- */
+/* ---- notifications of ISR changes: looked at and removed ---- */
 
 static void
 notes_gone(struct controller *c, const struct zk_result *r, uint32_t n)
@@ -194,7 +194,6 @@ notes_gone(struct controller *c, const struct zk_result *r, uint32_t n)
 static void
 notes_seen(struct controller *c, const struct zk_result *r, uint32_t n)
 {
-	const char *parent = c->current->kind == EVENT_ISR_NOTES ? ZK_ISR_CHANGES : ZK_LOG_DIR_EVENTS;
 	struct zk_op *ops;
 
 	(void)n;
@@ -204,14 +203,14 @@ notes_seen(struct controller *c, const struct zk_result *r, uint32_t n)
 	}
 	ops = ARENA_ARRAY(&c->work, struct zk_op, (size_t)r->nchildren + 1);
 	for (uint32_t i = 0; i < r->nchildren; i++)
-		ops[i] = ZK_DELETE(work_path(c, zk_path_child(parent, r->children[i])), ZK_ANY_VERSION);
+		ops[i] = ZK_DELETE(work_path(c, zk_path_child(ZK_ISR_CHANGES, r->children[i])), ZK_ANY_VERSION);
 	step_write(c, ops, r->nchildren, notes_gone);
 }
 
 void
-notes_run(struct controller *c, const char *parent, struct zk_watcher *w)
+isr_notes_run(struct controller *c)
 {
-	struct zk_op op = ZK_GET_CHILDREN(parent, w);
+	struct zk_op op = ZK_GET_CHILDREN(ZK_ISR_CHANGES, &c->isr_watch);
 
 	step_read(c, &op, 1, notes_seen);
 }

@@ -555,16 +555,14 @@ take_existing(struct log *log, struct uuid id, struct log **out, struct errbuf *
 	return (e);
 }
 
-enum err
-log_dirs_create(struct log_dirs *ld, const char *topic, int32_t partition, struct uuid id, const struct log_options *o, struct log **out,
-    struct errbuf *eb)
+static enum err
+create_once(struct log_dirs *ld, const char *topic, int32_t partition, struct uuid id, const struct log_options *o, struct log **out,
+    struct dir **tried, struct errbuf *eb)
 {
 	char *key = log_key(topic, partition);
 	struct log_entry *en;
 	struct log *have = NULL;
 	struct dir *d = NULL;
-	enum err e;
-
 	lock_acquire(&ld->lock);
 	while ((en = find_entry(ld, key)) != NULL && en->log == NULL)
 		condition_wait(&ld->created, &ld->lock);
@@ -582,7 +580,28 @@ log_dirs_create(struct log_dirs *ld, const char *topic, int32_t partition, struc
 		errbuf_set(eb, "every log directory is offline");
 		return (ERR_OFFLINE);
 	}
-	e = create_in(ld, d, en, topic, partition, id, o, out, eb);
+	*tried = d;
+	return (create_in(ld, d, en, topic, partition, id, o, out, eb));
+}
+
+/* A directory that fails at this moment is not the end: the next one is tried, as Java does. */
+enum err
+log_dirs_create(struct log_dirs *ld, const char *topic, int32_t partition, struct uuid id, const struct log_options *o, struct log **out,
+    struct errbuf *eb)
+{
+	struct errbuf why = ERRBUF_INIT;
+	struct dir *tried;
+	enum err e = ERR_OFFLINE;
+
+	for (uint32_t i = 0; i < ld->ndirs; i++) {
+		tried = NULL;
+		why = (struct errbuf)ERRBUF_INIT;
+		e = create_once(ld, topic, partition, id, o, out, &tried, &why);
+		if (e == OK || tried == NULL || dir_is_online(tried))
+			break;
+	}
+	if (e != OK)
+		errbuf_set(eb, "%s", why.text);
 	return (e);
 }
 

@@ -318,6 +318,20 @@ lisr_done(struct job *job)
 	lisr_finish(l);
 }
 
+/* A partition that existed before may stand in a directory that is offline: another, empty log of it must not be made. */
+static enum err
+check_may_be_made(struct log_dirs *dirs, const struct change *ch, struct errbuf *eb)
+{
+	struct log *log = log_dirs_find(dirs, ch->topic, ch->p->number);
+	bool here = log != NULL;
+
+	log_unref(&log);
+	if (here || !log_dirs_any_offline(dirs))
+		return (OK);
+	errbuf_set(eb, "it is in none of the live log directories, and may be in one that is offline");
+	return (ERR_OFFLINE);
+}
+
 /* Step 3, on a worker. */
 static enum err
 change_prepare(struct lisr *l, struct change *ch, struct errbuf *eb)
@@ -325,7 +339,9 @@ change_prepare(struct lisr *l, struct change *ch, struct errbuf *eb)
 	struct log_dirs *dirs = l->m->opt.log_dirs;
 	enum err e;
 
-	e = log_dirs_create(dirs, ch->topic, ch->p->number, ch->topic_id, &ch->config.log, &ch->log, eb);
+	e = ch->want->is_new ? OK : check_may_be_made(dirs, ch, eb);
+	if (e == OK)
+		e = log_dirs_create(dirs, ch->topic, ch->p->number, ch->topic_id, &ch->config.log, &ch->log, eb);
 	if (e != OK)
 		return (e);
 	if (!uuid_is_zero(ch->topic_id) && uuid_is_zero(log_topic_id(ch->log))) {

@@ -39,7 +39,7 @@ def run(argv, stdin=None, seconds=60, environment=None):
 
 # ---- librdkafka -------------------------------------------------------------------------------------------------------------------------
 @producer("confluent")
-def confluent_produce(broker, topic, values, codec="none", acks="all", idempotent=False, **options):
+def confluent_produce(broker, topic, values, codec="none", acks="all", partition=0, idempotent=False, **options):
     from confluent_kafka import Producer
     failed = []
     if idempotent:
@@ -47,7 +47,7 @@ def confluent_produce(broker, topic, values, codec="none", acks="all", idempoten
     p = Producer({"bootstrap.servers": broker.address, "compression.type": codec, "acks": acks, "linger.ms": 20, "message.timeout.ms": 30000,
                   "message.max.bytes": 100_000_000, "broker.address.family": "v4", **options})
     for v in values:
-        p.produce(topic, v, partition=0, on_delivery=lambda e, m: e and failed.append(e))
+        p.produce(topic, v, partition=partition, on_delivery=lambda e, m: e and failed.append(e))
         p.poll(0)
     left = p.flush(30)
     assert not failed and not left, f"{failed[:3]}, {left} unsent"

@@ -31,6 +31,8 @@ struct world {
 	unsigned	 foreign, channels;
 	int32_t		 observed;
 	enum kerr	 stop_answer;
+	bool		 all_online;	/* ... NONE instead */
+	char		 offline[64];	/* LeaderAndIsr for this partition ("t-0") answers KAFKA_STORAGE_ERROR; the others are stale */
 	bool		 stopped;
 };
 
@@ -43,8 +45,29 @@ struct test_channel {
 };
 
 static void
-told_leader_and_isr(struct world *w, const struct wire_leader_and_isr_request *rq)
+told_leader_and_isr(struct world *w, struct controller_message *m)
 {
+	const struct wire_leader_and_isr_request *rq = m->request.leader_and_isr;
+	struct wire_leader_and_isr_response *rs = WIRE_NEW(&m->arena, leader_and_isr_response);
+
+	m->request.leader_and_isr_response = rs;
+	rs->topics.n = rq->topic_states.n;
+	rs->topics.v = WIRE_NEW_ARRAY(&m->arena, leader_and_isr_response_topic_error, rs->topics.n);
+	for (int32_t i = 0; i < rq->topic_states.n; i++) {
+		int32_t n = rq->topic_states.v[i].partition_states.n;
+
+		rs->topics.v[i].partition_errors.n = n;
+		rs->topics.v[i].partition_errors.v = WIRE_NEW_ARRAY(&m->arena, leader_and_isr_response_partition_error, n);
+		for (int32_t j = 0; j < n; j++) {
+			int32_t id = rq->topic_states.v[i].partition_states.v[j].partition_index;
+			char name[64];
+
+			str_format(name, sizeof(name), "%.*s-%d", (int)rq->topic_states.v[i].topic_name.len, rq->topic_states.v[i].topic_name.p, id);
+			rs->topics.v[i].partition_errors.v[j].partition_index = id;
+			rs->topics.v[i].partition_errors.v[j].error_code = strcmp(name, w->offline) == 0 ? KERR_KAFKA_STORAGE_ERROR :
+			    w->all_online ? KERR_NONE : KERR_STALE_CONTROLLER_EPOCH;
+		}
+	}
 	for (int32_t i = 0; i < rq->topic_states.n; i++)
 		for (int32_t j = 0; j < rq->topic_states.v[i].partition_states.n; j++) {
 			const struct wire_leader_and_isr_request_partition_state *s = &rq->topic_states.v[i].partition_states.v[j];
@@ -60,8 +83,9 @@ told_metadata(struct world *w, const struct wire_update_metadata_request *rq)
 	strbuf_add(&w->told, "um brokers=%d\n", rq->live_brokers.n);
 	for (int32_t i = 0; i < rq->topic_states.n; i++)
 		for (int32_t j = 0; j < rq->topic_states.v[i].partition_states.n; j++)
-			strbuf_add(&w->told, "um %.*s-%d leader=%d\n", (int)rq->topic_states.v[i].topic_name.len, rq->topic_states.v[i].topic_name.p,
-			    rq->topic_states.v[i].partition_states.v[j].partition_index, rq->topic_states.v[i].partition_states.v[j].leader);
+			strbuf_add(&w->told, "um %.*s-%d leader=%d%s\n", (int)rq->topic_states.v[i].topic_name.len, rq->topic_states.v[i].topic_name.p,
+			    rq->topic_states.v[i].partition_states.v[j].partition_index, rq->topic_states.v[i].partition_states.v[j].leader,
+			    rq->topic_states.v[i].partition_states.v[j].offline_replicas.n > 0 ? " offline" : "");
 }
 
 static void
@@ -94,7 +118,7 @@ channel_run(struct task *task)
 	STAILQ_REMOVE_HEAD(&ch->queue, link);
 	switch (m->request.kind) {
 	case CONTROL_LEADER_AND_ISR:
-		told_leader_and_isr(ch->w, m->request.leader_and_isr);
+		told_leader_and_isr(ch->w, m);
 		break;
 	case CONTROL_UPDATE_METADATA:
 		told_metadata(ch->w, m->request.update_metadata);
@@ -537,6 +561,112 @@ TEST(a_deletion_that_failed_is_tried_again_with_the_next_one)
 	world_fini(&w);
 }
 
+static void
+notify_dir(struct world *w, const char *json)
+{
+	zk_create(w->user, "/log_dir_event_notification/log_dir_event_", slice_str(json), ZK_PERSISTENT_SEQUENTIAL, ignore_result, NULL);
+}
+
+static unsigned
+dir_notes(struct world *w)
+{
+	unsigned n = 0;
+	char path[128];
+
+	for (int i = 0; i < 20; i++) {
+		str_format(path, sizeof(path), "/log_dir_event_notification/log_dir_event_%010d", i);
+		n += exists(w, path);
+	}
+	return (n);
+}
+
+TEST(a_failed_log_directory_is_asked_about_and_its_partitions_lose_their_leader)
+{
+	struct world w;
+
+	world_init(&w);
+	world_start(&w);
+	make_topic(&w, "t", 2, 1, true);
+	world_settle(&w);
+	str_format(w.offline, sizeof(w.offline), "t-0");
+	forget(&w);
+	notify_dir(&w, "{\"version\":1,\"broker\":1,\"event\":1}");
+	world_settle(&w);
+	CHECK_EQ(dir_notes(&w), 0);
+	/* Both were asked about with the epoch they had; the one that is offline is led by nobody, and keeps its ISR. */
+	CHECK(told(&w, "lisr t-0 leader=1 epoch=0 isr=1\n"));
+	CHECK(told(&w, "lisr t-1 leader=1 epoch=0 isr=1\n"));
+	CHECK(told(&w, "stop t-0"));
+	CHECK(!told(&w, "stop t-1"));
+	CHECK(told(&w, "um t-0 leader=-1 offline\n"));
+	CHECK(!told(&w, "um t-1 leader=-1"));
+	CHECK(strstr(node(&w, "/brokers/topics/t/partitions/0/state").data, "\"leader\":-1") != NULL);
+	CHECK(strstr(node(&w, "/brokers/topics/t/partitions/0/state").data, "\"leader_epoch\":1") != NULL);
+	CHECK(strstr(node(&w, "/brokers/topics/t/partitions/0/state").data, "\"isr\":[1]") != NULL);
+	CHECK(strstr(node(&w, "/brokers/topics/t/partitions/1/state").data, "\"leader\":1") != NULL);
+	/* The second time there is nothing new. */
+	forget(&w);
+	notify_dir(&w, "{\"version\":1,\"broker\":1,\"event\":1}");
+	world_settle(&w);
+	CHECK_EQ(dir_notes(&w), 0);
+	CHECK(!told(&w, "stop t-0"));
+	CHECK_EQ(node(&w, "/brokers/topics/t/partitions/0/state").version, 1);
+	/* A new registration with the directory back: it leads again. */
+	w.offline[0] = '\0';
+	w.all_online = true;
+	zk_fake_expire(w.zk);
+	world_settle(&w);
+	CHECK(controller_active(w.c));
+	CHECK(strstr(node(&w, "/brokers/topics/t/partitions/0/state").data, "\"leader\":1") != NULL);
+	CHECK(strstr(node(&w, "/brokers/topics/t/partitions/0/state").data, "\"leader_epoch\":2") != NULL);
+	world_fini(&w);
+}
+
+TEST(a_directory_that_was_away_at_the_start_is_found_by_the_first_leader_and_isr)
+{
+	struct world w;
+
+	world_init(&w);
+	world_start(&w);
+	make_topic(&w, "t", 2, 1, true);
+	world_settle(&w);
+	str_format(w.offline, sizeof(w.offline), "t-1");
+	forget(&w);
+	zk_fake_expire(w.zk);
+	world_settle(&w);
+	CHECK(controller_active(w.c));
+	CHECK(told(&w, "um t-1 leader=-1 offline\n"));
+	CHECK(strstr(node(&w, "/brokers/topics/t/partitions/1/state").data, "\"leader\":-1") != NULL);
+	CHECK(strstr(node(&w, "/brokers/topics/t/partitions/0/state").data, "\"leader\":1") != NULL);
+	/* Its topic cannot be deleted now, and is when the directory is back. */
+	zk_create(w.user, "/admin/delete_topics/t", SLICE_NULL, ZK_PERSISTENT, ignore_result, NULL);
+	world_settle(&w);
+	CHECK(exists(&w, "/brokers/topics/t"));
+	w.offline[0] = '\0';
+	zk_fake_expire(w.zk);
+	world_settle(&w);
+	CHECK(!exists(&w, "/brokers/topics/t"));
+	world_fini(&w);
+}
+
+TEST(a_notification_that_cannot_be_understood_is_dropped)
+{
+	struct world w;
+
+	world_init(&w);
+	world_start(&w);
+	make_topic(&w, "t", 1, 1, true);
+	world_settle(&w);
+	forget(&w);
+	notify_dir(&w, "nonsense");
+	notify_dir(&w, "{\"version\":1,\"broker\":77,\"event\":1}");
+	world_settle(&w);
+	CHECK_EQ(dir_notes(&w), 0);
+	CHECK(controller_active(w.c));
+	CHECK(!told(&w, "lisr"));
+	world_fini(&w);
+}
+
 TEST(nodes_that_are_no_topics_do_not_disturb_the_others)
 {
 	char path[1000] = "/brokers/topics/";
@@ -663,7 +793,7 @@ TEST(a_dead_leader_is_replaced_from_the_isr)
 	CHECK_EQ(s.leader, 1);
 	CHECK_EQ(s.isr.n, 1);
 	CHECK_GE(s.leader_epoch, 5);
-	CHECK(told(&w, "um t-0 leader=1\n"));
+	CHECK(told(&w, "um t-0 leader=1 offline\n"));
 	world_fini(&w);
 	arena_fini(&a);
 }
@@ -827,6 +957,9 @@ UNIT_MAIN("controller",
     T(a_topic_is_deleted_with_everything_that_belongs_to_it),
     T(a_replica_that_cannot_be_deleted_keeps_the_request),
     T(a_deletion_that_failed_is_tried_again_with_the_next_one),
+    T(a_failed_log_directory_is_asked_about_and_its_partitions_lose_their_leader),
+    T(a_directory_that_was_away_at_the_start_is_found_by_the_first_leader_and_isr),
+    T(a_notification_that_cannot_be_understood_is_dropped),
     T(nodes_that_are_no_topics_do_not_disturb_the_others),
     T(a_failover_waits_for_the_registration_of_its_own_broker),
     T(a_controller_can_be_freed_at_any_operation),

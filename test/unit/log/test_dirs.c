@@ -10,6 +10,7 @@
 
 #include "log/checkpoint.h"
 #include "log/epoch_cache.h"
+#include "test/unit/fs_fault.h"
 #include "test/unit/log/fixture.h"
 #include "test/unit/unit.h"
 
@@ -54,6 +55,31 @@ TEST(new_logs_go_where_the_fewest_are)
 	CHECK_EQ(log_dirs_info(f.dirs, rows, 2), 2);
 	CHECK_EQ(rows[1].logs, 3);
 	fixture_fini(&f);
+}
+
+TEST(a_directory_that_fails_while_a_log_is_made_leaves_it_to_the_next_one)
+{
+	struct fs *fs = fs_fault_new(fixture_fs());
+	struct log_dir_info rows[2];
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 2);
+	f.fs = fs;
+	OPEN(&f);
+	fs_fault_only(fs, f.path[0]);
+	fs_fault_stay(fs, true);
+	fs_fault_arm(fs, FS_FAULT_MKDIR | FS_FAULT_OPEN | FS_FAULT_RENAME, 1, ERR_IO);
+	log = create(&f, "t", 0);
+	CHECK_STR(log == NULL ? "" : log_dir(log), f.path[1]);
+	log_unref(&log);
+	CHECK_EQ(log_dirs_info(f.dirs, rows, 2), 2);
+	CHECK(!rows[0].online);
+	CHECK_EQ(rows[0].logs, 0);
+	CHECK_EQ(f.offline, 1);
+	CHECK_EQ(f.all_offline, 0);
+	fixture_fini(&f);
+	fs_fault_free(&fs);
 }
 
 TEST(a_directory_of_another_broker_or_cluster_is_refused_in_words)
@@ -421,7 +447,8 @@ TEST(a_new_topic_does_not_inherit_the_start_offset_of_a_deleted_one_over_crashes
 }
 
 UNIT_MAIN("log/dirs", T(directories_that_cannot_be_opened_are_refused_on_a_worker_too),
-    T(new_logs_go_where_the_fewest_are), T(a_directory_of_another_broker_or_cluster_is_refused_in_words), T(a_directory_in_use_is_refused),
+    T(new_logs_go_where_the_fewest_are), T(a_directory_that_fails_while_a_log_is_made_leaves_it_to_the_next_one),
+    T(a_directory_of_another_broker_or_cluster_is_refused_in_words), T(a_directory_in_use_is_refused),
     T(a_log_in_two_directories_and_a_stray_directory_are_refused), T(a_deleted_topic_leaves_the_checkpoints_at_once_and_the_disk_later),
     T(a_delete_directory_left_by_a_crash_is_removed), T(a_stored_topic_id_guards_its_log), T(an_interrupted_compaction_is_finished_or_undone),
     T(a_lost_epoch_file_is_read_from_the_batches), T(damaged_offset_checkpoints_count_as_empty), T(epochs_answer_as_kafka_s_cache_does),
