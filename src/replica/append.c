@@ -85,6 +85,23 @@ item_check(struct replica_append *r, struct replica_append_item *it)
 	return (KERR_NONE);
 }
 
+/* A transactional batch needs a transaction coordinator that says the partition belongs to the transaction; there is none.  Java asks it before it
+ * looks at the records, about batches that name a producer, and answers as if replicas were missing, so that producers try again. */
+static const char not_verified[] = "The transaction coordinator that could verify the partition's part in the transaction is not available.";
+
+static bool
+item_needs_verification(const struct replica_append *r, const struct replica_append_item *it)
+{
+	struct batch_iter i = batch_iter_of(slice_of(it->records, it->records_len));
+	struct batch_header h;
+	struct slice whole;
+
+	while (r->origin == RECORD_FROM_CLIENT && batch_iter_next(&i, &h, &whole) == OK)
+		if (batch_is_transactional(&h) && batch_has_producer(&h))
+			return (true);
+	return (false);
+}
+
 static void
 item_prepare(struct replica_append *r, struct replica_append_item *it)
 {
@@ -100,8 +117,10 @@ item_prepare(struct replica_append *r, struct replica_append_item *it)
 	it->large = false;
 	item_refuse(it, KERR_NONE, NULL);
 	k = item_check(r, it);
-	if (k == KERR_NONE && r->transactional)
-		k = KERR_INVALID_TXN_STATE;
+	if (k == KERR_NONE && item_needs_verification(r, it)) {
+		item_refuse(it, KERR_NOT_ENOUGH_REPLICAS, not_verified);
+		return;
+	}
 	if (k != KERR_NONE) {
 		item_refuse_with_start(it, k, NULL);
 		return;
@@ -127,10 +146,6 @@ item_validate(struct replica_append *r, struct replica_append_item *it, struct c
 	enum kerr k;
 
 	k = record_validate(bytes, rules, &rq, codec, r->arena, &it->info, &f);
-	if (k == KERR_NONE && it->info.transactional && r->origin == RECORD_FROM_CLIENT) {
-		item_refuse_with_start(it, KERR_INVALID_TXN_STATE, NULL);
-		return;
-	}
 	if (k == KERR_NONE && it->info.needs_rebuild)
 		k = record_rebuild(bytes, rules, &rq, codec, r->arena, &it->info, &it->rebuilt, &f);
 	if (k == KERR_NONE)

@@ -56,7 +56,6 @@ struct replica_append {
 	int16_t		acks;			/* -1, 0, 1 */
 	int16_t		produce_version;
 	int32_t		timeout_ms;
-	bool		transactional;		/* the request names a transactional id */
 	bool		internal_topics_allowed;
 	enum record_origin origin;
 	struct arena   *arena;

@@ -13,6 +13,7 @@
  */
 #include <stdlib.h>
 
+#include "record/batch.h"
 #include "replica/append.h"
 #include "server/dispatch.h"
 
@@ -314,6 +315,7 @@ fail_produce(struct api_request *r, enum kerr error)
 {
 	struct produce *p = r->state;
 	const struct wire_produce_request *q = r->body;
+	bool worded = error != KERR_UNKNOWN_SERVER_ERROR && error != KERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
 
 	if (q == NULL || p == NULL || p->append.acks == 0)
 		return (NULL);
@@ -321,7 +323,7 @@ fail_produce(struct api_request *r, enum kerr error)
 		p->append.items[i].error = error;
 		p->append.items[i].base_offset = p->append.items[i].log_append_time_ms = p->append.items[i].log_start_offset = -1;
 		p->append.items[i].nrecord_errors = 0;
-		p->append.items[i].error_message = error == KERR_UNKNOWN_SERVER_ERROR ? NULL : kerr_text(error);
+		p->append.items[i].error_message = worded ? kerr_text(error) : NULL;
 	}
 	return (make_response(p));
 }
@@ -344,11 +346,37 @@ any_unreadable(const struct produce *p)
 	return (false);
 }
 
+/* What Java asks of the first batches of all partitions before it touches any: transactional ones come with a transactional id and from one
+ * producer. */
+static enum kerr
+check_transactional(const struct produce *p)
+{
+	int64_t producer = BATCH_NO_PRODUCER;
+	bool found = false, several = false;
+
+	for (uint32_t i = 0; i < p->append.nitems; i++) {
+		const struct replica_append_item *it = &p->append.items[i];
+		struct batch_header h;
+
+		if (batch_header_decode(slice_of(it->records, it->records_len), &h) != OK || !batch_is_transactional(&h))
+			continue;
+		found = true;
+		if (!batch_has_producer(&h))
+			continue;
+		several |= producer != BATCH_NO_PRODUCER && producer != h.producer_id;
+		producer = h.producer_id;
+	}
+	if (found && p->q->transactional_id.p == NULL)
+		return (KERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+	return (several ? KERR_INVALID_PRODUCER_ID_MAPPING : KERR_NONE);
+}
+
 void
 serve_produce(struct api_request *r)
 {
 	const struct wire_produce_request *q = r->body;
 	struct produce *p = ARENA_NEW(r->arena, struct produce);
+	enum kerr k;
 
 	if (p == NULL) {
 		api_close(r);
@@ -362,7 +390,6 @@ serve_produce(struct api_request *r)
 	    .acks = q->acks,
 	    .produce_version = r->head.version,
 	    .timeout_ms = q->timeout_ms,
-	    .transactional = q->transactional_id.p != NULL,
 	    .internal_topics_allowed = slice_eq_str(r->head.client_id, ADMIN_CLIENT_ID),
 	    .origin = RECORD_FROM_CLIENT,
 	    .arena = r->arena,
@@ -376,6 +403,11 @@ serve_produce(struct api_request *r)
 	}
 	if (any_unreadable(p)) {
 		api_fail(r, KERR_CORRUPT_MESSAGE);
+		return;
+	}
+	k = check_transactional(p);
+	if (k != KERR_NONE) {
+		api_fail(r, k);
 		return;
 	}
 	replica_append(r->server->opt.replicas, &p->append);

@@ -11,9 +11,8 @@ import pytest
 
 from harness import records, wire
 from harness.proc import wait_until
-from test_against_java import NAME, difference, fetch_row, normalise, pair, partition_row, produce_row, topic_id
+from test_against_java import NAME, difference, fetch_row, normalise, partition_row, produce_row, topic_id
 
-__all__ = ["pair"]
 CONFIGS = {"plain": {}, "stamped": {"message.timestamp.type": "LogAppendTime"}, "packed": {"compression.type": "gzip"},
            "compacted": {"cleanup.policy": "compact"}, "small": {"segment.bytes": "200", "max.message.bytes": "100000"},
            "narrow": {"message.timestamp.before.max.ms": "1000", "message.timestamp.after.max.ms": "1000"},
@@ -124,6 +123,14 @@ FLOWS = {
     "transactional batch": (3, 11, [produce(records.batch([b"x"], attributes=0x10, producer=7, epoch=0, sequence=0), "small"), latest("small")]),
     "transactional id": (3, 11, [produce(records.batch([b"x"], attributes=0x10, producer=7, epoch=0, sequence=0), "small", TransactionalId="t"),
                                  produce(ONE, "small", TransactionalId="t"), latest("small")]),
+    "transactional id, several batches": (3, 11, [lambda v, t, a=a, b=b, z=z: ("Produce", v, {"TransactionalId": "t", "Acks": -1, "TimeoutMs": 3000, "TopicData": [
+        {"Name": t + "small", "PartitionData": [{"Index": v, "Records": records.batch([b"x"], attributes=0x10, producer=a, epoch=0, sequence=0)},
+                                                {"Index": v + 1, "Records": records.batch([b"x"], attributes=z, producer=b, epoch=0, sequence=0)}]}]})
+                                                  for a, b, z in ((7, 7, 0x10), (7, 8, 0x10), (7, 8, 0), (7, -1, 0x10))] + [latest("small")]),
+    "transactional id, unreadable or unknown": (3, 11, [produce(records.batch([b"x"], attributes=0x10, producer=7, epoch=0, sequence=0, crc=5), "small", TransactionalId="t"),
+                                                        produce(records.batch([b"x"], attributes=0x10, producer=7, epoch=0, sequence=0), "nobody", TransactionalId="t"),
+                                                        produce(records.batch([b"x"], attributes=0x10, producer=7, epoch=0, sequence=0), "small", TransactionalId="t",
+                                                                Acks=1), latest("small")]),
     "message set 0": (3, 11, [produce(message_set(0, [b"x"]), "small"), produce(message_set(1, [b"x", b"y"]), "small"), latest("small")]),
     "old versions, batch 2": (0, 2, [produce(ONE, "small"), produce(records.batch([b"x", b"y"], "gzip"), "small"), produce(ONE + ONE, "small"), latest("small")]),
     "old versions, message sets": (0, 2, [produce(message_set(0, [b"x"]), "small"), produce(message_set(1, [b"x", b"y"]), "small"), latest("small")]),
@@ -278,8 +285,7 @@ OFFSET_FLOWS = {
 }
 
 # why a flow differs today.  Ottla only; a flow that no longer differs fails, so that its row goes.
-TRANSACTIONS = "until transactions are built every transactional id or batch is INVALID_TXN_STATE"
-KNOWN = {("Produce", "transactional batch"): TRANSACTIONS, ("Produce", "transactional control"): TRANSACTIONS, ("Produce", "transactional id"): TRANSACTIONS}
+KNOWN = {}
 
 
 def check(pair, kind, words, steps):

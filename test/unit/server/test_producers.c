@@ -126,7 +126,7 @@ describe(struct world *w, const char *topic, int32_t partition)
 }
 
 static int16_t
-put(struct world *w, int64_t id, int16_t epoch, int32_t sequence)
+put_as(struct world *w, const char *transactional_id, bool transactional, int64_t id, int16_t epoch, int32_t sequence)
 {
 	struct wire_produce_request *q = WIRE_NEW(&w->bed.arena, produce_request);
 	struct wire_produce_response *a;
@@ -136,7 +136,9 @@ put(struct world *w, int64_t id, int16_t epoch, int32_t sequence)
 	be64enc(b + 43, (uint64_t)id);
 	be16enc(b + 51, (uint16_t)epoch);
 	be32enc(b + 53, (uint32_t)sequence);
+	be16enc(b + 21, (uint16_t)(transactional ? BATCH_ATTR_TRANSACTIONAL : 0));
 	be32enc(b + 17, crc32c(b + 21, len - 21));
+	q->transactional_id = transactional_id == NULL ? SLICE_NULL : slice_str(transactional_id);
 	q->acks = 1;
 	q->topic_data.v = WIRE_NEW(&w->bed.arena, produce_request_topic);
 	q->topic_data.n = 1;
@@ -147,6 +149,26 @@ put(struct world *w, int64_t id, int16_t epoch, int32_t sequence)
 	must(chain_add_mem(&q->topic_data.v[0].partition_data.v[0].records, &w->bed.arena, slice_of(b, len)));
 	a = world_ask(w, 0, API_PRODUCE, 9, q);
 	return (a == NULL ? -99 : a->responses.v[0].partition_responses.v[0].error_code);
+}
+
+static int16_t
+put(struct world *w, int64_t id, int16_t epoch, int32_t sequence)
+{
+	return (put_as(w, NULL, false, id, epoch, sequence));
+}
+
+TEST(a_transactional_batch_needs_an_id_and_then_a_coordinator)
+{
+	struct world w;
+
+	world_init(&w, NULL, 0);
+	CHECK_EQ(bed_metadata(&w.bed, &(struct bed_role){ .partition = 0 }, false), KERR_NONE);
+	CHECK_EQ(bed_lead(&w.bed, "t", 0, 0), KERR_NONE);
+	CHECK_EQ(put_as(&w, NULL, true, 5, 0, 0), KERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+	CHECK_EQ(put_as(&w, "tx", true, 5, 0, 0), KERR_NOT_ENOUGH_REPLICAS);
+	CHECK_EQ(put_as(&w, "tx", false, 5, 0, 0), KERR_NONE);		/* the id alone means nothing */
+	CHECK_EQ(put_as(&w, NULL, false, 5, 0, 1), KERR_NONE);		/* nothing of the refused ones was taken for the producer's */
+	world_fini(&w);
 }
 
 TEST(producers_are_described_and_what_is_not_here_says_so)
@@ -196,4 +218,4 @@ TEST(producers_are_described_and_what_is_not_here_says_so)
 }
 
 UNIT_MAIN("server/producers", T(every_version_gives_another_id), T(a_transactional_id_is_checked_and_then_has_no_coordinator_here),
-    T(producers_are_described_and_what_is_not_here_says_so))
+    T(a_transactional_batch_needs_an_id_and_then_a_coordinator), T(producers_are_described_and_what_is_not_here_says_so))
