@@ -3,6 +3,7 @@
 
 	broker		one shared broker per kind, with the default configuration; tests take their own topics
 	brokers		makes private brokers, each under its own chroot and directory; all of them are stopped at the end
+	pair		Java and the broker under test, to be asked the same
 	topic		makes topic names nobody else has
 	zk		the ZooKeeper server of the run (zk_private: one that the test may stop)
 
@@ -16,6 +17,7 @@ import sys
 import pytest
 
 from harness import env, java
+from harness import pair as pairs
 from harness.broker import make_broker
 from harness.proxy import Proxy
 from harness.zookeeper import ZooKeeper
@@ -158,6 +160,22 @@ def brokers(request, zk, tmp_path):
             b.cleanup()
         if getattr(request.node, "failed", False):
             print(f"the directories stay in {tmp_path}", file=sys.stderr)
+
+
+@pytest.fixture(scope="session")
+def pair(kind, zk, tmp_path_factory):
+    """(Java, the other): two brokers with the same id, each with its own chroot, for all tests that compare answers.  What a test changes it changes
+    on both."""
+    made = []
+    try:
+        # Java cannot make its internal topics: until we have coordinators, both answer that there is none, and nothing depends on the time
+        pairs.start(made, ("java", kind), tmp_path_factory.mktemp, zk.address, {
+            "offsets.topic.replication.factor": 2, "transaction.state.log.replication.factor": 2,
+            "log.retention.ms": -1})        # the records of these tests are old
+        yield made
+    finally:
+        for b in made:
+            b.cleanup()
 
 
 @pytest.fixture

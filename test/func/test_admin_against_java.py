@@ -6,10 +6,9 @@ import pytest
 
 from harness import records
 from harness.proc import wait_until
-from test_against_java import alter_row, config_row, incremental_row, pair, topic_id
+from test_against_java import alter_row, config_row, incremental_row, topic_id
 from test_records_against_java import check
 
-__all__ = ["pair"]
 ONE = records.batch([b"x"])
 TOPIC = 2
 

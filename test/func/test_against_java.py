@@ -9,67 +9,10 @@ import uuid
 import pytest
 
 from harness import records, wire
-from harness.broker import make_broker
-from harness.proc import wait_until
+from harness.pair import NAME, difference, normalise, topic_id
 
-NAME = "topic.of.both"
 CLIENT_APIS = ("ApiVersions", "Metadata", "Produce", "Fetch", "ListOffsets", "CreateTopics", "DeleteTopics", "CreatePartitions", "DescribeConfigs",
                "AlterConfigs", "IncrementalAlterConfigs", "DescribeCluster", "InitProducerId", "DescribeProducers", "AllocateProducerIds")
-
-
-@pytest.fixture(scope="module")
-def pair(kind, zk, tmp_path_factory):
-    """(Java, the other): two fresh brokers with the same id, each with its own chroot, after the same history."""
-    made = []
-    try:
-        for n, k in enumerate(("java", kind)):
-            b = make_broker(k, tmp_path_factory.mktemp(f"pair-{k}"), f"{zk.address}/pair-{kind}-{n}", 1)
-            made.append(b)
-            b.start()
-            with b.connect() as c:
-                c.call("CreateTopics", 4, {"Topics": [{"Name": NAME, "NumPartitions": 3, "ReplicationFactor": 1, "Configs": [
-                    {"Name": "max.message.bytes", "Value": "2000"},
-                    {"Name": "retention.ms", "Value": "-1"}]}], "timeoutMs": 20000})        # the records are old, and Java looks after 30 s
-
-                def filled():
-                    answer = c.call("Produce", 7, {"Acks": -1, "TimeoutMs": 5000, "TopicData": [{"Name": NAME, "PartitionData": [
-                        {"Index": 0, "Records": records.batch([b"%d" % i for i in range(10)])}]}]})
-                    return answer["Responses"][0]["PartitionResponses"][0]["ErrorCode"] == 0
-
-                wait_until(filled, 20)
-        yield made
-    finally:
-        for b in made:
-            b.cleanup()
-
-
-def topic_id(b, name=NAME):
-    with b.connect() as c:
-        return c.call("Metadata", 12, {"Topics": [{"Name": name}]})["Topics"][0]["TopicId"]
-
-
-def normalise(b, value, key=""):
-    """Names for what belongs to the run."""
-    if isinstance(value, dict):
-        return {k: normalise(b, v, k) for k, v in value.items()}
-    if isinstance(value, list):
-        rows = [normalise(b, v, key) for v in value]
-        # the order of these is that of a hash table in Java
-        return sorted(rows, key=str) if key in ("Topics", "Responses", "Results", "Configs", "ApiKeys", "Synonyms", "Brokers", "Partitions",
-                                                "PartitionResponses", "topics", "results") else rows
-    if isinstance(value, uuid.UUID):
-        return "some id" if value.int else "no id"
-    if key == "ClusterId" and value:
-        return "some cluster"
-    if key == "ErrorMessage" and value:
-        return "some words"     # ours, as long as Java has some and none where it has none
-    if isinstance(value, str):
-        return re.sub(rf"(?<!\d){b.port}(?!\d)", "PORT", value).replace(str(b.directory), "DIR").replace(b.zk_connect, "ZK")
-    if key == "SessionId" and value:
-        return "some session"
-    if key == "Port" and value == b.port:
-        return "PORT"
-    return value
 
 
 def ask(b, name, version, message):
@@ -87,14 +30,6 @@ def same(pair, name, version, message):
     else:
         java, ours = (ask(b, name, version, message) for b in pair)
     assert ours == java, difference(ours, java)
-
-
-def difference(ours, java, path=""):
-    if type(ours) is type(java) and isinstance(java, dict):
-        return "\n".join(difference(ours.get(k), java.get(k), f"{path}.{k}") for k in {**java, **ours} if ours.get(k) != java.get(k))
-    if type(ours) is type(java) and isinstance(java, list) and len(ours) == len(java):
-        return "\n".join(difference(a, b, f"{path}[{i}]") for i, (a, b) in enumerate(zip(ours, java)) if a != b)
-    return f"{path}: ours {ours!r}, Java's {java!r}"
 
 
 def case(name, words, message, first=0, last=99):

@@ -4,10 +4,9 @@ import pytest
 
 from harness import records, wire
 from test_admin_against_java import create, ends, put
-from test_against_java import ask, difference, pair
+from test_against_java import ask, difference
 from test_records_against_java import check, make_topic, play
 
-__all__ = ["pair"]
 LARGE = records.batch([b"x" * 120])
 
 
