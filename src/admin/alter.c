@@ -321,7 +321,9 @@ work(struct alter *s, const struct config_map *current, struct errbuf *eb)
 		    config_replace_topic(c, r->wishes, n, &s->wanted, eb));
 	k = s->c->incremental ? config_alter_broker(c, r->name.len > 0, current, r->wishes, n, &s->wanted, eb) :
 	    config_replace_broker(c, r->name.len > 0, r->wishes, n, &s->wanted, eb);
-	return (k != KERR_NONE || s->c->validate_only ? k : config_storable(&s->wanted, eb));
+	if (k != KERR_NONE || s->c->validate_only)
+		return (k);
+	return (config_seal(c, r->name.len > 0, current, r->wishes, n, &s->wanted, s->admin->opt.random, eb));
 }
 
 static void
@@ -330,9 +332,10 @@ resource_work(struct alter *s, const struct config_map *current)
 	struct errbuf eb = ERRBUF_INIT;
 	enum kerr k = work(s, current, &eb);
 
-	if (k == KERR_UNKNOWN_SERVER_ERROR)
+	if (k == KERR_UNKNOWN_SERVER_ERROR) {
+		diag_error(s->admin->opt.diag, "admin", "changing the configuration of %s: %s", s->name, eb.text);
 		resource_end(s, k, NULL);
-	else if (k != KERR_NONE)
+	} else if (k != KERR_NONE)
 		resource_end(s, k, eb.text);
 	else if (s->c->validate_only)
 		resource_end(s, KERR_NONE, NULL);

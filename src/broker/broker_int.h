@@ -106,7 +106,8 @@ struct broker {
 
 	struct topic_overrides *topics;
 	struct refresh	*refreshes;		/* readings that wait for the next session */
-	struct config_map dynamic_default, dynamic_broker;
+	struct config_map dynamic_default, dynamic_broker;	/* as in ZooKeeper: passwords are encoded */
+	bool		 resealed;		/* passwords were encoded with the old secret: ZooKeeper is to learn */
 	struct zk_config_watch *config_watch;
 
 	struct periodic	 periodic[PERIODIC_MAX];
@@ -144,6 +145,8 @@ void	 shutdown_run(struct broker *);
 /* ---- configs.c ---- */
 void	 configs_topic_set(struct broker *, const char *topic, const struct zk_config *);
 void	 configs_apply_dynamic(struct broker *);	/* dynamic maps changed: a new effective config goes to every part */
+void	 configs_reseal(struct broker *);	/* password.encoder.old.secret: in memory */
+void	 configs_store_resealed(struct broker *);	/* ... and in ZooKeeper, when there is a controller */
 void	 configs_free(struct broker *);
 void	 configs_next_session(struct broker *);	/* readings that the end of a session broke off are made anew, or given up when there is no client */
 struct replica_configs configs_for_replicas(struct broker *);

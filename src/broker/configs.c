@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "broker/broker_int.h"
+#include "config/alter.h"
 #include "zk/json.h"
 #include "zk/paths.h"
 
@@ -284,6 +285,31 @@ report_notes(struct broker *b, struct config_report *report)
 	config_report_fini(report);
 }
 
+/* Accepted and kept, as by Java; somebody may expect more of it. */
+static void
+warn_idle(const struct broker *b, const struct config_map *now, const struct config_map *before, const char *node)
+{
+	for (size_t i = 0; i < now->count; i++) {
+		const struct config_map_entry *e = &now->entries[i];
+		const struct config_key *key = config_broker_key_of(e->name);
+		const char *old = config_map_get(before, e->name);
+
+		if (key != NULL && config_impl_kind(key->impl) == CONFIG_IMPL_HARMLESS && (old == NULL || strcmp(old, e->value) != 0))
+			diag_warning(b->opt.diag, "config", "/config/brokers/%s: %s: accepted, but without effect: %s", node, e->name,
+			    config_impl_words(key->impl));
+	}
+}
+
+static void
+warn_all_idle(const struct broker *b, const struct config *now, const struct config *before)
+{
+	char own[16];
+
+	str_format(own, sizeof(own), "%d", b->id);
+	warn_idle(b, config_dynamic_default(now), config_dynamic_default(before), ZK_DEFAULT_ENTITY);
+	warn_idle(b, config_dynamic_broker(now), config_dynamic_broker(before), own);
+}
+
 static bool
 same_listeners(const struct config_listeners *a, const struct config_listeners *b)
 {
@@ -311,17 +337,86 @@ configs_apply_dynamic(struct broker *b)
 	struct config *next = NULL, *old = (struct config *)(uintptr_t)b->config;
 	enum err e;
 
-	e = config_with_dynamic(b->opt.config, &b->dynamic_default, &b->dynamic_broker, &next, &report);
+	e = config_with_dynamic(b->opt.config, b->id, &b->dynamic_default, &b->dynamic_broker, &next, &report);
 	report_notes(b, &report);
 	if (e != OK) {
 		diag_error(b->opt.diag, "config", "the dynamic settings in ZooKeeper do not fit together; the former ones stay in force");
 		return;
 	}
 	b->registration_stale = b->registration_stale || !same_listeners(&b->config->advertised, &next->advertised);
+	warn_all_idle(b, next, b->config);
 	b->config = next;
 	config_unref(&old);
 	tell_parts(b);
 }
+
+/* ---- password.encoder.old.secret ---- */
+
+void
+configs_reseal(struct broker *b)
+{
+	struct config_report report = CONFIG_REPORT_INIT;
+
+	b->resealed = config_reseal(b->opt.config, &b->dynamic_broker, b->opt.random, &report);
+	report_notes(b, &report);
+}
+
+static void
+resealed_written(void *ctx, enum err e, const struct errbuf *why)
+{
+	struct broker *b = ctx;
+
+	if (e == OK)
+		diag_info(b->opt.diag, "config", "/config/brokers/%d: passwords are encoded with password.encoder.secret now; password.encoder.old.secret "
+		    "can go", b->id);
+	else
+		diag_warning(b->opt.diag, "config", "/config/brokers/%d: passwords are still encoded with password.encoder.old.secret (%s); the next "
+		    "start tries again", b->id, why->text);
+}
+
+/* Read anew: somebody may have changed it since the start. */
+static void
+resealed_read(void *ctx, enum err e, const struct zk_config *config, bool found, const struct errbuf *why)
+{
+	struct config_report report = CONFIG_REPORT_INIT;
+	struct config_map map = CONFIG_MAP_INIT;
+	struct zk_entity entity = { .type = ZK_ENTITY_BROKER };
+	struct zk_config out = { 0 };
+	struct broker *b = ctx;
+	char own[16];
+
+	(void)found;
+	if (e != OK) {
+		resealed_written(b, e, why);
+		return;
+	}
+	configs_map_of(config, &map);
+	if (config_reseal(b->opt.config, &map, b->opt.random, &report) && b->zk != NULL) {
+		str_format(own, sizeof(own), "%d", b->id);
+		entity.name = own;
+		out.items = xcalloc(map.count, sizeof(*out.items));
+		for (size_t i = 0; i < map.count; i++)
+			out.items[out.nitems++] = (struct zk_config_item){ map.entries[i].name, map.entries[i].value };
+		zk_config_write(b->zk, &entity, &out, ZK_CONFIG_NOTIFY, resealed_written, b);
+		free(out.items);
+	}
+	report_notes(b, &report);
+	config_map_fini(&map);
+}
+
+void
+configs_store_resealed(struct broker *b)
+{
+	struct zk_entity entity = { .type = ZK_ENTITY_BROKER };
+	char own[16];
+
+	b->resealed = false;
+	str_format(own, sizeof(own), "%d", b->id);
+	entity.name = own;
+	zk_config_read(b->zk, &entity, resealed_read, b);
+}
+
+/* ---- news ---- */
 
 void
 configs_changed(void *ctx, const struct zk_entity *entity, const struct zk_config *config)

@@ -598,19 +598,29 @@ topic_configs_read(void *ctx, enum err e, const struct errbuf *why)
 		s7_logs(b);
 }
 
+/* A node that is no JSON: there are no dynamic settings then, as in Java. */
+static bool
+config_unreadable(struct broker *b, enum err e, const char *node, const struct errbuf *why)
+{
+	if (e == ERR_MALFORMED)
+		diag_error(b->opt.diag, "config", "%s; the settings in it are ignored: write the node anew, or delete it", why->text);
+	else if (e != OK)
+		broker_fail(b, e, "reading /config/brokers/%s: %s", node, why->text);
+	return (e != OK && e != ERR_MALFORMED);
+}
+
 static void
 own_config_read(void *ctx, enum err e, const struct zk_config *config, bool found, const struct errbuf *why)
 {
 	struct broker *b = ctx;
+	char own[16];
 
 	(void)found;
-	if (interrupted(b))
+	str_format(own, sizeof(own), "%d", b->id);
+	if (interrupted(b) || config_unreadable(b, e, own, why))
 		return;
-	if (e != OK) {
-		broker_fail(b, e, "reading /config/brokers/%d: %s", b->id, why->text);
-		return;
-	}
 	configs_map_of(config, &b->dynamic_broker);
+	configs_reseal(b);
 	configs_apply_dynamic(b);
 	zk_config_read_all(b->zk, ZK_ENTITY_TOPIC, b->opt.diag, topic_config_seen, topic_configs_read, b);
 }
@@ -623,12 +633,8 @@ default_config_read(void *ctx, enum err e, const struct zk_config *config, bool 
 	char own[16];
 
 	(void)found;
-	if (interrupted(b))
+	if (interrupted(b) || config_unreadable(b, e, ZK_DEFAULT_ENTITY, why))
 		return;
-	if (e != OK) {
-		broker_fail(b, e, "reading /config/brokers/<default>: %s", why->text);
-		return;
-	}
 	configs_map_of(config, &b->dynamic_default);
 	str_format(own, sizeof(own), "%d", b->id);
 	entity.name = own;
@@ -734,6 +740,8 @@ image_changed(struct cluster_listener *l)
 	if (b->state != BROKER_STARTING || !b->serving || image_broker(cluster_read(b->cluster), b->id) == NULL)
 		return;
 	b->state = BROKER_RUNNING;
+	if (b->resealed)
+		configs_store_resealed(b);
 	b->opt.started(b->opt.ctx, OK, &none);
 }
 

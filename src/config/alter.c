@@ -247,8 +247,13 @@ enum kerr
 config_alter_broker(const struct config *c, bool per_broker, const struct config_map *current, const struct config_wish *w, size_t n,
     struct config_map *out, struct errbuf *eb)
 {
-	enum kerr k = work(current, w, n, false, out, eb);
+	struct config_map readable;
+	enum kerr k;
 
+	config_map_copy(&readable, current);
+	config_drop_bad(c, &readable, per_broker, NULL, NULL);
+	k = work(&readable, w, n, false, out, eb);
+	config_map_fini(&readable);
 	return (result(k != KERR_NONE ? k : config_validate_dynamic(c, out, per_broker, eb), out));
 }
 
@@ -256,20 +261,4 @@ enum kerr
 config_replace_broker(const struct config *c, bool per_broker, const struct config_wish *w, size_t n, struct config_map *out, struct errbuf *eb)
 {
 	return (config_alter_broker(c, per_broker, NULL, w, n, out, eb));
-}
-
-enum kerr
-config_storable(const struct config_map *m, struct errbuf *eb)
-{
-	size_t i;
-
-	for (i = 0; i < m->count; i++) {
-		const struct config_key *key = config_broker_key_of(m->entries[i].name);
-
-		if (key != NULL && key->type == CONFIG_PASSWORD) {
-			errbuf_set(eb, "%s: keeping passwords in ZooKeeper is not built yet; set it in the file of the broker", m->entries[i].name);
-			return (KERR_INVALID_CONFIG);
-		}
-	}
-	return (KERR_NONE);
 }

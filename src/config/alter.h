@@ -8,6 +8,7 @@
 #ifndef CONFIG_ALTER_H
 #define CONFIG_ALTER_H
 
+#include "base/random.h"
 #include "config/topic.h"
 
 enum config_op { CONFIG_OP_SET = 0, CONFIG_OP_DELETE = 1, CONFIG_OP_APPEND = 2, CONFIG_OP_SUBTRACT = 3 };
@@ -30,8 +31,12 @@ enum kerr config_replace_broker(const struct config *, bool per_broker, const st
 enum kerr config_alter_broker(const struct config *, bool per_broker, const struct config_map *current, const struct config_wish *, size_t n,
     struct config_map *out, struct errbuf *);
 
-/* Asked before a broker's new set is written (not with validate_only): passwords cannot be kept in ZooKeeper yet.  INVALID_CONFIG, as Java
- * answers without password.encoder.secret. */
-enum kerr config_storable(const struct config_map *, struct errbuf *);
+/* Before a broker's new set is written: encodes the passwords in *out; of `current`, keeps those that cannot be read and that no wish names.
+ * INVALID_CONFIG when the passwords cannot be kept (Java's ConfigException). */
+enum kerr config_seal(const struct config *, bool per_broker, const struct config_map *current, const struct config_wish *, size_t n,
+    struct config_map *out, struct random *, struct errbuf *);
+
+/* At the start: passwords that password.encoder.old.secret opens are encoded with password.encoder.secret.  Were there any? */
+bool	 config_reseal(const struct config *, struct config_map *stored, struct random *, struct config_report *);
 
 #endif

@@ -109,11 +109,11 @@ char	*config_value_text(const struct config *, const struct config_key *);
 char	*config_value_shown(const struct config_key *, const char *value);
 
 /* ---- dynamic settings ---- */
-/* What the znodes of this broker and of the cluster default say, put on top of the static settings of `base`.  As in Kafka, entries that are
+/* What the znodes of this broker (number `id`, for messages) and of the cluster default say, put on top of the static settings of `base`.  As in Kafka, entries that are
  * not dynamic, not allowed at their level or malformed are dropped (each an error in the report), the rest applied.  ERR_INVALID: the sum of it
  * breaks a cross check; the caller stays with what it has. */
-enum err config_with_dynamic(const struct config *base, const struct config_map *cluster_default, const struct config_map *broker,
-    struct config **, struct config_report *) MUST_CHECK;
+enum err config_with_dynamic(const struct config *base, int32_t id, const struct config_map *cluster_default,
+    const struct config_map *broker, struct config **, struct config_report *) MUST_CHECK;
 
 /* Would `props` be a valid whole set of dynamic settings of this broker (or of the cluster default)?  KERR_NONE, or INVALID_REQUEST and words:
  * Kafka's answer to AlterConfigs. */

@@ -48,6 +48,14 @@ void	 config_place(const char *file, const struct config_map *, const char *name
 /* ---- cross.c: rules that involve several settings (KafkaConfig.validateValues); also fills the derived fields ---- */
 void	 config_derive(struct config *, struct config_report *);
 
+/* ---- secrets.c ---- */
+bool	 config_is_secret(const char *name);
+bool	 config_secret_open(const struct config *, const char *encoded, char **clear, struct errbuf *);
+
+/* ---- dynamic.c ---- */
+/* What stands in ZooKeeper, made fit for use: entries that may not be there or are wrong go (an error each, `path` in front), passwords are decoded. */
+void	 config_drop_bad(const struct config *, struct config_map *, bool per_broker, const char *path, struct config_report *);
+
 /* ---- screen.c: which keys make sense at all: unknown, not built, without effect ---- */
 void	 config_screen(const struct config *, struct config_report *);
 

@@ -84,52 +84,63 @@ test_value(const char *name, const char *value, struct errbuf *eb)
 
 /* ---- what stands in ZooKeeper ---- */
 
-static bool
-is_password(const char *name)
+/* Decodes a password in place.  NULL: done, or none. */
+static const char *
+open_secret(const struct config *c, struct config_map *m, size_t i, struct errbuf *eb)
 {
-	const struct config_key *key = config_broker_key_of(name);
+	char *clear;
 
-	return (key != NULL && key->type == CONFIG_PASSWORD);
+	if (!config_is_secret(m->entries[i].name))
+		return (NULL);
+	if (!config_secret_open(c, m->entries[i].value, &clear, eb)) {
+		errbuf_add(eb, "the password cannot be decoded");
+		return (eb->text);
+	}
+	config_map_set(m, m->entries[i].name, clear);
+	free(clear);
+	return (NULL);
 }
 
-static void
-drop_bad(struct config_map *m, bool per_broker, struct config_report *r)
+void
+config_drop_bad(const struct config *c, struct config_map *m, bool per_broker, const char *path, struct config_report *r)
 {
-	const char *where = per_broker ? "this broker" : "all brokers", *why;
-	struct errbuf eb = ERRBUF_INIT;
+	const char *why;
 	size_t i = 0;
 
 	while (i < m->count) {
 		const char *name = m->entries[i].name;
+		struct errbuf eb = ERRBUF_INIT;
 
 		why = not_allowed(name, per_broker);
 		if (why == NULL && !test_value(name, m->entries[i].value, &eb))
 			why = eb.text;
-		if (why == NULL && is_password(name))
-			why = "decoding of passwords kept in ZooKeeper is not built yet";
+		if (why == NULL)
+			why = open_secret(c, m, i, &eb);
 		if (why == NULL) {
 			i++;
 			continue;
 		}
-		config_report_add(r, CONFIG_ERROR, "dynamic setting for %s ignored: %s: %s", where, name, why);
+		config_report_add(r, CONFIG_ERROR, "%s: %s is ignored: %s; set it again or delete it with kafka-configs", path, name, why);
 		config_map_remove(m, name);
 	}
 }
 
 enum err
-config_with_dynamic(const struct config *base, const struct config_map *cluster_default, const struct config_map *broker,
+config_with_dynamic(const struct config *base, int32_t id, const struct config_map *cluster_default, const struct config_map *broker,
     struct config **configp, struct config_report *r)
 {
 	struct config_report build = CONFIG_REPORT_INIT;
 	struct config_map by_default, by_broker;
 	struct config *c;
+	char path[40];
 	size_t i;
 
 	*configp = NULL;
+	str_format(path, sizeof(path), "/config/brokers/%d", id);
 	config_map_copy(&by_default, cluster_default);
 	config_map_copy(&by_broker, broker);
-	drop_bad(&by_default, false, r);
-	drop_bad(&by_broker, true, r);
+	config_drop_bad(base, &by_default, false, "/config/brokers/<default>", r);
+	config_drop_bad(base, &by_broker, true, path, r);
 	c = config_build(base->internal->file, &base->internal->fixed, &by_default, &by_broker, &build);
 	for (i = 0; i < build.count; i++)
 		config_report_add(r, build.notes[i].severity, "%s", build.notes[i].text);

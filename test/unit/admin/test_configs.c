@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/must.h"
+#include "config/password.h"
 #include "test/unit/admin/world.h"
 #include "test/unit/unit.h"
 #include "zk/paths.h"
@@ -256,7 +258,7 @@ TEST(what_cannot_be_changed_says_so_and_stays)
 		{ ADMIN_RESOURCE_BROKER, "x", "log.retention.ms", "1", 0, KERR_INVALID_REQUEST },
 		{ ADMIN_RESOURCE_BROKER, "1", "log.dirs", "/b", 0, KERR_INVALID_REQUEST },
 		{ ADMIN_RESOURCE_BROKER, "1", "log.retention.ms", "soon", 0, KERR_INVALID_REQUEST },
-		{ ADMIN_RESOURCE_BROKER, "1", "listener.name.plaintext.ssl.key.password", "secret", 0, KERR_INVALID_CONFIG },
+		{ ADMIN_RESOURCE_BROKER, "1", "listener.name.plaintext.ssl.key.password", "hunter2", 0, KERR_INVALID_CONFIG },
 		{ ADMIN_RESOURCE_CLIENT_METRICS, "m", "interval.ms", "1", 0, KERR_INVALID_REQUEST },
 		{ 77, "m", "a", "1", 0, KERR_INVALID_REQUEST },
 		{ ADMIN_RESOURCE_BROKER_LOGGER, "2", "root", "INFO", 0, KERR_INVALID_REQUEST },
@@ -274,9 +276,73 @@ TEST(what_cannot_be_changed_says_so_and_stays)
 		struct admin_outcome o = alter(&w, rows[i].type, rows[i].entity, rows[i].name, rows[i].value, rows[i].op);
 
 		unit_check(o.error == rows[i].error, __FILE__, __LINE__, "row %zu: %s (%s)", i, kerr_name(o.error), o.message);
-		CHECK(o.message != NULL && !has_text(o.message, "secret"));
+		CHECK(o.message != NULL && !has_text(o.message, "hunter2"));
 	}
 	CHECK_EQ(zk_tree_zxid(zk_fake_tree(w.fake)), before);
+	world_fini(&w);
+}
+
+#define SECRET_KEY	"listener.name.plaintext.ssl.key.password"
+
+/* The password in the node, opened with this secret; NULL: it cannot be.  Caller frees. */
+static char *
+password_of(struct world *w, const char *secret)
+{
+	const char *text = config_of(w, "brokers/1"), *at = strstr(text, SECRET_KEY "\":\""), *end;
+	struct errbuf eb = ERRBUF_INIT;
+	char *encoded, *clear;
+
+	must(at != NULL);
+	at += strlen(SECRET_KEY "\":\"");
+	end = strchr(at, '"');
+	must(end != NULL);
+	encoded = xstrndup(at, (size_t)(end - at));
+	(void)!password_decode(secret, encoded, &clear, &eb);
+	free(encoded);
+	return (clear);
+}
+
+TEST(a_password_is_kept_encoded_and_comes_through_other_changes)
+{
+	struct admin_outcome o;
+	struct world w;
+	char *clear;
+
+	begin(&w, "password.encoder.secret=key one\n");
+	CHECK_EQ(alter(&w, ADMIN_RESOURCE_BROKER, "1", SECRET_KEY, "hunter2", CONFIG_OP_SET).error, KERR_NONE);
+	CHECK(!has_text(config_of(&w, "brokers/1"), "hunter2"));
+	CHECK_EQ(alter(&w, ADMIN_RESOURCE_BROKER, "1", "log.retention.ms", "9", CONFIG_OP_SET).error, KERR_NONE);
+	CHECK(has_text(config_of(&w, "brokers/1"), "\"log.retention.ms\":\"9\""));
+	clear = password_of(&w, "key one");
+	CHECK_STR(clear, "hunter2");
+	free(clear);
+	CHECK(password_of(&w, "key two") == NULL);
+	o = alter(&w, ADMIN_RESOURCE_BROKER, "", "my.sasl.jaas.config", "hunter2", CONFIG_OP_SET);
+	CHECK_EQ(o.error, KERR_INVALID_CONFIG);		/* any name that ends so, and only for one broker */
+	CHECK(!has_text(o.message, "hunter2"));
+	CHECK_EQ(alter(&w, ADMIN_RESOURCE_BROKER, "1", SECRET_KEY, NULL, CONFIG_OP_DELETE).error, KERR_NONE);
+	CHECK(!has_text(config_of(&w, "brokers/1"), SECRET_KEY));
+	world_fini(&w);
+}
+
+TEST(a_password_that_cannot_be_read_is_not_lost_with_the_next_change)
+{
+	struct password_encoder pe = { "another key", NULL, "AES/CBC/PKCS5Padding", 128, 1024 };
+	struct errbuf eb = ERRBUF_INIT;
+	struct world w;
+	char *sealed, *clear, *node;
+
+	begin(&w, "password.encoder.secret=key one\n");
+	REQUIRE(password_encode(&pe, "hunter2", random_real(), &sealed, &eb) == OK);
+	node = xasprintf("{\"version\":1,\"config\":{\"" SECRET_KEY "\":\"%s\",\"num.io.threads\":\"many\"}}", sealed);
+	world_put(&w, "/config/brokers/1", node);
+	CHECK_EQ(alter(&w, ADMIN_RESOURCE_BROKER, "1", "log.retention.ms", "9", CONFIG_OP_SET).error, KERR_NONE);
+	CHECK(!has_text(config_of(&w, "brokers/1"), "num.io.threads"));		/* what is wrong goes, as with Java */
+	clear = password_of(&w, "another key");
+	CHECK_STR(clear, "hunter2");
+	free(clear);
+	free(sealed);
+	free(node);
 	world_fini(&w);
 }
 
@@ -466,7 +532,8 @@ TEST(stopping_ends_what_is_under_way_and_what_waits_its_turn)
 UNIT_MAIN("admin/configs", T(a_topics_settings_come_from_zookeeper_and_the_broker), T(what_cannot_be_described_says_so),
     T(a_broker_and_its_logger_are_described), T(many_resources_are_described_in_the_order_asked),
     T(single_settings_change_and_everybody_is_told), T(a_whole_set_replaces_the_old_one), T(brokers_have_settings_of_their_own_and_of_all),
-    T(what_cannot_be_changed_says_so_and_stays), T(an_operation_nobody_knows_is_javas_stumble), T(the_whole_set_of_a_logger_cannot_be_given), T(a_loggers_level_changes_at_once),
+    T(what_cannot_be_changed_says_so_and_stays), T(a_password_is_kept_encoded_and_comes_through_other_changes),
+    T(a_password_that_cannot_be_read_is_not_lost_with_the_next_change), T(an_operation_nobody_knows_is_javas_stumble), T(the_whole_set_of_a_logger_cannot_be_given), T(a_loggers_level_changes_at_once),
     T(a_request_that_repeats_itself_is_refused_where_it_does), T(validating_changes_nothing), T(changes_at_the_same_time_are_all_kept),
     T(without_a_controller_nothing_is_written), T(under_every_loss_and_expiry_a_change_is_made_once),
     T(stopping_ends_what_is_under_way_and_what_waits_its_turn))

@@ -16,6 +16,7 @@
 #include "base/must.h"
 #include "base/reclaim.h"
 #include "broker/broker_int.h"
+#include "config/password.h"
 #include "test/unit/fs_fault.h"
 #include "test/unit/unit.h"
 #include "zk/election.h"
@@ -211,11 +212,11 @@ on_ended(void *ctx)
 
 /* A broker with its logs in `dir` below the test's directory. */
 static void
-node_make(struct node *n, struct world *w, int id, const char *dir)
+node_make_with(struct node *n, struct world *w, int id, const char *dir, const char *more)
 {
 	struct config_report report = CONFIG_REPORT_INIT;
 	char *text = xasprintf("broker.id=%d\nlisteners=PLAINTEXT://127.0.0.1:0\nlog.dirs=%s/%s\nzookeeper.connect=fake:1\n"
-	    "num.network.threads=2\nqueued.max.requests=100\nno.such.key=1\n", id, unit_tmpdir(), dir);
+	    "num.network.threads=2\nqueued.max.requests=100\nno.such.key=1\n%s", id, unit_tmpdir(), dir, more);
 	struct config_input input = { .file = "test", .text = slice_str(text) };
 	struct broker_options opt = {
 	    .fs = fs_unsynced(), .clock = clock_real(), .random = random_real(), .diag = w->diag, .control = w->control, .by_hand = true,
@@ -234,6 +235,12 @@ node_make(struct node *n, struct world *w, int id, const char *dir)
 	opt.zookeeper = &n->source;
 	n->broker = broker_new(&opt);
 	free(text);
+}
+
+static void
+node_make(struct node *n, struct world *w, int id, const char *dir)
+{
+	node_make_with(n, w, id, dir, "");
 }
 
 static bool
@@ -968,6 +975,70 @@ TEST(a_wrong_topic_setting_is_spoken_of_once)
 	world_fini(&w);
 }
 
+TEST(broker_settings_in_zookeeper_that_are_no_json_are_named_and_ignored)
+{
+	struct world w;
+	struct node n;
+
+	world_init(&w);
+	make_paths(&w);
+	zk_create(w.user, "/config/brokers/1", slice_str("[}"), ZK_PERSISTENT, ignore_result, NULL);
+	zk_create(w.user, "/config/brokers/<default>", slice_str("{\"version\":1,\"config\":{\"log.retention.ms\":\"soon\",\"num.io.threads\":\"9\"}}"),
+	    ZK_PERSISTENT, ignore_result, NULL);
+	zk_fake_settle(w.control);
+	node_make(&n, &w, 1, "a");
+	REQUIRE(node_start(&n));
+	CHECK_EQ(times_said(&w, "/config/brokers/1: "), 1);
+	CHECK(times_said(&w, "/config/brokers/<default>: log.retention.ms is ignored") >= 1);
+	CHECK_EQ(n.broker->config->num_io_threads, 9);
+	put_config(&w, "brokers/1", "\"num.io.threads\":\"5\",\"listener.name.plaintext.ssl.keystore.location\":\"/k\"");
+	turn_for(&n, 50);
+	CHECK_EQ(n.broker->config->num_io_threads, 5);
+	put_config(&w, "brokers/<default>", "");
+	turn_for(&n, 50);
+	CHECK_EQ(times_said(&w, "/config/brokers/1: listener.name.plaintext.ssl.keystore.location: accepted, but without effect"), 1);
+	node_end(&n);
+	world_fini(&w);
+}
+
+TEST(passwords_of_the_old_secret_are_written_anew_after_the_start)
+{
+	static const char key[] = "listener.name.plaintext.ssl.key.password";
+	struct password_encoder old = { "old one", NULL, "AES/CBC/PKCS5Padding", 128, 1024 };
+	struct errbuf eb = ERRBUF_INIT;
+	char *sealed, *node;
+	struct finder f;
+	struct world w;
+	struct node n;
+
+	world_init(&w);
+	make_paths(&w);
+	REQUIRE(password_encode(&old, "hunter2", random_real(), &sealed, &eb) == OK);
+	node = xasprintf("{\"version\":1,\"config\":{\"%s\":\"%s\",\"log.retention.ms\":\"5555\"}}", key, sealed);
+	zk_create(w.user, "/config/brokers/1", slice_str(node), ZK_PERSISTENT, ignore_result, NULL);
+	zk_fake_settle(w.control);
+	node_make_with(&n, &w, 1, "a", "password.encoder.secret=new one\npassword.encoder.old.secret=old one\n");
+	REQUIRE(node_start(&n));
+	CHECK_STR(config_map_get(config_dynamic_broker(n.broker->config), key), "hunter2");
+	turn_for(&n, 100);
+	REQUIRE(look(&w, "/config/brokers/1", &f));
+	CHECK(strstr(f.data, key) != NULL && strstr(f.data, sealed) == NULL && strstr(f.data, "hunter2") == NULL);
+	CHECK(strstr(f.data, "\"log.retention.ms\":\"5555\"") != NULL);
+	CHECK_EQ(f.stat.version, 1);
+	node_end(&n);
+	CHECK(strstr(strbuf_str(&w.said), "hunter2") == NULL);
+	node_make_with(&n, &w, 1, "a", "password.encoder.secret=new one\npassword.encoder.old.secret=old one\n");
+	REQUIRE(node_start(&n));	/* the old secret is still there: nothing is left to be done */
+	turn_for(&n, 100);
+	REQUIRE(look(&w, "/config/brokers/1", &f));
+	CHECK_EQ(f.stat.version, 1);
+	CHECK_STR(config_map_get(config_dynamic_broker(n.broker->config), key), "hunter2");
+	node_end(&n);
+	free(sealed);
+	free(node);
+	world_fini(&w);
+}
+
 TEST(two_brokers_live_in_one_process)
 {
 	struct world w, v;
@@ -1014,4 +1085,6 @@ UNIT_MAIN("broker",
     T(a_listener_that_cannot_be_bound_is_not_registered_and_the_rest_goes_on),
     T(limits_of_connections_are_taken_from_the_settings_while_it_runs),
     T(a_wrong_topic_setting_is_spoken_of_once),
+    T(broker_settings_in_zookeeper_that_are_no_json_are_named_and_ignored),
+    T(passwords_of_the_old_secret_are_written_anew_after_the_start),
     T(two_brokers_live_in_one_process))

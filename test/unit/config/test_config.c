@@ -425,7 +425,7 @@ TEST(dynamic_settings_cover_the_file_and_its_synonyms)
 	config_map_set(&by_default, "log.retention.ms", "500");
 	config_map_set(&by_default, "num.io.threads", "9");
 	config_map_set(&by_broker, "num.io.threads", "10");
-	REQUIRE(config_with_dynamic(base, &by_default, &by_broker, &c, &r) == OK);
+	REQUIRE(config_with_dynamic(base, 1, &by_default, &by_broker, &c, &r) == OK);
 	CHECK_EQ(r.count, 0);
 	CHECK_EQ(c->log_retention_time_ms, 500);
 	CHECK_EQ(c->log_roll_time_ms, 7200000);
@@ -453,7 +453,7 @@ TEST(bad_entries_in_zookeeper_are_dropped_and_the_rest_counts)
 	config_map_set(&by_broker, "ssl.keystore.location", "/x");
 	config_map_set(&by_broker, "listener.name.plaintext.ssl.key.password", "cipher text");
 	config_map_set(&by_broker, "custom", "kept");
-	REQUIRE(config_with_dynamic(base, &by_default, &by_broker, &c, &r) == OK);
+	REQUIRE(config_with_dynamic(base, 1, &by_default, &by_broker, &c, &r) == OK);
 	CHECK_EQ(r.errors, 5);
 	CHECK_EQ(c->message_max_bytes, 5);
 	CHECK_EQ(c->num_io_threads, 8);
@@ -464,7 +464,7 @@ TEST(bad_entries_in_zookeeper_are_dropped_and_the_rest_counts)
 	config_unref(&c);
 	config_report_fini(&r);
 	config_map_set(&by_default, "log.retention.ms", "0");
-	CHECK_EQ(config_with_dynamic(base, &by_default, NULL, &c, &r), ERR_INVALID);
+	CHECK_EQ(config_with_dynamic(base, 1, &by_default, NULL, &c, &r), ERR_INVALID);
 	CHECK(c == NULL);
 	CHECK(says(&r, CONFIG_ERROR, "dynamic setting: log.retention.ms = 0"));
 	config_report_fini(&r);

@@ -110,7 +110,7 @@ dynamic_config(const struct config *base)
 
 	set_all(&d, by_default);
 	set_all(&b, by_broker);
-	CHECK_EQ(config_with_dynamic(base, &d, &b, &c, NULL), OK);
+	CHECK_EQ(config_with_dynamic(base, 1, &d, &b, &c, NULL), OK);
 	config_map_fini(&d);
 	config_map_fini(&b);
 	return (c);
