@@ -61,6 +61,25 @@ chain_add_file(struct chain *c, struct arena *a, struct file_range *range)
 	return (true);
 }
 
+bool
+chain_add_source(struct chain *c, struct arena *a, struct chain_source **source, uint64_t len)
+{
+	struct chain_item *it;
+
+	must(*source != NULL);
+	if (len == 0) {
+		(*source)->ops->free(*source);
+		*source = NULL;
+		return (true);
+	}
+	it = add_item(c, a, CHAIN_SOURCE, len);
+	if (it == NULL)
+		return (false);
+	it->made = (struct chain_made){ .source = *source, .left = len };
+	*source = NULL;
+	return (true);
+}
+
 void
 chain_append(struct chain *c, struct chain *from)
 {
@@ -78,8 +97,11 @@ chain_append(struct chain *c, struct chain *from)
 void
 chain_fini(struct chain *c)
 {
-	for (struct chain_item *it = c->first; it != NULL; it = it->next)
+	for (struct chain_item *it = c->first; it != NULL; it = it->next) {
 		if (it->kind == CHAIN_FILE)
 			file_range_fini(&it->file);
+		if (it->kind == CHAIN_SOURCE && it->made.source != NULL)
+			it->made.source->ops->free(it->made.source);
+	}
 	chain_init(c);
 }

@@ -153,6 +153,7 @@ configs_get(void *ctx, const char *topic, struct replica_topic_config *out)
 	out->rules.max_message_bytes = t->max_message_bytes;
 	out->rules.segment_bytes = t->segment_bytes;
 	out->rules.compacted = t->compact;
+	out->downconversion = t->message_downconversion_enable;
 	out->min_insync_replicas = t->min_insync_replicas;
 	topic_config_unref(&t);
 }

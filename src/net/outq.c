@@ -10,7 +10,8 @@
  *   (2) nothing is sent beside the order of the queue: one call to the transport always starts at the first byte of the first item.
  *   (3) a file is only touched on the loop when its window is warm: probed, prefetched, or there are no workers to do it.
  *   (4) small ranges are read into the loop's scratch for one sendmsg only; what did not leave is read again, so nothing is retained.
- *   (5) at most one prefetch is in flight; when the queue ends first, the job keeps its own file reference and is told nothing (q = NULL).
+ *   (5) at most one job is in flight; when the queue ends first, the job keeps its own file reference or source and is told nothing (q = NULL).
+ *   (6) a source belongs to its item or to the job that runs it; its item is the queue's first all the while.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -31,6 +32,8 @@ struct outq_prefetch {
 	struct outq	*q;		/* NULL: the queue ended */
 	struct file	*file;
 	uint64_t	 pos, len;
+	struct chain_source *source;	/* not NULL: make its next piece instead, of at most len bytes */
+	struct slice	 piece;
 };
 
 /* What one sendmsg takes. */
@@ -83,7 +86,14 @@ outq_add(struct outq *q, struct out_message *m)
 static uint64_t
 item_len(const struct chain_item *it)
 {
-	return (it->kind == CHAIN_MEM ? it->mem.len : it->file.len);
+	switch (it->kind) {
+	case CHAIN_MEM:
+		return (it->mem.len);
+	case CHAIN_FILE:
+		return (it->file.len);
+	default:
+		return (it->made.left);
+	}
 }
 
 /* ---- consuming ---- */
@@ -94,9 +104,13 @@ item_cut(struct chain_item *it, uint64_t n)
 	if (it->kind == CHAIN_MEM) {
 		it->mem.p += n;
 		it->mem.len -= n;
-	} else {
+	} else if (it->kind == CHAIN_FILE) {
 		it->file.pos += n;
 		it->file.len -= n;
+	} else {
+		it->made.ready.p += n;
+		it->made.ready.len -= n;
+		it->made.left -= n;
 	}
 }
 
@@ -110,6 +124,8 @@ chain_pop(struct outq *q, struct chain *c)
 			q->warm_file = NULL;	/* the address may be another file's next */
 		file_range_fini(&it->file);
 	}
+	if (it->kind == CHAIN_SOURCE)
+		it->made.source->ops->free(it->made.source);
 	c->first = it->next;
 	if (c->first == NULL)
 		c->last = &c->first;
@@ -154,9 +170,14 @@ static void
 prefetch_run(struct job *job)
 {
 	struct outq_prefetch *p = CONTAINER_OF(job, struct outq_prefetch, job);
-	void *chunk = xmalloc(PREFETCH_CHUNK);
+	void *chunk;
 	uint64_t done = 0;
 
+	if (p->source != NULL) {
+		p->piece = p->source->ops->make(p->source, p->len);
+		return;
+	}
+	chunk = xmalloc(PREFETCH_CHUNK);
 	while (done < p->len) {
 		size_t want = (size_t)MIN(p->len - done, (uint64_t)PREFETCH_CHUNK), got = 0;
 
@@ -167,22 +188,52 @@ prefetch_run(struct job *job)
 	free(chunk);
 }
 
+/* What a source made, and the source, go back to the item, which is the first still. */
+static void
+piece_made(struct outq *q, struct chain_source *source, struct slice piece)
+{
+	struct chain_item *it = TAILQ_FIRST(&q->messages)->chain.first;
+
+	must(it->kind == CHAIN_SOURCE && it->made.ready.len == 0 && piece.len > 0 && piece.len <= it->made.left);
+	it->made.source = source;
+	it->made.ready = piece;
+}
+
 static void
 prefetch_done(struct job *job)
 {
 	struct outq_prefetch *p = CONTAINER_OF(job, struct outq_prefetch, job);
 	struct outq *q = p->q;
 
-	if (q != NULL) {
+	if (q != NULL)
 		q->prefetch = NULL;
+	if (p->source != NULL) {
+		if (q != NULL)
+			piece_made(q, p->source, p->piece);
+		else
+			p->source->ops->free(p->source);
+	} else if (q != NULL) {
 		q->warm_file = p->file;
 		q->warm_pos = p->pos;
 		q->warm_end = p->pos + p->len;
 	}
-	file_unref(&p->file);
+	if (p->file != NULL)
+		file_unref(&p->file);
 	free(p);
 	if (q != NULL)
 		q->opt.ready(q->opt.ctx);
+}
+
+static void
+job_start(struct outq *q, struct outq_prefetch *p)
+{
+	must(q->prefetch == NULL);
+	p->q = q;
+	p->job.run = prefetch_run;
+	p->job.done = prefetch_done;
+	p->job.loop = q->opt.loop;
+	q->prefetch = p;
+	workers_submit(q->opt.workers, &p->job);
 }
 
 static void
@@ -190,16 +241,28 @@ prefetch_start(struct outq *q, const struct file_range *r, uint64_t len)
 {
 	struct outq_prefetch *p = xcalloc(1, sizeof(*p));
 
-	must(q->prefetch == NULL);
-	p->q = q;
 	p->file = file_ref(r->file);
 	p->pos = r->pos;
 	p->len = len;
-	p->job.run = prefetch_run;
-	p->job.done = prefetch_done;
-	p->job.loop = q->opt.loop;
-	q->prefetch = p;
-	workers_submit(q->opt.workers, &p->job);
+	job_start(q, p);
+}
+
+/* The first item's next piece.  OUTQ_MORE: it is there. */
+static enum outq_result
+piece_start(struct outq *q, struct chain_made *m)
+{
+	struct outq_prefetch *p;
+
+	if (q->opt.workers == NULL) {
+		piece_made(q, m->source, m->source->ops->make(m->source, m->left));
+		return (OUTQ_MORE);
+	}
+	p = xcalloc(1, sizeof(*p));
+	p->source = m->source;
+	p->len = m->left;
+	m->source = NULL;
+	job_start(q, p);
+	return (OUTQ_FETCHING);
 }
 
 /* How many bytes from the start of the range may be read without waiting for the disk; 0: not known to be. */
@@ -257,6 +320,11 @@ gather_item(struct outq *q, struct gather *g, const struct chain_item *it)
 	if (it->kind == CHAIN_MEM) {
 		gather_add(g, it->mem.p, it->mem.len);
 		return (true);
+	}
+	if (it->kind == CHAIN_SOURCE) {
+		if (it->made.ready.len > 0)
+			gather_add(g, it->made.ready.p, it->made.ready.len);
+		return (it->made.ready.len == it->made.left);
 	}
 	if (gather_small(q, g, &it->file))
 		return (true);
@@ -326,6 +394,8 @@ send_some(struct outq *q, struct transport *t, uint64_t max, uint64_t *sent, str
 		return (OUTQ_EMPTY);
 	if (max == 0)
 		return (OUTQ_MORE);
+	if (first->kind == CHAIN_SOURCE && first->made.ready.len == 0)
+		return (piece_start(q, &first->made));
 	gather(q, &g);
 	if (g.n == 0)
 		return (send_range(q, t, first, max, sent, eb));

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * net/outq.h - what one connection still has to send: a queue of messages, each a chain of memory slices and file ranges.
+ * net/outq.h - what one connection still has to send: a queue of messages, each a chain of memory slices, file ranges and sources.
  *
  * Memory of neighbouring items, and small file ranges read beside it, leave in one sendmsg; larger ranges go by sendfile in bounded
- * windows.  A window that is not in the page cache is first read by a worker, so that a cold read never stalls the loop.  Bytes per
- * flush are capped, so that one fast reader does not starve the others of its loop.
+ * windows.  A window that is not in the page cache is first read by a worker, so that a cold read never stalls the loop.  A source makes
+ * its next piece on a worker too, when the one before has left: one piece per connection is in memory.  Bytes per flush are capped, so that one fast reader does not starve the others of its loop.
  *
  * Ownership  The caller owns struct out_message and the memory its chain borrows until `sent` is called: once, when its last byte was
  *            handed to the kernel or the queue is ended.  The chain's file references are the message's.
@@ -31,7 +31,7 @@ enum outq_result {
 	OUTQ_EMPTY,		/* everything has left */
 	OUTQ_BLOCKED,		/* the socket is full: flush again when writable */
 	OUTQ_MORE,		/* the cap of one turn was reached: flush again next turn */
-	OUTQ_FETCHING,		/* a worker reads the next window: `ready` will be called */
+	OUTQ_FETCHING,		/* a worker reads the next window, or makes the next piece: `ready` will be called */
 	OUTQ_ERROR,
 };
 
@@ -39,7 +39,7 @@ struct outq_prefetch;		/* a job in flight; outlives the queue when it must */
 
 struct outq_options {
 	struct loop	*loop;
-	struct workers	*workers;	/* NULL: never prefetch */
+	struct workers	*workers;	/* NULL: never prefetch, and sources work on the loop */
 	uint8_t		*scratch;	/* for small ranges; shared by the queues of one loop */
 	size_t		 scratch_size;
 	void (*ready)(void *ctx);	/* a prefetch ended: flush again.  Never called from inside outq_flush */

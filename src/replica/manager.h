@@ -29,6 +29,7 @@ struct replica_topic_config {
 	struct log_options  log;
 	struct record_rules rules;
 	int32_t		    min_insync_replicas;
+	bool		    downconversion;	/* consumers that know only older formats are served */
 };
 
 /* Where topic configurations come from (the broker keeps them; ZooKeeper has them). */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * server/api_fetch.c - Fetch, versions 4 to 17 (older ones want batches converted to formats before 2).
+ * server/api_fetch.c - Fetch, all versions.
  *
  * PATH       fetch session: which partitions -> the image: those nobody knows are answered here -> replica_fetch reads the rest, and waits
  *            when there is too little -> fetch session: which of them are news -> the answer, whose records are ranges of files.
+ *            Before version 4: a worker converts the first batch of each partition (downconvert.h), the rest is converted while it is sent.
  *
  * ORDER      Partitions that were read come first, in the order in which they were read; those that could not be looked up follow: for
  *            consumers unknown ids before unknown names, for followers as they come.  Adjacent partitions of one topic share its entry; a
@@ -12,12 +13,18 @@
  * NULLS      As Java writes them: aborted_transactions is null except for read_committed and for what was not looked up; records are empty, and
  *            null only where the whole request or the codec is refused.
  */
+#include "base/limits.h"
 #include "config/broker.h"
+#include "event/workers.h"
 #include "replica/fetch.h"
 #include "server/dispatch.h"
+#include "server/downconvert.h"
 #include "server/fetch_session.h"
 
 enum {
+	MAGIC_1_SINCE = 2,
+	WHOLE_BATCHES_SINCE = 3,	/* before, the first batch may be cut off */
+	MAGIC_2_SINCE = 4,
 	STORAGE_ERROR_SINCE = 6,	/* older clients take it for a final error and get NOT_LEADER_OR_FOLLOWER */
 	ZSTD_SINCE = 10,
 	REPLICA_STATE_SINCE = 15,
@@ -29,6 +36,10 @@ struct fetch {
 	struct api_request *r;
 	struct fetch_context context;	/* a part's data is its item, NULL: not read */
 	struct replica_fetch read;
+	enum kerr *refused;		/* of each part of the context, for what its topic is set to */
+	struct downconvert *old;	/* of each item, before version 4; else NULL */
+	struct job job;
+	enum kerr failed;		/* what becomes of the whole request because of one conversion */
 };
 
 /* ---- what to read ---- */
@@ -96,7 +107,8 @@ arrange(struct fetch *f)
 	}
 	f->read.nitems = at[1];
 	f->read.items = ARENA_ARRAY(f->r->arena, struct replica_fetch_item, (size_t)at[1] + 1);
-	if (sorted == NULL || f->read.items == NULL)
+	f->refused = ARENA_ARRAY(f->r->arena, enum kerr, (size_t)x->nparts + 1);
+	if (sorted == NULL || f->read.items == NULL || f->refused == NULL)
 		return (false);
 	at[2] += at[1];
 	for (uint32_t i = 0; i < x->nparts; i++) {
@@ -115,21 +127,28 @@ arrange(struct fetch *f)
 
 /* ---- the answer ---- */
 
-/* A topic that is to be zstd is not for clients that cannot know the codec.  What it is set to counts, not what is stored: Java's rule. */
-static bool
-is_zstd_for_old_client(const struct fetch *f, const struct fetch_part *part)
+/* What a topic is set to counts here, not what is stored: Java's rule.  Clients that cannot know zstd do not get it; conversion may be forbidden, but
+ * for followers. */
+static enum kerr
+part_refused(const struct fetch *f, const struct fetch_part *part)
 {
+	int16_t version = f->r->head.version;
 	struct partition *p;
-	bool zstd;
+	enum kerr k = KERR_NONE;
 
-	if (f->r->head.version >= ZSTD_SINCE || part->name.p == NULL)
-		return (false);
+	if (version >= ZSTD_SINCE || part->name.p == NULL)
+		return (KERR_NONE);
 	p = replica_partition(f->r->server->opt.replicas, part->name, part->partition);
 	if (p == NULL)
-		return (false);
-	zstd = partition_log(p) != NULL && partition_config(p)->rules.compression == CODEC_ZSTD;
+		return (KERR_NONE);
+	if (partition_log(p) != NULL) {
+		if (partition_config(p)->rules.compression == CODEC_ZSTD)
+			k = KERR_UNSUPPORTED_COMPRESSION_TYPE;
+		else if (version < MAGIC_2_SINCE && replica_id(f->r) < 0 && !partition_config(p)->downconversion)
+			k = KERR_UNSUPPORTED_VERSION;
+	}
 	partition_unref(&p);
-	return (zstd);
+	return (k);
 }
 
 static int16_t
@@ -174,6 +193,12 @@ names_leader(const struct fetch *f, const struct replica_fetch_item *it)
 }
 
 static bool
+fill_converted(struct fetch *f, struct wire_fetch_response_partition *w, struct downconvert *d)
+{
+	return (d->source == NULL || chain_add_source(&w->records, f->r->arena, &d->source, d->len));
+}
+
+static bool
 fill_read(struct fetch *f, struct wire_fetch_response_partition *w, struct replica_fetch_item *it)
 {
 	w->partition_index = it->partition;
@@ -191,14 +216,18 @@ fill_read(struct fetch *f, struct wire_fetch_response_partition *w, struct repli
 	}
 	if (!fill_aborted(f, w, it))
 		return (false);
+	if (f->old != NULL)
+		return (fill_converted(f, w, &f->old[it - f->read.items]));
 	return (it->range.file == NULL || chain_add_file(&w->records, f->r->arena, &it->range));
 }
 
 static bool
 fill_part(struct fetch *f, struct wire_fetch_response_partition *w, const struct fetch_part *part)
 {
-	if (is_zstd_for_old_client(f, part)) {
-		fill_refusal(w, part->partition, KERR_UNSUPPORTED_COMPRESSION_TYPE);
+	enum kerr refused = f->refused[part - f->context.parts];
+
+	if (refused != KERR_NONE) {
+		fill_refusal(w, part->partition, (int16_t)refused);
 		return (true);
 	}
 	chain_init(&w->records);
@@ -315,8 +344,11 @@ tell_session(struct fetch *f)
 static void
 drop_records(struct fetch *f)
 {
-	for (uint32_t i = 0; i < f->read.nitems; i++)
+	for (uint32_t i = 0; i < f->read.nitems; i++) {
 		file_range_fini(&f->read.items[i].range);
+		if (f->old != NULL && f->old[i].source != NULL)
+			f->old[i].source->ops->free(f->old[i].source);
+	}
 }
 
 static void
@@ -327,12 +359,12 @@ fetch_answer(struct fetch *f)
 	bool ok;
 
 	tell_session(f);
-	ok = w != NULL && fill_topics(f, w) && fill_endpoints(f, w);
+	ok = w != NULL && f->failed == KERR_NONE && fill_topics(f, w) && fill_endpoints(f, w);
 	drop_records(f);	/* those that are not in the answer */
 	if (!ok) {
 		if (w != NULL)
 			wire_drop(r->head.api->response->root, w);
-		api_fail(r, KERR_UNKNOWN_SERVER_ERROR);
+		api_fail(r, f->failed != KERR_NONE ? f->failed : KERR_UNKNOWN_SERVER_ERROR);
 		return;
 	}
 	w->error_code = (int16_t)f->context.error;
@@ -340,15 +372,97 @@ fetch_answer(struct fetch *f)
 	api_respond(r, w);
 }
 
+/* ---- for old clients ---- */
+
+static void
+convert_item(struct fetch *f, uint32_t i, struct codec_ctx *codec, uint64_t *kept)
+{
+	struct replica_fetch_item *it = &f->read.items[i];
+	struct downconvert *d = &f->old[i];
+	struct errbuf eb = ERRBUF_INIT;
+
+	*d = (struct downconvert){ .range = it->range, .magic = f->r->head.version < MAGIC_1_SINCE ? 0 : 1, .first_offset = it->fetch_offset,
+	    .keep = *kept < LIMIT_CONVERTED_BYTES_KEPT };
+	it->range = (struct file_range){ NULL, 0, 0 };
+	downconvert_begin(d, codec, &eb);
+	*kept += d->kept;
+	if (d->error != KERR_NONE && d->error != KERR_UNSUPPORTED_COMPRESSION_TYPE) {
+		diag_warning(f->r->server->opt.diag, "fetch", "%.*s-%d cannot be converted to format %d from offset %lld on: %s", (int)it->topic.len, it->topic.p,
+		    it->partition, d->magic, (long long)it->fetch_offset, eb.text);
+		f->failed = d->error;
+	}
+}
+
+static void
+convert_run(struct job *job)
+{
+	struct fetch *f = CONTAINER_OF(job, struct fetch, job);
+	struct codec_ctx *codec = codec_ctx_new();
+	uint64_t kept = 0;
+
+	for (uint32_t i = 0; i < f->read.nitems && f->failed == KERR_NONE; i++)
+		if (f->read.items[i].range.file != NULL)
+			convert_item(f, i, codec, &kept);
+	codec_ctx_free(codec);
+}
+
+static void
+convert_done(struct job *job)
+{
+	struct fetch *f = CONTAINER_OF(job, struct fetch, job);
+
+	for (uint32_t i = 0; i < f->context.nparts; i++) {
+		const struct replica_fetch_item *it = f->context.parts[i].data;
+
+		if (it != NULL && f->old[it - f->read.items].error != KERR_NONE)
+			f->refused[i] = f->old[it - f->read.items].error;
+	}
+	fetch_answer(f);
+}
+
+/* What is refused is not converted.  false: nothing is, and the answer may go out. */
+static bool
+convert_begin(struct fetch *f)
+{
+	bool any = false;
+
+	f->old = ARENA_ARRAY(f->r->arena, struct downconvert, (size_t)f->read.nitems + 1);
+	if (f->old == NULL) {
+		f->failed = KERR_UNKNOWN_SERVER_ERROR;
+		return (false);
+	}
+	for (uint32_t i = 0; i < f->context.nparts; i++) {
+		struct replica_fetch_item *it = f->context.parts[i].data;
+
+		if (it == NULL)
+			continue;
+		if (f->refused[i] != KERR_NONE)
+			file_range_fini(&it->range);
+		any |= it->range.file != NULL;
+	}
+	if (!any)
+		return (false);
+	f->job = (struct job){ .run = convert_run, .done = convert_done, .loop = api_loop(f->r) };
+	workers_submit(f->r->server->opt.workers, &f->job);
+	return (true);
+}
+
 /* ---- steps ---- */
+
+static void
+fetch_finish(struct fetch *f)
+{
+	f->r->abandoned = NULL;
+	for (uint32_t i = 0; i < f->context.nparts; i++)
+		f->refused[i] = part_refused(f, &f->context.parts[i]);
+	if (f->r->head.version >= MAGIC_2_SINCE || !convert_begin(f))
+		fetch_answer(f);
+}
 
 static void
 on_done(struct replica_fetch *read)
 {
-	struct fetch *f = CONTAINER_OF(read, struct fetch, read);
-
-	f->r->abandoned = NULL;
-	fetch_answer(f);
+	fetch_finish(CONTAINER_OF(read, struct fetch, read));
 }
 
 static void
@@ -407,11 +521,11 @@ fetch_read(struct fetch *f)
 	f->read.max_wait_ms = q->max_wait_ms;
 	f->read.max_bytes = bytes_max;
 	f->read.min_bytes = MIN(q->min_bytes, bytes_max);
-	f->read.min_one = true;
+	f->read.min_one = r->head.version >= WHOLE_BATCHES_SINCE;
 	f->read.arena = r->arena;
 	f->read.done = on_done;
 	if (replica_fetch(r->server->opt.replicas, &f->read))
-		fetch_answer(f);
+		fetch_finish(f);
 	else
 		r->abandoned = on_abandoned;
 }
@@ -442,5 +556,5 @@ serve_fetch(struct api_request *r)
 	if (f->read.nitems > 0)
 		fetch_read(f);
 	else
-		fetch_answer(f);
+		fetch_finish(f);
 }

@@ -16,7 +16,7 @@ from test_against_java import NAME, difference, fetch_row, normalise, partition_
 CONFIGS = {"plain": {}, "stamped": {"message.timestamp.type": "LogAppendTime"}, "packed": {"compression.type": "gzip"},
            "compacted": {"cleanup.policy": "compact"}, "small": {"segment.bytes": "200", "max.message.bytes": "100000"},
            "narrow": {"message.timestamp.before.max.ms": "1000", "message.timestamp.after.max.ms": "1000"},
-           "zstd": {"compression.type": "zstd"}, "two.copies": {"min.insync.replicas": "2"}}
+           "zstd": {"compression.type": "zstd"}, "as.it.is": {"message.downconversion.enable": "false"}, "two.copies": {"min.insync.replicas": "2"}}
 
 
 def make_topic(pair, name, config, partitions):
@@ -42,6 +42,8 @@ def without_time(value, key=""):
         return [without_time(v, key) for v in value]
     if key == "BatchIndexErrorMessage" and value:
         return "some words"
+    if key == "Records" and value:
+        return records.opened(value)
     return "some time" if key == "LogAppendTimeMs" and value > 0 else value
 
 
@@ -214,24 +216,41 @@ def as_version_7(steps):
     return [(lambda v, t, s=s: (lambda name, _, m: (name, 7, m))(*s(v, t))) for s in steps]
 
 
+def as_version_2(steps):
+    return [(lambda v, t, s=s: (lambda name, _, m: (name, 2, m))(*s(v, t))) for s in steps]
+
+
 FILL = as_version_7(fill())
+# batches of every kind, for clients that know only older formats
+def record_of(i, **fields):
+    return records.record(i, b"v%d" % i, key=b"k%d" % i if i % 2 else None, ts_delta=3 * i, **fields)
+
+
+MIXED = as_version_7([produce(records.batch([b""] * 4, payload=b"".join(record_of(i, headers=((b"h", b"x"),)) for i in range(4)))),
+                      produce(records.batch([b""] * 5, "gzip", payload=b"".join(record_of(i) for i in range(5)))),
+                      produce(records.batch([b"", b"z"], payload=records.record(0, None) + records.record(1, b"z", key=b""))),
+                      produce(records.batch([b"no time"], first_ts=-1)),
+                      produce(records.batch([b"x" * 300, b"y"], "gzip"))])
+ZSTD = as_version_7([produce(ONE), produce(records.batch([b"z"] * 3, "zstd")), produce(records.batch([b"after"]))])
+NEGATIVE = as_version_7([produce(ONE), produce(records.batch([b"x"], first_ts=-7)), produce(ONE)])
+CROWD = as_version_7([produce(records.batch([b"%d" % i for i in range(30)], "gzip"), "plain") for _ in range(3)])
 FETCH_FLOWS = {
-    "offsets": (4, 17, FILL + [fetch(partition(offset=o)) for o in (0, 1, 2, 3, 4, 5, 6, 7, -1)]),
-    "limits of the partition": (4, 17, FILL + [fetch(partition(PartitionMaxBytes=n)) for n in (0, 1, 70, 90, 91, 150, 200, -1)]),
-    "limits below zero": (4, 17, FILL + [fetch(partition(offset=o, PartitionMaxBytes=-1), partition(0, PartitionMaxBytes=-1)) for o in (3, 6, 7)]
+    "offsets": (0, 17, FILL + [fetch(partition(offset=o)) for o in (0, 1, 2, 3, 4, 5, 6, 7, -1)]),
+    "limits of the partition": (0, 17, FILL + [fetch(partition(PartitionMaxBytes=n)) for n in (0, 1, 70, 90, 91, 150, 200, -1)]),
+    "limits below zero": (0, 17, FILL + [fetch(partition(offset=o, PartitionMaxBytes=-1), partition(0, PartitionMaxBytes=-1)) for o in (3, 6, 7)]
                           + [fetch(partition(offset=o), partition(), MaxBytes=-5) for o in (6, 3)]
                           + [fetch(partition(n=999), partition(), MaxBytes=-5), fetch(partition(0), partition(), MaxBytes=-5)]),
-    "limits of the answer": (4, 17, FILL + [fetch(partition(), MaxBytes=n) for n in (0, 1, 90, 150, -1)]),
-    "limits and several partitions": (4, 17, FILL + [fetch(partition(), partition(0), partition(1), MaxBytes=n) for n in (0, 100)]),
-    "times": (4, 17, FILL + [fetch(partition(offset=6), MaxWaitMs=w, MinBytes=n) for w, n in ((-1, 1), (1, 1), (0, 1), (20, -1), (20, 0), (-5, -5))]),
+    "limits of the answer": (0, 17, FILL + [fetch(partition(), MaxBytes=n) for n in (0, 1, 90, 150, -1)]),
+    "limits and several partitions": (0, 17, FILL + [fetch(partition(), partition(0), partition(1), MaxBytes=n) for n in (0, 100)]),
+    "times": (0, 17, FILL + [fetch(partition(offset=6), MaxWaitMs=w, MinBytes=n) for w, n in ((-1, 1), (1, 1), (0, 1), (20, -1), (20, 0), (-5, -5))]),
     "only committed": (4, 17, FILL + [fetch(partition(), IsolationLevel=1), fetch(partition(offset=6), IsolationLevel=1),
                                       fetch(partition(offset=9), IsolationLevel=1)]),
     "an isolation nobody knows": (4, 17, FILL + [fetch(partition(), IsolationLevel=7), fetch(partition(), IsolationLevel=-1)]),
-    "twice the same partition": (4, 17, FILL + [fetch(partition(), partition()), fetch(partition(offset=3), partition())]),
-    "twice the same topic": (4, 17, FILL + [fetch(partition(), again=True)]),
-    "nothing": (4, 17, [fetch(), fetch(MaxWaitMs=5, MinBytes=1)]),
-    "a follower that is none": (4, 14, FILL + [fetch(partition(), ReplicaId=n) for n in (0, 1, 5)]),
-    "a debugger": (4, 14, FILL + [fetch(partition(), ReplicaId=-2), fetch(partition(offset=9), ReplicaId=-2), fetch(partition(), ReplicaId=-7)]),
+    "twice the same partition": (0, 17, FILL + [fetch(partition(), partition()), fetch(partition(offset=3), partition())]),
+    "twice the same topic": (0, 17, FILL + [fetch(partition(), again=True)]),
+    "nothing": (0, 17, [fetch(), fetch(MaxWaitMs=5, MinBytes=1)]),
+    "a follower that is none": (0, 14, FILL + [fetch(partition(), ReplicaId=n) for n in (0, 1, 5)]),
+    "a debugger": (0, 14, FILL + [fetch(partition(), ReplicaId=-2), fetch(partition(offset=9), ReplicaId=-2), fetch(partition(), ReplicaId=-7)]),
     "a follower that is none, later": (15, 17, FILL + [fetch(partition(), ReplicaState={"ReplicaId": n, "ReplicaEpoch": e}) for n, e in
                                                         ((0, 0), (1, 1), (5, -1), (-2, -1))]),
     "epochs": (9, 17, FILL + [fetch(partition(offset=o, CurrentLeaderEpoch=e)) for o in (0, 9) for e in (0, 1, -1, -2)]),
@@ -240,8 +259,21 @@ FETCH_FLOWS = {
     "log start of a client": (5, 17, FILL + [fetch(partition(LogStartOffset=n)) for n in (-1, 0, 77)]),
     "another cluster": (12, 17, FILL + [fetch(partition(), ClusterId="other")]),
     "rack": (11, 17, FILL + [fetch(partition(), RackId="r")]),
-    "partitions that are not there": (4, 17, FILL + [fetch(partition(n=999), partition(n=-1), partition())]),
-    "a codec of later": (4, 9, as_version_7([produce(ONE, "zstd")]) + [fetch(partition(), topic="zstd"), fetch(partition(offset=1), topic="zstd")]),
+    "partitions that are not there": (0, 17, FILL + [fetch(partition(n=999), partition(n=-1), partition())]),
+    "a codec of later": (0, 9, as_version_7([produce(ONE, "zstd")]) + [fetch(partition(), topic="zstd"), fetch(partition(offset=1), topic="zstd")]),
+    "conversion": (0, 3, MIXED + [fetch(partition(offset=o, PartitionMaxBytes=n)) for n in (1 << 20, 350) for o in range(15)]),
+    "conversion of a cut batch": (0, 3, MIXED + [fetch(partition(PartitionMaxBytes=n)) for n in (0, 1, 11, 12, 17, 60, 61, 150, 160, 200, 250, 300)]),
+    "conversion and the answer's limit": (3, 3, MIXED + [fetch(partition(), partition(0), MaxBytes=n) for n in (0, 1, 100, 250)]),
+    "conversion of what is stamped": (0, 3, as_version_7([produce(ONE, "stamped"), produce(records.batch([b"x"] * 3, "gzip"), "stamped")]) +
+                                      [fetch(partition(offset=o), topic="stamped") for o in (0, 1, 2)]),
+    "conversion that makes more of it": (0, 3, CROWD + [fetch(partition(offset=o, PartitionMaxBytes=n)) for o in (0, 29, 30, 61) for n in (100, 400, 5000)]),
+    "conversion and zstd": (0, 3, ZSTD + [fetch(partition(offset=o, PartitionMaxBytes=n)) for o in range(5) for n in (75, 10000)]),
+    "conversion of a time that was not": (0, 3, NEGATIVE + [fetch(partition(offset=o)) for o in (1, 2)]),
+    "conversion that is forbidden": (0, 4, as_version_7([produce(ONE, "as.it.is")]) + [fetch(partition(offset=o), topic="as.it.is") for o in (0, 1, 9)] +
+                                     [fetch(partition(n=999), partition(), topic="as.it.is"), fetch(partition(), topic="as.it.is", ReplicaId=1)]),
+    "conversion of old messages": (0, 3, as_version_2([produce(message_set(0, [b"x", b"y"])), produce(message_set(1, [b"x", b"y"])),
+                                                       produce(records.wrapped([b"1", b"2", b"3"])), produce(records.wrapped([b"1"], 0))]) +
+                                   [fetch(partition(offset=o)) for o in range(9)]),
     "session": (7, 17, FILL + [fetch(partition(offset=6), partition(0)), fetch(session=3, SessionEpoch=1), *as_version_7([produce(ONE)]),
                                fetch(session=3, SessionEpoch=2), fetch(session=3, SessionEpoch=3), fetch(partition(offset=7), session=3, SessionEpoch=4),
                                fetch(session=3, SessionEpoch=5), fetch(session=3, SessionEpoch=5), fetch(session=3, SessionEpoch=9),
@@ -322,7 +354,8 @@ def words_of(step, prefix):
     name, v, message = step
     if not callable(message):
         return "".join(f'"{t["Name"][len(prefix):]}"' for t in message.get("TopicData") or message["Topics"])
-    return '"zstd"' if "a-codec-of-later" in prefix else '"plain"'
+    return {"fetch-a-codec-of-later.": '"zstd"', "fetch-conversion-of-what-is-stamped.": '"stamped"',
+            "fetch-conversion-that-is-forbidden.": '"as.it.is"'}.get(prefix, '"plain"')
 
 
 def run(pair, topics, kind, flows, words, version):

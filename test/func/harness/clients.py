@@ -54,10 +54,10 @@ def confluent_produce(broker, topic, values, codec="none", acks="all", partition
 
 
 @consumer("confluent")
-def confluent_consume(broker, topic, n, seconds=30, messages=False, partition=0, offset=0):
+def confluent_consume(broker, topic, n, seconds=30, messages=False, partition=0, offset=0, **options):
     from confluent_kafka import Consumer, TopicPartition
     c = Consumer({"bootstrap.servers": broker.address, "group.id": "none", "enable.auto.commit": False, "auto.offset.reset": "error",
-                  "fetch.message.max.bytes": 10_000_000, "broker.address.family": "v4", "check.crcs": True})
+                  "fetch.message.max.bytes": 10_000_000, "broker.address.family": "v4", "check.crcs": True, **options})
     c.assign([TopicPartition(topic, partition, offset)])
     out = []
     try:

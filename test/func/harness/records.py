@@ -57,12 +57,20 @@ def record(delta, value, key=None, ts_delta=0, headers=()):
     return zigzag(len(body)) + body
 
 
+def zstd_frame(data):
+    """A frame with one block that is not compressed."""
+    assert len(data) < 256
+    return bytes.fromhex("28b52ffd20") + bytes([len(data)]) + (len(data) << 3 | 1).to_bytes(3, "little") + data
+
+
 def batch(values, codec="none", first_ts=1_600_000_000_000, base_offset=0, crc=None, attributes=None, producer=-1, epoch=-1, sequence=-1,
           count=None, last_delta=None, payload=None, magic=2):
     """A batch of these values (bytes, or ready records with `payload`)."""
     raw = payload if payload is not None else b"".join(record(i, v) for i, v in enumerate(values))
     if codec == "gzip":
         raw = gzip.compress(raw)
+    elif codec == "zstd":
+        raw = zstd_frame(raw)
     elif codec != "none":
         raise ValueError(codec)
     n = len(values)
@@ -102,6 +110,36 @@ def batches(data):
         found.append(Batch(*fields, data[at:end]))
         at = end
     return found
+
+
+def legacy(data):
+    """Messages of magic 0 and 1 as (offset, magic, attributes, time, key, value), in wrappers too; of one that is cut off, offset, length and what is there
+    of it.  The time of the broker (LogAppendTime) is "now"."""
+    out, at = [], 0
+    while at + 12 <= len(data):
+        offset, size = struct.unpack_from(">qi", data, at)
+        if at + 12 + size > len(data):
+            break
+        crc, magic, attributes = struct.unpack_from(">IbB", data, at + 12)
+        assert magic in (0, 1) and crc == zlib.crc32(data[at + 16:at + 12 + size])
+        p, parts = at + 18 + 8 * magic, []
+        for _ in range(2):
+            n, = struct.unpack_from(">i", data, p)
+            parts.append(None if n < 0 else data[p + 4:p + 4 + n])
+            p += 4 + max(n, 0)
+        assert p == at + 12 + size
+        if attributes & 7:
+            assert attributes & 7 == 1, "gzip only"
+            parts[1] = legacy(gzip.decompress(parts[1]))
+        time = None if magic == 0 else "now" if attributes & 8 else struct.unpack_from(">q", data, at + 18)[0]
+        out.append((offset, magic, attributes, time, *parts))
+        at += 12 + size
+    return out + ([("cut", data[at:at + 12], len(data) - at)] if at < len(data) else [])
+
+
+def opened(data):
+    """Records of a Fetch answer, so that two zlibs do not matter: old messages with what is in their wrappers, batches of magic 2 as they are."""
+    return legacy(data) if len(data) > 16 and data[16] < 2 else data
 
 
 def values(data):

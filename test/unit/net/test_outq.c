@@ -215,6 +215,45 @@ add_file(struct world *w, struct message *x, uint64_t pos, uint64_t len)
 	CHECK(chain_add_file(&x->m.chain, &w->arena, &r));
 }
 
+/* A source that copies the file's content, in pieces of its own choosing. */
+struct copier {
+	struct chain_source s;
+	struct world	*w;
+	size_t		 pos, piece_max;
+};
+
+static unsigned sources_alive;
+
+static struct slice
+copier_make(struct chain_source *s, uint64_t left)
+{
+	struct copier *c = CONTAINER_OF(s, struct copier, s);
+	struct slice piece = slice_of(c->w->content + c->pos, (size_t)MIN(left, c->piece_max));
+
+	c->pos += piece.len;
+	return (piece);
+}
+
+static void
+copier_free(struct chain_source *s)
+{
+	sources_alive--;
+	free(CONTAINER_OF(s, struct copier, s));
+}
+
+static void
+add_source(struct world *w, struct message *x, size_t pos, uint64_t len, size_t piece_max)
+{
+	static const struct chain_source_ops ops = { copier_make, copier_free };
+	struct copier *c = calloc(1, sizeof(*c));
+	struct chain_source *s = &c->s;
+
+	*c = (struct copier){ .s.ops = &ops, .w = w, .pos = pos, .piece_max = piece_max };
+	sources_alive++;
+	CHECK(chain_add_source(&x->m.chain, &w->arena, &s, len));
+	CHECK(s == NULL);
+}
+
 static enum outq_result
 flush(struct world *w)
 {
@@ -341,6 +380,66 @@ TEST(a_queue_that_ends_leaves_its_prefetch_alone)
 	world_fini(&w);
 }
 
+TEST(a_source_makes_one_piece_at_a_time_on_a_worker)
+{
+	struct world w;
+	struct message *a;
+
+	world_init(&w, true);
+	a = message_new(&w);
+	add_mem(&w, a, "head", 4);
+	add_source(&w, a, 500, 2500, 1000);
+	add_mem(&w, a, "tail", 4);
+	outq_add(&w.q, &a->m);
+	CHECK_EQ(outq_bytes(&w.q), 2508);
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(flush(&w), OUTQ_FETCHING);
+		CHECK_EQ(w.f.len, 4 + 1000 * i);	/* what was made has left before more is */
+		CHECK_EQ(flush(&w), OUTQ_FETCHING);
+		CHECK(workers_step(w.workers));
+		CHECK(!workers_step(w.workers));
+		loop_turn(w.loop, 0);
+		CHECK_EQ(w.ready_calls, i + 1);
+	}
+	CHECK_EQ(flush(&w), OUTQ_EMPTY);
+	CHECK_EQ(w.f.len, 2508);
+	CHECK_MEM(w.f.got + 4, w.content + 500, 2500);
+	CHECK_MEM(w.f.got + 2504, "tail", 4);
+	CHECK_EQ(sources_alive, 0);
+	world_fini(&w);
+
+	world_init(&w, false);		/* no workers: on the loop */
+	a = message_new(&w);
+	add_source(&w, a, 0, 2500, 1000);
+	add_source(&w, a, 0, 0, 1);
+	outq_add(&w.q, &a->m);
+	CHECK_EQ(flush(&w), OUTQ_EMPTY);
+	CHECK_MEM(w.f.got, w.content, 2500);
+	CHECK_EQ(sources_alive, 0);
+	world_fini(&w);
+}
+
+TEST(a_source_at_work_outlives_its_queue_and_no_longer)
+{
+	struct world w;
+	struct message *a;
+
+	world_init(&w, true);
+	a = message_new(&w);
+	add_source(&w, a, 0, 2500, 1000);
+	add_source(&w, a, 0, 2500, 1000);
+	outq_add(&w.q, &a->m);
+	CHECK_EQ(flush(&w), OUTQ_FETCHING);
+	outq_fini(&w.q);
+	CHECK_EQ(w.sent_calls, 1);
+	CHECK_EQ(sources_alive, 1);
+	CHECK(workers_step(w.workers));
+	loop_turn(w.loop, 0);
+	CHECK_EQ(sources_alive, 0);
+	CHECK_EQ(w.ready_calls, 0);
+	world_fini(&w);
+}
+
 TEST(a_truncated_file_fails_the_queue)
 {
 	struct world w;
@@ -404,6 +503,8 @@ TEST(any_mixture_comes_out_as_it_went_in)
 
 			if (random_below(&rs.random, 2) == 0)
 				add_mem(&w, x, w.content + pos, n);
+			else if (random_below(&rs.random, 3) == 0)
+				add_source(&w, x, pos, n, 1 + random_below(&rs.random, 100000));
 			else
 				add_file(&w, x, pos, n);
 			memcpy(want + len, w.content + pos, n);
@@ -430,4 +531,5 @@ TEST(any_mixture_comes_out_as_it_went_in)
 
 UNIT_MAIN("net/outq", T(memory_of_several_messages_leaves_in_one_call), T(a_small_range_leaves_with_the_headers_a_large_one_by_sendfile),
     T(bytes_per_turn_are_capped), T(a_cold_range_waits_for_a_worker_and_stalls_nobody), T(a_queue_that_ends_leaves_its_prefetch_alone),
+    T(a_source_makes_one_piece_at_a_time_on_a_worker), T(a_source_at_work_outlives_its_queue_and_no_longer),
     T(a_truncated_file_fails_the_queue), T(a_broken_peer_is_an_error_with_its_reason), T(any_mixture_comes_out_as_it_went_in))

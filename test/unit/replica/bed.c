@@ -120,6 +120,7 @@ bed_init(struct bed *b)
 	b->path = arena_printf(&b->arena, "%s/data-%u", unit_tmpdir(), turn++);
 	log_options_default(&b->config.log);
 	b->config.rules = (struct record_rules)RECORD_RULES_DEFAULT;
+	b->config.downconversion = true;
 	b->config.min_insync_replicas = 1;
 	open_all(b);
 }

@@ -630,7 +630,7 @@ TEST(random_requests_harm_nobody)
 		bed_put(&w.bed, "t", i % 3);
 	rnd = &w.bed.random.random;
 	for (int i = 0; i < 3000; i++) {
-		int v = 4 + (int)random_below(rnd, 14);
+		int v = (int)random_below(rnd, 18);
 		struct wire_fetch_request *q = wire_random(wire_api(API_FETCH)->request, v, rnd, &w.bed.arena);
 
 		REQUIRE(q != NULL);
