@@ -152,7 +152,7 @@ differ(struct log_comparison *c, const struct side *s)
 {
 	int64_t a = first_of(&s[0]), b = first_of(&s[1]);
 
-	c->difference = a == b && s[0].h.last_offset == s[1].h.last_offset ? LOG_DIFFERENT_BYTES : LOG_DIFFERENT_OFFSETS;
+	c->difference = a == b ? LOG_DIFFERENT_BYTES : LOG_DIFFERENT_OFFSETS;
 	c->offset = MIN(a, b);
 	c->byte = first_difference(s[0].whole, s[1].whole);
 }

@@ -71,7 +71,8 @@ struct log_place {			/* LOG_PLACE_INIT; of a directory that is none: is_log_dir 
 };
 #define LOG_PLACE_INIT { NULL, false, false, 0, CHECKPOINT_INIT, CHECKPOINT_INIT, CHECKPOINT_INIT, CHECKPOINT_INIT, NULL, 0 }
 /* Reports M1, D1, C1, C3, F3.  The checkpoints are read before anything else, so a running broker is never behind them. */
-enum err log_place_read(struct fs *, const char *dir, struct log_place *, struct log_findings *, struct errbuf *) MUST_CHECK;
+/* ours: this process holds the lock (log_lock).  Then .lock is not opened: closing it again would drop the lock. */
+enum err log_place_read(struct fs *, const char *dir, bool ours, struct log_place *, struct log_findings *, struct errbuf *) MUST_CHECK;
 void	 log_place_fini(struct log_place *);
 enum err log_place_holder(struct fs *, const char *dir, int *pid, struct errbuf *) MUST_CHECK;	/* no .lock: 0 */
 
@@ -177,7 +178,7 @@ enum err log_lock(struct fs *, const char *dir, struct file **, int *holder, str
 
 enum log_difference {
 	LOG_SAME,
-	LOG_DIFFERENT_BYTES,		/* both have a batch there, and not the same one */
+	LOG_DIFFERENT_BYTES,		/* both have a batch that begins there, and not the same one */
 	LOG_DIFFERENT_OFFSETS,		/* one has a batch where the other has a gap */
 	LOG_A_IS_SHORTER, LOG_B_IS_SHORTER,	/* the same up to the end of one of them */
 	LOG_NOTHING_IN_COMMON		/* one ends before the other begins */

@@ -108,14 +108,15 @@ has(struct fs *fs, const char *dir, const char *name)
 }
 
 enum err
-log_place_read(struct fs *fs, const char *dir, struct log_place *p, struct log_findings *out, struct errbuf *eb)
+log_place_read(struct fs *fs, const char *dir, bool ours, struct log_place *p, struct log_findings *out, struct errbuf *eb)
 {
 	struct listing l = { p, out, dir };
-	enum err e;
+	enum err e = OK;
 
 	*p = (struct log_place)LOG_PLACE_INIT;
 	p->path = xstrdup(dir);
-	e = log_place_holder(fs, dir, &p->holder, eb);
+	if (!ours)
+		e = log_place_holder(fs, dir, &p->holder, eb);
 	if (e != OK)
 		return (e);
 	p->is_log_dir = has(fs, dir, "meta.properties") || has(fs, dir, ".lock") || has(fs, dir, "recovery-point-offset-checkpoint");

@@ -93,7 +93,7 @@ look(struct fixture *f, struct look *l)
 	struct errbuf eb = ERRBUF_INIT;
 
 	l->of_place = (struct log_findings)LOG_FINDINGS_INIT;
-	CHECK_EQ(log_place_read(f->fs, f->path[0], &l->place, &l->of_place, &eb), OK);
+	CHECK_EQ(log_place_read(f->fs, f->path[0], false, &l->place, &l->of_place, &eb), OK);
 	CHECK_EQ(log_verify(f->fs, fixture_file(f, "t-0"), &l->place, NULL, &l->report, &eb), OK);
 	CHECK_STR(eb.text, "");
 }
@@ -654,7 +654,7 @@ verify_java(const char *name)
 	snprintf(path, sizeof(path), "%s/%s/data", unit_tmpdir(), name);
 	snprintf(cmd, sizeof(cmd), "mkdir -p %s/%s && tar -C %s/%s -xzf %s/test/golden/log/%s.tar.gz", unit_tmpdir(), name, unit_tmpdir(), name, unit_srcdir(), name);
 	CHECK_EQ(system(cmd), 0);
-	CHECK_EQ(log_place_read(fixture_fs(), path, &place, &of_place, NULL), OK);
+	CHECK_EQ(log_place_read(fixture_fs(), path, false, &place, &of_place, NULL), OK);
 	print_findings(&of_place);
 	CHECK_EQ(of_place.violations, 0);
 	CHECK_GE(place.nlogs, 5);

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ottla, the command line, on the directories of real brokers: Java's and ours, running, stopped and killed."""
+import fcntl
+import gzip
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import termios
+import threading
+
+from harness import env, java, records
+from harness.clients import confluent_consume, confluent_produce
+from harness.proc import wait_until
+
+SMALL_SEGMENTS = {"segment.bytes": 6000, "index.interval.bytes": 500, "segment.index.bytes": 4096}
+
+
+def tool():
+    place = pathlib.Path(env.ottlad() or env.missing("ottlad")).parent / "ottla"
+    return place if place.exists() else env.missing("ottla")
+
+
+def ottla(*args, status=0, **options):
+    done = subprocess.run([tool(), *map(str, args)], capture_output=True, timeout=120, text=True, errors="replace",
+                          env=dict(os.environ, ASAN_OPTIONS="exitcode=99"), **options)
+    assert done.returncode == status, f"ottla {' '.join(map(str, args))}: status {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done
+
+
+def rows(*args, status=0, **only):
+    """The JSON lines, those whose fields are `only`."""
+    found = [json.loads(line) for line in ottla(*args, "--json", status=status).stdout.splitlines()]
+    return [r for r in found if all(r.get(k) == v for k, v in only.items())]
+
+
+def fill(b, t, n=200):
+    out = []
+    for i, codec in enumerate(records.CODECS * 3):
+        part = [b"%d %d %s" % (i, j, codec.encode() * 9) for j in range(n // 15)]
+        confluent_produce(b, t, part, codec, **({"enable.idempotence": True} if i % 2 else {}))
+        out += part
+    return out
+
+
+# ---- the command line -----------------------------------------------------------------------------------------------------------
+def test_help_teaches_at_every_level_and_a_wrong_line_is_status_2():
+    assert "ottla log verify" in ottla("--help").stdout
+    assert "verify" in ottla("log", "--help").stdout
+    for verb in ("dump", "verify", "repair", "diff"):
+        text = ottla("log", verb, "--help").stdout
+        assert "usage:" in text and "Examples:" in text and "Exit status:" in text
+    assert ottla("version").stdout.startswith("ottla ")
+    assert "did you mean verify?" in ottla("log", "verfy", status=2).stderr
+    assert "unknown option --jsn" in ottla("log", "verify", "--jsn", "/tmp", status=2).stderr
+    assert "wants a value" in ottla("log", "dump", "/tmp", "--key", status=2).stderr
+    ottla(status=2)
+    ottla("log", "verify", "/no/such/place", status=3)
+    ottla("log", "verify", "/usr", status=3)
+
+
+# ---- verify ---------------------------------------------------------------------------------------------------------------------
+def test_verify_is_clean_while_a_broker_writes(broker, topic):
+    t, stop, failed = topic(broker, config=SMALL_SEGMENTS), threading.Event(), []
+
+    def write():
+        try:
+            while not stop.is_set():
+                fill(broker, t, 60)
+        except Exception as e:                  # noqa: BLE001  (told by the main thread)
+            failed.append(e)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        wait_until(lambda: len(list(broker.partition_dir(t).glob("*.log"))) > 2, 60)
+        for _ in range(8):
+            assert rows("log", "verify", broker.partition_dir(t), type="finding") == []
+    finally:
+        stop.set()
+        writer.join()
+    assert not failed
+
+
+def test_verify_is_clean_when_running_killed_and_stopped(brokers, kind, topic):
+    b = brokers(kind, config={"zookeeper.session.timeout.ms": 4000}).start()
+    t = topic(b, config=SMALL_SEGMENTS)
+    values = fill(b, t)
+    ottla("log", "verify", b.data)
+    b.kill9()
+    ottla("log", "verify", b.data)
+    b.start()
+    values += fill(b, t)
+    b.stop()
+    (log,) = rows("log", "verify", b.data, type="log", topic=t)
+    assert (log["records"], log["end_offset"], log["high_watermark"]) == (len(values),) * 3
+    assert rows("log", "verify", b.data, type="summary")[0]["notes"] == 0
+    compare_with_java(b.partition_dir(t))
+
+
+# ---- dump -----------------------------------------------------------------------------------------------------------------------
+def compare_with_java(directory):
+    """DumpLogSegments and ottla log dump say the same of every batch and record."""
+    logs = sorted(directory.glob("*.log"))
+    text = java.tool("kafka-dump-log", "--deep-iteration", "--print-data-log", "--files", ",".join(map(str, logs))).stdout
+    theirs = [{k: m.group(k) for k in m.groupdict()} for m in re.finditer(
+        r"^baseOffset: (?P<base>\d+) lastOffset: (?P<last>\d+) count: (?P<n>\d+) baseSequence: (?P<seq>-?\d+) lastSequence: (?P<lseq>-?\d+) "
+        r"producerId: (?P<pid>-?\d+) producerEpoch: (?P<pe>-?\d+) partitionLeaderEpoch: (?P<epoch>-?\d+) isTransactional: (?P<tx>\w+) "
+        r"isControl: (?P<control>\w+) .*?position: (?P<at>\d+) CreateTime: (?P<ts>\d+) size: (?P<size>\d+) magic: (?P<magic>\d) compresscodec: (?P<codec>\w+) "
+        r"crc: (?P<crc>\d+) isvalid: true", text, re.M)]
+    ours = rows("log", "dump", "--print-data", "--only", "data", directory)
+    batches = [r for r in ours if r["type"] == "batch"]
+    assert len(theirs) == len(batches) > 0
+    for a, o in zip(theirs, batches):
+        assert (int(a["base"]), int(a["last"]), int(a["n"]), int(a["seq"]), int(a["lseq"]), int(a["pid"]), int(a["pe"]), int(a["epoch"]), a["tx"] == "true",
+                int(a["at"]), int(a["ts"]), int(a["size"]), int(a["magic"]), a["codec"].lower(), int(a["crc"])) == (
+            o["base_offset"], o["last_offset"], o["records"], o["base_sequence"], o["last_sequence"], o["producer_id"], o["producer_epoch"], o["leader_epoch"],
+            o["transactional"], o["position"], o["max_timestamp"], o["size"], o["magic"], o["codec"], o["crc"]) and o["crc_ok"]
+    theirs = re.findall(r"^\| offset: (\d+) .*?keySize: (-?\d+) valueSize: (-?\d+) .*?payload: (.*)$", text, re.M)
+    assert theirs == [(str(r["offset"]), str(r["key_size"]), str(r["value_size"]), r["value"]) for r in ours if r["type"] == "record"]
+
+
+def test_old_formats_are_dumped_and_verified(tmp_path):
+    d = tmp_path / "old-0"
+    d.mkdir()
+    data = b"".join(records.message(b"v%d" % i, key=b"k%d" % i, magic=i % 2, offset=i, ts=1000 + i) for i in range(10))
+    inner = b"".join(records.message(b"w%d" % i, magic=1, offset=i, ts=2000 + i) for i in range(5))
+    data += records.message(gzip.compress(inner), magic=1, offset=14, attributes=1, ts=2004)
+    (d / "00000000000000000000.log").write_bytes(data)
+    for suffix in ("index", "timeindex"):
+        (d / f"00000000000000000000.{suffix}").write_bytes(b"")
+    found = rows("log", "dump", "--print-data", d, type="record")
+    assert [(r["offset"], r["value"]) for r in found] == [(i, f"v{i}") for i in range(10)] + [(10 + i, f"w{i}") for i in range(5)]
+    assert [r["offset"] for r in rows("log", "dump", "--key", "k7", d, type="record")] == [7]
+    assert [r["offset"] for r in rows("log", "dump", "--from-offset", 12, "--to-offset", 13, d, type="record")] == [12, 13]
+    assert [r["offset"] for r in rows("log", "dump", "--from-time", 2003, d, type="record")] == [13, 14]
+    (log,) = rows("log", "verify", d, type="log")
+    assert (log["records"], log["end_offset"], log["violations"]) == (15, 15, 0)
+    broken = bytearray(data)
+    broken[66] ^= 1
+    (d / "00000000000000000000.log").write_bytes(broken)
+    assert [f["rule"] for f in rows("log", "verify", d, type="finding", status=1)] == ["B2"]
+
+
+# ---- repair ---------------------------------------------------------------------------------------------------------------------
+def other(kind):
+    return "ottla" if kind == "java" else "java"
+
+
+def flip(path, at):
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0x40
+    path.write_bytes(data)
+
+
+def test_a_damaged_log_is_found_repaired_and_served_by_both(brokers, kind, topic, rng, tmp_path):
+    b = brokers(kind).start()
+    t = topic(b, config=SMALL_SEGMENTS)
+    values = fill(b, t, 400)
+    d = b.partition_dir(t)
+
+    # While the broker runs, a repair is refused and names it.
+    done = ottla("log", "repair", "--apply", d, status=3)
+    assert f"in use by process {b.pid}," in done.stderr and "nothing was changed" in done.stderr
+    b.stop()
+
+    # Any byte under a checksum.
+    copy = tmp_path / d.name
+    shutil.copytree(d, copy)
+    logs = sorted(copy.glob("*.log"))
+    for _ in range(12):
+        path = rng.choice([p for p in logs if p.stat().st_size])
+        batch = rng.choice(records.batches(path.read_bytes()))
+        at = path.read_bytes().find(batch.raw) + rng.randrange(21, len(batch.raw))
+        flip(path, at)
+        found = rows("log", "verify", copy, type="finding", status=1)
+        assert any(f["rule"] == "B2" and f["offset"] == batch.base_offset for f in found), found
+        (c,) = rows("log", "diff", d, copy, status=1)
+        assert (c["difference"], c["offset"]) == ("different_bytes", batch.base_offset)
+        flip(path, at)
+    assert rows("log", "diff", d, copy)[0]["difference"] == "same"
+
+    # Damage in the middle: dry run, then the deed.
+    path = sorted(d.glob("*.log"))[1]
+    batch = records.batches(path.read_bytes())[1]
+    flip(path, path.read_bytes().find(batch.raw) + 70)
+    before = {p.name: p.read_bytes() for p in d.iterdir()}
+    done = ottla("log", "repair", d, status=1)
+    assert "nothing was changed" in done.stdout and "below its high watermark" in done.stderr
+    assert {p.name: p.read_bytes() for p in d.iterdir()} == before
+    ottla("log", "repair", "--apply", d)
+    assert not (b.data / ".kafka_cleanshutdown").exists()
+    kept = b"".join(p.read_bytes() for p in sorted(d.glob("ottla-cut.*")))
+    assert len(kept) + sum(p.stat().st_size for p in d.glob("*.log")) == sum(len(v) for n, v in before.items() if n.endswith(".log"))
+    ottla("log", "verify", b.data)
+    text = java.tool("kafka-dump-log", "--deep-iteration", "--files", ",".join(map(str, sorted(d.glob("*.log"))))).stdout
+    assert "isvalid: false" not in text and text.count("baseOffset:") == len(records.stored(d))
+    end = batch.base_offset
+    for k in (other(kind), kind):
+        b = brokers.adopt(b.as_kind(k)).start()
+        assert confluent_consume(b, t, end) == values[:end]
+        assert rows("log", "verify", d, type="log")[0]["end_offset"] == end
+        b.stop()
+    ottla("log", "verify", b.data)
+
+
+def test_no_broker_starts_while_a_repair_holds_the_lock(brokers, kind, topic):
+    b = brokers(kind).start()
+    t = topic(b)
+    confluent_produce(b, t, [b"x"])
+    b.stop()
+    # Notes enough to fill a pipe that nobody reads: ottla waits, with the lock in its hands.
+    for i in range(1500):
+        (b.partition_dir(t) / f"{i:020}.log.deleted").touch()
+    p = subprocess.Popen([tool(), "log", "repair", "--apply", "--json", b.data], stdout=subprocess.PIPE)
+    try:
+        waiting = bytearray(4)
+
+        def full():
+            fcntl.ioctl(p.stdout, termios.FIONREAD, waiting)
+            return int.from_bytes(waiting, "little") >= 60000
+
+        wait_until(full, 30, "the pipe to be full")
+        b.launch()
+        _, text = b.wait_exit(60)
+        assert f"in use by process {p.pid}" in text if kind == "ottla" else "Failed to acquire lock on file .lock" in text, text[-2000:]
+    finally:
+        p.stdout.read()
+        assert p.wait() == 0
+    b.start()
+    assert confluent_consume(b, t, 1) == [b"x"]
