@@ -568,3 +568,37 @@ producer_state_decode(struct producer_state *ps, const uint8_t *bytes, size_t le
 	ps->end = snapshot_offset;
 	return (OK);
 }
+
+/* ---- what snapshots leave out ---- */
+
+/* The same last batch, so the same story. */
+static bool
+same_last(const struct producer_entry *a, const struct producer_entry *b)
+{
+	const struct producer_batch *x = last_batch(a), *y = last_batch(b);
+
+	return (a->producer_epoch == b->producer_epoch && x != NULL && y != NULL && x->last_offset == y->last_offset && x->last_sequence == y->last_sequence);
+}
+
+static bool
+knows_all(const struct producer_entry *e)
+{
+	return (e->nbatches == 0 || e->nbatches == PRODUCER_BATCHES_MAX || batch_first_sequence(&e->batches[0]) == 0);
+}
+
+bool
+producer_state_recall(struct producer_state *ps, const struct producer_state *history, int64_t since_ms)
+{
+	bool all = true;
+
+	for (struct producer *p = ps->producers; p != NULL; p = p->hh.next) {
+		const struct producer_entry *h = producer_state_find(history, p->entry.producer_id);
+
+		if (h != NULL && h->nbatches > p->entry.nbatches && same_last(&p->entry, h)) {
+			memcpy(p->entry.batches, h->batches, sizeof(h->batches));
+			p->entry.nbatches = h->nbatches;
+		}
+		all &= knows_all(&p->entry) || p->entry.last_timestamp_ms < since_ms;
+	}
+	return (all);
+}

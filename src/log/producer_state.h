@@ -86,4 +86,8 @@ void	 producer_state_encode(const struct producer_state *, uint8_t **, size_t *l
 /* Replaces the state.  ERR_CORRUPT: crc, version or shape. */
 enum err producer_state_decode(struct producer_state *, const uint8_t *, size_t len, int64_t snapshot_offset, int64_t now_ms, struct errbuf *) MUST_CHECK;
 
+/* A snapshot keeps only the last batch of each producer; `history`, a state of the batches before it, gives back those before the last.  true: for
+ * every producer heard of since `since_ms` there is no more to be had (five are known, or all since sequence 0). */
+bool	 producer_state_recall(struct producer_state *, const struct producer_state *history, int64_t since_ms);
+
 #endif

@@ -129,6 +129,99 @@ TEST(producers_are_remembered_across_clean_ends_crashes_and_rolls)
 	}
 }
 
+static void
+end_somehow(struct fixture *f, int kind)
+{
+	if (kind == 0)
+		fixture_close(f);
+	else
+		fixture_crash(f);
+}
+
+/* Where a snapshot stands between the five, and where none does; in one segment and in many. */
+TEST(each_of_the_last_five_is_known_after_a_clean_end_and_a_crash)
+{
+	for (int kind = 0; kind < 2; kind++)
+		for (int n = 1; n < 120; n += n < 10 ? 1 : 7) {
+			struct append_result r;
+			struct fixture f;
+			struct log *log;
+
+			fixture_init(&f, 1);
+			OPEN(&f);
+			log = fixture_log(&f);
+			for (int i = 0; i < n; i++)
+				CHECK_EQ(fixture_append(&f, log, &(struct batch_spec){ .records = 2, .value_len = 100 + i * 10, .producer_id = 9,
+				    .sequence = 2 * i }).error, KERR_NONE);
+			log_unref(&log);
+			end_somehow(&f, kind);
+			OPEN(&f);
+			log = fixture_log(&f);
+			for (int i = MAX(0, n - 5); i < n; i++) {
+				r = idem(&f, log, 0, 2 * i, 2);
+				unit_check(r.error == KERR_NONE && r.duplicate && r.base_offset == 2 * i, __FILE__, __LINE__,
+				    "batch %d of %d after end %d: %d", i, n, kind, r.error);
+			}
+			if (n > 5)
+				CHECK_EQ(idem(&f, log, 0, 2 * (n - 6), 2).error, KERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+			CHECK_EQ(log_end_offset(log), 2 * n);
+			CHECK_EQ(idem(&f, log, 0, 2 * n, 2).base_offset, 2 * n);
+			log_unref(&log);
+			fixture_fini(&f);
+		}
+}
+
+TEST(what_a_producer_did_under_an_older_epoch_is_not_recalled)
+{
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	log = fixture_log(&f);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(idem(&f, log, 0, i, 1).error, KERR_NONE);
+	CHECK_EQ(idem(&f, log, 1, 0, 1).error, KERR_NONE);
+	CHECK_EQ(idem(&f, log, 1, 1, 1).error, KERR_NONE);
+	log_unref(&log);
+	fixture_close(&f);
+	OPEN(&f);
+	log = fixture_log(&f);
+	CHECK_EQ(idem(&f, log, 0, 2, 1).error, KERR_INVALID_PRODUCER_EPOCH);
+	CHECK(idem(&f, log, 1, 0, 1).duplicate);
+	CHECK(idem(&f, log, 1, 1, 1).duplicate);
+	CHECK_EQ(idem(&f, log, 1, 2, 1).base_offset, 5);
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
+TEST(batches_below_the_start_are_not_recalled_and_the_numbers_go_on)
+{
+	int64_t start;
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	log = fixture_log(&f);
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(idem(&f, log, 0, i, 1).error, KERR_NONE);
+	log_raise_high_watermark(log, 4);
+	CHECK_EQ(log_delete_records(log, 2, &start), KERR_NONE);
+	CHECK(idem(&f, log, 0, 0, 1).duplicate);		/* known as long as the log is open */
+	log_unref(&log);
+	fixture_close(&f);
+	OPEN(&f);
+	log = fixture_log(&f);
+	CHECK_EQ(log_start_offset(log), 2);
+	CHECK_EQ(idem(&f, log, 0, 1, 1).error, KERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	CHECK(idem(&f, log, 0, 2, 1).duplicate);
+	CHECK(idem(&f, log, 0, 3, 1).duplicate);
+	CHECK_EQ(idem(&f, log, 0, 4, 1).base_offset, 4);
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
 TEST(read_committed_stops_at_the_first_open_transaction)
 {
 	struct log_read_options ro = { .bytes_max = 1 << 20, .min_one = true, .bound = LOG_BOUND_LAST_STABLE };
@@ -371,7 +464,9 @@ TEST(snapshots_of_any_bytes_are_read_or_refused)
 
 UNIT_MAIN("log/producers",
     T(a_retried_batch_is_answered_with_its_first_offsets), T(sequences_must_follow_and_epochs_must_not_fall), T(sequences_wrap_to_zero),
-    T(producers_are_remembered_across_clean_ends_crashes_and_rolls), T(read_committed_stops_at_the_first_open_transaction),
+    T(producers_are_remembered_across_clean_ends_crashes_and_rolls), T(each_of_the_last_five_is_known_after_a_clean_end_and_a_crash),
+    T(what_a_producer_did_under_an_older_epoch_is_not_recalled), T(batches_below_the_start_are_not_recalled_and_the_numbers_go_on),
+    T(read_committed_stops_at_the_first_open_transaction),
     T(markers_and_mixed_batches_are_checked), T(a_truncated_transaction_is_open_again_or_gone), T(producers_expire_but_not_with_an_open_transaction),
     T(a_damaged_snapshot_is_replaced_by_the_batches), T(producers_are_listed_in_the_order_of_a_java_hash_map),
     T(a_shorter_expiration_holds_for_producers_already_known), T(snapshots_of_any_bytes_are_read_or_refused))
