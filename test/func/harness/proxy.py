@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A TCP proxy whose connections a test can cut, refuse or hold."""
+"""A TCP proxy whose connections a test can cut, refuse or hold, and that can lose answers."""
 import asyncio
 import threading
 
@@ -7,11 +7,14 @@ from .proc import free_port
 
 
 class Proxy:
-    """Passes bytes to 127.0.0.1:target.  cut() ends what is open; refuse() also turns new ones away; hold() lets nothing through, silently."""
+    """Passes bytes to 127.0.0.1:target.  cut() ends what is open; refuse() also turns new ones away; hold() lets nothing through, silently.
+
+    lose_answers(n): what comes back for the n-th time is swallowed and that connection is cut, so that the client cannot know what was done."""
 
     def __init__(self, target):
         self.target, self.port = target, free_port()
         self.refusing = False
+        self.lose_every = self.answers = self.lost = 0
         self.passing = None
         self.writers = set()
         self.loop = asyncio.new_event_loop()
@@ -42,18 +45,33 @@ class Proxy:
             writer.transport.abort()
             return
         self.writers |= {writer, here}
-        await asyncio.gather(self.pump(reader, here), self.pump(there, writer))
+        await asyncio.gather(self.pump(reader, here), self.pump(there, writer, here))
         self.writers -= {writer, here}
 
-    async def pump(self, source, sink):
+    async def pump(self, source, sink, back=None):
+        """back: these are answers, and that is the way of the requests."""
         try:
             while data := await source.read(65536):
                 await self.passing.wait()
+                if back and self.loses():
+                    back.transport.abort()
+                    sink.transport.abort()
+                    return
                 sink.write(data)
                 await sink.drain()
         except OSError:
             pass
         sink.close()
+
+    def loses(self):
+        self.answers += 1
+        if not self.lose_every or self.answers % self.lose_every:
+            return False
+        self.lost += 1
+        return True
+
+    def lose_answers(self, every):
+        self.lose_every = every
 
     def call(self, function):
         done = threading.Event()
