@@ -26,8 +26,6 @@ KNOWN = {
     ("IncrementalAlterConfigs", "Resources.ResourceName '..'"): IMPOSSIBLE_NAME,
     ("IncrementalAlterConfigs", "Resources.ResourceName '\u00fc/\\x01'"): IMPOSSIBLE_NAME,
 }
-# Paths that differ.
-KNOWN_ZNODES = {}
 # (API, words) that Java leaves without any answer and without closing.
 NO_ANSWER = {
     ("Produce", "TopicData.PartitionData.Records null"): "the handler throws and the connection stays muted",
@@ -121,9 +119,7 @@ def without_waiting(name, answer):
     """ApiVersions without what we do not have yet: that is compared by name."""
     if name != "ApiVersions":
         return answer
-    later = {n: max(v for m, v in LATER if m == n) + 1 for n, _ in LATER}
-    return {**answer, "ApiKeys": [{**k, "MinVersion": max(k["MinVersion"], later.get(wire.api_name(k["ApiKey"]), 0))}
-                                  for k in answer["ApiKeys"] if wire.api_name(k["ApiKey"]) not in WAITING]}
+    return {**answer, "ApiKeys": [k for k in answer["ApiKeys"] if wire.api_name(k["ApiKey"]) not in WAITING]}
 
 
 def tidy(value, key=""):
@@ -205,11 +201,8 @@ def test_every_field_of_every_version_is_answered_as_java_does(pair, places, kin
     assert span, f"neither advertised nor in WAITING: {name}"
     if not span[0] <= version <= span[1]:
         java = advertised(pair[0])[name]
-        if kind == "ottla" and (name, version) in LATER:
-            pytest.xfail(LATER[name, version])
         assert not java[0] <= version <= java[1], "Java has this version"
         return
-    assert kind == "java" or (name, version) not in LATER, "it is advertised now: remove it from LATER"
     bad, said = compare(places, kind, name, version, corpus.requests(name, version, places[0]))
     done.add((name, version))
     (plain,) = said["valid"]
@@ -225,9 +218,6 @@ HEAVY = {
     ("Fetch", "Topics.TopicId id 0"): "with the id 0 and anything else wrong Java's handler throws",
     ("Produce", "twice the same"): "of records for the same partition Java appends one and may answer what it said of another",
 }
-LATER = {("Fetch", v): "issue 4: record formats 0 and 1" for v in range(4)}
-
-
 def test_every_advertised_api_and_version_has_requests(pair, kind):
     java, ours = map(advertised, pair)
     assert set(java) == set(table()), "src/wire/apis.def has what Java advertises"
@@ -239,22 +229,7 @@ def test_every_advertised_api_and_version_has_requests(pair, kind):
 
 def test_afterwards_zookeeper_holds_the_same(pair, places, zk, kind):
     """Everything that was asked for above, by whoever asked."""
-    def trees():
-        return [znodes.tree(zk, b) for b in pair]
-
-    def settled():
-        """Topics go in the background, and notes of changes a while after they were read."""
-        java, ours = trees()
-        return set(java) == set(ours)
-
-    try:
-        wait_until(settled, 15)
-    except AssertionError:
-        pass
-    java, ours = trees()
-    bad = [f"{p}: {difference(ours.get(p), java.get(p))}" for p in sorted({*java, *ours})
-           if ours.get(p) != java.get(p) and not (kind == "ottla" and any(re.match(k, p) for k in KNOWN_ZNODES))]
-    assert not bad, f"{len(bad)} differ\n" + "\n".join(bad)
+    znodes.same(zk, *pair)
 
 
 def test_afterwards_the_logs_are_the_same_byte_for_byte(pair, places, kind):
@@ -283,6 +258,6 @@ def test_random_requests_are_answered_as_java_does(pair, places, kind, rng, seed
 
 
 def test_the_lists_of_exceptions_are_not_stale(kind):
-    if kind == "ottla" and len(done) + len([c for c in CASES if c[0] in WAITING or c in LATER]) >= len([c for c in CASES]) - 10:
+    if kind == "ottla" and len(done) + len([c for c in CASES if c[0] in WAITING]) >= len([c for c in CASES]) - 10:
         assert set(KNOWN) == seen, f"no longer differ: {set(KNOWN) - seen}"
         assert set(NO_ANSWER) == unanswered

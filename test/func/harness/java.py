@@ -60,3 +60,11 @@ def tool(name, *args, stdin=None, seconds=60, check=True):
     if check and done.returncode != 0:
         raise AssertionError(f"{name} {' '.join(map(str, args))}: status {done.returncode}\n{done.stdout}\n{done.stderr}")
     return done
+
+
+def program(name, *args, seconds=120):
+    """Runs harness/NAME.java, which needs no build; -> its output."""
+    done = subprocess.run([*command(), str(env.HERE / f"{name}.java"), *[str(a) for a in args]], capture_output=True, timeout=seconds,
+                          env=dict(os.environ, LC_ALL="C.UTF-8"), text=True)
+    assert done.returncode == 0, f"{name}: status {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout

@@ -5,10 +5,11 @@ What must differ is named, not dropped: a cluster's id, topics' ids, times, port
 import json
 import re
 
+from .pair import difference
+from .proc import wait_until
+
 CLOCKS = {"timestamp"}
 IDS = {"topic_id": "some id", "id": "some id"}
-# Kafka makes these with whatever its sequence gives; their number is a count of what happened, and they go away after a while.
-SEQUENTIAL = re.compile(r"^(/config/changes/config_change_|/isr_change_notification/isr_change_|/log_dir_event_notification/log_dir_event_)\d{10}$")
 
 
 def value(b, path, data, key=""):
@@ -32,22 +33,31 @@ def node(b, path, raw, stat):
         data = value(b, path, json.loads(raw)) if raw else None
     except ValueError:
         data = raw.decode(errors="replace")
-    # the order of a config's keys is that of a hash table in Java; the version counts writes
+    # the version counts writes
     return {"data": data, "version": stat.version, "ephemeral": stat.ephemeralOwner != 0}
 
 
-def tree(zk, b, ignore=()):
+def tree(zk, b):
     """{path: node} of everything below the broker's chroot."""
     found = {}
     with zk.session("/" + b.zk_connect.partition("/")[2]) as k:
         def walk(path):
-            if any(re.match(p, path) for p in ignore):
-                return
             raw, stat = k.get(path)
             found[path] = node(b, path, raw, stat)
             for child in k.get_children(path):
                 walk(f"{path.rstrip('/')}/{child}")
 
         walk("/")
-    # numbered nodes in the order of their numbers; the numbers themselves count
-    return dict(sorted(found.items()))
+    return found
+
+
+def same(zk, first, second):
+    """Topics go in the background, and notes of changes a while after they were read: the trees become the same."""
+    def differ():
+        java, ours = tree(zk, first), tree(zk, second)
+        return [f"{p}: {difference(ours.get(p), java.get(p))}" for p in sorted({*java, *ours}) if ours.get(p) != java.get(p)]
+
+    try:
+        wait_until(lambda: not differ(), 15, every=0.3)
+    except AssertionError:
+        raise AssertionError("\n".join(differ())) from None
