@@ -42,26 +42,20 @@ struct arguments {
 	bool		 check;
 };
 
-static const char usage_text[] =
-    "usage: ottlad [--check] FILE [--override KEY=VALUE ...]\n"
-    "\n"
-    "Runs a Kafka broker that is coordinated by ZooKeeper.\n"
-    "\n"
-    "  FILE                    server.properties: Kafka's own keys, in Java properties syntax\n"
-    "  --override KEY=VALUE    wins over the file; may be given several times\n"
-    "  --check                 reads and checks the configuration, prints what is in force, and ends\n"
-    "  --version, --help\n"
-    "\n"
-    "The least that FILE needs is zookeeper.connect; start with conf/server.properties, where each line is explained.\n"
-    "When it serves, ottlad prints one line that begins with \"ottlad ready:\" on standard error.  SIGTERM ends it cleanly,\n"
-    "SIGHUP makes it open its diagnostics file anew.\n"
-    "\n"
-    "Exit status: 0 after a clean stop, 1 when it cannot start or must stop, 2 for a wrong command line.\n";
-
 static void
 usage(FILE *to, int status)
 {
-	fputs(usage_text, to);
+	fputs("usage: ottlad [--check] FILE [--override KEY=VALUE ...]\n\nRuns a Kafka broker that is coordinated by ZooKeeper.\n\n", to);
+#define OPTION(flag, argument, words)	fprintf(to, "  %-23s %s\n", *flag == '\0' ? argument : *argument == '\0' ? flag : flag " " argument, words);
+#include "broker/ottlad.def"
+	fputs("\nThe least that FILE needs is zookeeper.connect; start with conf/server.properties, where each line is explained.\n"
+	    "When it serves, ottlad prints one line that begins with \"ottlad ready:\" on standard error.\n\nSignals:\n", to);
+#define SIGNAL(name, words)		fprintf(to, "  %-23s %s\n", #name, words);
+#include "broker/ottlad.def"
+	fputs("\nExit status:\n", to);
+#define EXIT(status, words)		fprintf(to, "  %-23d %s\n", status, words);
+#include "broker/ottlad.def"
+	fputs("\nSee ottlad(8) and server.properties(5).\n", to);
 	exit(status);
 }
 

@@ -107,4 +107,20 @@ if command -v "${CLANG_FORMAT:-clang-format}" >/dev/null && command -v python3 >
 	finds format 'src/log/c.c:4: the statement belongs on a line of its own'
 fi
 
+mkdir -p "$tmp/src/config"
+: >"$tmp/src/config/topic_synonyms.def"
+put src/config/broker.def 'CFG(INT, "a.b", a_b, "1", ANY,\n    READ_ONLY, HONOURED, 0,\n    "Words.")\n'
+finds settings 'a.b: HONOURED'
+put src/base/f.c 'int f(struct c *c) { return (c->a_b); }\n'
+content settings
+
+mkdir -p "$tmp/src/broker"
+put src/config/server.properties.5 '.Dd November 28, 2026\n.Dt S 5\n.Os\n.Sh NAME\n.Nm s\n.Nd words\n'
+put src/broker/ottlad.8 '.Dd November 28, 2026\n.Dt O 8\n.Os\n.Sh NAME\n.Nm o\n.Nd words\n.Sh DESCRIPTION\n.Bl -tag\n.It x\n'
+run man >/dev/null
+case $? in
+77)	: ;;
+*)	finds man 'ottlad.8';;
+esac
+
 exit $bad
