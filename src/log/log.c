@@ -121,6 +121,7 @@ log_unref(struct log **logp)
 
 const char *log_topic(const struct log *log) { return (log->topic); }
 int32_t	    log_partition(const struct log *log) { return (log->partition); }
+bool log_is_future(const struct log *log) { return (log->future); }
 const char *log_dir(const struct log *log) { return (log->dir->path); }
 const char *log_path(const struct log *log) { return (log->path); }
 bool	    log_is_offline(const struct log *log) { return (log->dir->offline); }

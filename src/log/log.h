@@ -49,6 +49,7 @@ void	    log_unref(struct log **);
 const char *log_topic(const struct log *);
 int32_t	    log_partition(const struct log *);
 const char *log_dir(const struct log *);		/* the log directory (one of log.dirs) that holds it */
+bool	    log_is_future(const struct log *);		/* it is filled to replace the log of its name in another directory */
 const char *log_path(const struct log *);		/* its own directory; changes when the log is deleted */
 struct uuid log_topic_id(const struct log *);		/* UUID_ZERO: none stored */
 /* worker.  Stores partition.metadata when there is none; ERR_CONFLICT when another id is stored. */

@@ -64,6 +64,7 @@ struct log {
 	struct log_dir	   *dir;
 	char		   *topic;
 	int32_t		    partition;
+	_Atomic bool	    future;		/* its directory is named -future */
 	char		   *path;		/* [O]; borrowed by others until the log is deleted */
 
 	struct lock	    lock;

@@ -12,7 +12,7 @@ from harness import records, wire
 from harness.pair import NAME, difference, normalise, topic_id
 
 CLIENT_APIS = ("ApiVersions", "Metadata", "Produce", "Fetch", "ListOffsets", "CreateTopics", "DeleteTopics", "CreatePartitions", "DescribeConfigs",
-               "AlterConfigs", "IncrementalAlterConfigs", "DescribeCluster", "InitProducerId", "DescribeProducers", "AllocateProducerIds")
+               "AlterConfigs", "IncrementalAlterConfigs", "DescribeCluster", "InitProducerId", "DescribeProducers", "AllocateProducerIds", "DescribeLogDirs")
 
 
 def ask(b, name, version, message):
@@ -239,6 +239,12 @@ CASES = [
                                                         "TimeoutMs": 5000, "ValidateOnly": True}, 0, 3),
     *case("CreatePartitions", "an empty assignment", {"Topics": [{"Name": NAME, "Count": 4, "Assignments": []}], "TimeoutMs": 5000,
                                                       "ValidateOnly": True}, 0, 3),
+    *case("DescribeLogDirs", "all", {"Topics": None}, 0, 4),
+    *case("DescribeLogDirs", "none", {"Topics": []}, 0, 4),
+    *case("DescribeLogDirs", "some", {"Topics": [{"Topic": NAME, "Partitions": [2, 0, 2]}, {"Topic": "no.such", "Partitions": [0]},
+                                                 {"Topic": NAME, "Partitions": [-1, 77, 1]}]}, 0, 4),
+    *case("DescribeLogDirs", "no partition of a topic", {"Topics": [{"Topic": NAME, "Partitions": []}]}, 0, 4),
+    *case("DescribeLogDirs", "a bad name", {"Topics": [{"Topic": "a b", "Partitions": [0]}, {"Topic": "", "Partitions": [0]}]}, 0, 4),
     *case("DescribeCluster", "a kind of endpoint nobody knows", {"EndpointType": 7}, 1, 1),
     *case("DescribeConfigs", "the oldest version", config_row(TOPIC, NAME), 0, 0),
     *case("DescribeConfigs", "bad name", config_row(TOPIC, "a b"), 0, 4),

@@ -52,7 +52,7 @@ WAITING = {
                      "ListTransactions"], TRANSACTIONS),
     **dict.fromkeys(["LeaderAndIsr", "StopReplica", "UpdateMetadata", "ControlledShutdown", "AlterPartition", "Envelope"], CLUSTER),
     **dict.fromkeys(["ElectLeaders", "AlterPartitionReassignments", "ListPartitionReassignments", "DescribeClientQuotas", "AlterClientQuotas",
-                     "DescribeUserScramCredentials", "AlterUserScramCredentials", "AlterReplicaLogDirs", "DescribeLogDirs"],
+                     "DescribeUserScramCredentials", "AlterUserScramCredentials", "AlterReplicaLogDirs"],
                     "issue 4: the rest of the single-broker APIs"),
 }
 
