@@ -173,8 +173,8 @@ config_all_get(struct config_all *g)
 
 	for (i = 0; i < g->n; i++)
 		ops[i] = ZK_GET(zk_config_node(&g->arena, &g->entities[i]), NULL);
-	if (g->arena.full)
-		config_all_end(g, OK);		/* which says so */
+	if (g->arena.full || g->n == 0)
+		config_all_end(g, OK);		/* which says that it is full.  Asking for nothing would be answered after the client is closed, too */
 	else
 		zk_many(g->zk, ops, g->n, config_all_read, g);
 	free(ops);
@@ -205,7 +205,7 @@ config_all_list_clients(struct config_all *g)
 
 	for (i = 0; i < g->n; i++)
 		ops[i] = ZK_GET_CHILDREN(arena_printf(&g->arena, "%s/clients", zk_config_node(&g->arena, &g->entities[i])), NULL);
-	if (g->arena.full)
+	if (g->arena.full || g->n == 0)
 		config_all_end(g, OK);
 	else
 		zk_many(g->zk, ops, g->n, config_all_clients, g);

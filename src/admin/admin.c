@@ -56,6 +56,40 @@ admin_done(struct admin_job *j)
 	loop_post(j->loop, &j->task);
 }
 
+/* ---- one change at a time ---- */
+
+static void
+change_queue(struct admin_job *j)
+{
+	bool first = TAILQ_EMPTY(&j->admin->altering);
+
+	TAILQ_INSERT_TAIL(&j->admin->altering, j, link);
+	j->run = j->change;
+	if (first)
+		j->run(j);
+}
+
+void
+admin_change(struct admin *a, struct admin_job *j, void (*run)(struct admin_job *))
+{
+	j->change = run;
+	admin_start(a, j, change_queue);
+}
+
+void
+admin_change_done(struct admin_job *j)
+{
+	struct admin *a = j->admin;
+	struct admin_job *next;
+
+	must(TAILQ_FIRST(&a->altering) == j);
+	TAILQ_REMOVE(&a->altering, j, link);
+	admin_done(j);
+	next = TAILQ_FIRST(&a->altering);
+	if (next != NULL)
+		loop_post(a->opt.loop, &next->task);
+}
+
 /* ---- waiting for the image ---- */
 
 static void

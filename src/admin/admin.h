@@ -61,6 +61,7 @@ struct admin_job {
 	/* the admin's */
 	struct admin	*admin;
 	void	       (*run)(struct admin_job *);	/* on the control loop */
+	void	       (*change)(struct admin_job *);	/* run, of one that waits for its turn */
 	void	       (*finish)(struct admin_job *, const struct image *);	/* after the wait, in time or not */
 	bool	       (*satisfied)(struct admin_job *, const struct image *);
 	struct task	 task;

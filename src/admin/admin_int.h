@@ -32,6 +32,10 @@ void	 admin_done(struct admin_job *);
 void	 admin_wait(struct admin_job *, int32_t timeout_ms, bool (*satisfied)(struct admin_job *, const struct image *),
     void (*finish)(struct admin_job *, const struct image *));
 
+/* Changes of settings, one at a time: `run` is called when it is the job's turn.  The end of one, instead of admin_done, lets the next begin. */
+void	 admin_change(struct admin *, struct admin_job *, void (*run)(struct admin_job *));
+void	 admin_change_done(struct admin_job *);
+
 /* After a SESSION_EXPIRED: run is called once operations go to the next session, or after admin_stop. */
 void	 admin_again(struct admin_job *);
 

@@ -18,7 +18,6 @@
 #include "admin/configs.h"
 #include "base/alloc.h"
 #include "base/limits.h"
-#include "base/must.h"
 #include "zk/notify.h"
 #include "zk/paths.h"
 
@@ -225,16 +224,10 @@ preprocess_all(struct alter *s)
 static void
 alter_end(struct alter *s)
 {
-	struct admin *a = s->admin;
-	struct admin_job *j = &s->c->job, *next;
+	struct admin_job *j = &s->c->job;
 
-	must(TAILQ_FIRST(&a->altering) == j);
-	TAILQ_REMOVE(&a->altering, j, link);
 	free(s);
-	admin_done(j);
-	next = TAILQ_FIRST(&a->altering);
-	if (next != NULL)
-		loop_post(a->opt.loop, &next->task);
+	admin_change_done(j);
 }
 
 static void
@@ -458,20 +451,9 @@ alter_run(struct admin_job *j)
 	alter_step(j);
 }
 
-static void
-alter_queue(struct admin_job *j)
-{
-	bool first = TAILQ_EMPTY(&j->admin->altering);
-
-	TAILQ_INSERT_TAIL(&j->admin->altering, j, link);
-	j->run = alter_step;
-	if (first)
-		alter_step(j);
-}
-
 void
 admin_alter_configs(struct admin *a, struct admin_alter_configs *c)
 {
 	c->state = NULL;
-	admin_start(a, &c->job, alter_queue);
+	admin_change(a, &c->job, alter_step);
 }

@@ -14,6 +14,7 @@ bool	 config_value_parse(const struct config_key *, const char *text, void *fiel
 void	 config_value_fini(const struct config_key *, void *field);
 char	*config_value_format(const struct config_key *, const void *field);	/* as Java prints it; NULL for a NULL text */
 bool	 config_value_test(const struct config_key *, const char *text, struct errbuf *);	/* parse and throw away */
+bool	 config_double_parse(struct slice, double *);				/* Double.parseDouble, without blanks around */
 char	*config_double_text(double);						/* Double.toString */
 char	*config_trim(const char *);						/* String.trim(), fresh */
 struct config_list config_list_split(const char *text, bool drop_empty);	/* at commas, blanks around them dropped; one free()able block */

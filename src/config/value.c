@@ -136,8 +136,8 @@ double_grammar(const char *s, size_t len)
 	return (i == len && !hex);
 }
 
-static bool
-parse_double(struct slice t, double *d)
+bool
+config_double_parse(struct slice t, double *d)
 {
 	char buf[512];
 	const char *s = buf;
@@ -356,7 +356,7 @@ parse_number(const struct config_key *key, struct slice t, void *field, struct e
 
 	if (key->type != CONFIG_DOUBLE)
 		return (parse_integer(key, t, field, eb));
-	if (!parse_double(t, &d)) {
+	if (!config_double_parse(t, &d)) {
 		errbuf_set(eb, "not a number");
 		return (false);
 	}

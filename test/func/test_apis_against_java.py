@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rest of the single-broker APIs as in test_records_against_java: flows of requests, sent to Java and to the broker under test."""
+import json
+
 import pytest
 
 from harness import records, wire
@@ -114,6 +116,71 @@ FLOWS |= {
 }
 
 
+def quotas(*changes, only=False):
+    """AlterClientQuotas: changes are ({type: name}, {key: value or None to remove})."""
+    return lambda v, t: ("AlterClientQuotas", v, {"ValidateOnly": only, "Entries": [
+        {"Entity": [{"EntityType": k, "EntityName": n} for k, n in (who.items() if isinstance(who, dict) else who)],
+         "Ops": [{"Key": k, "Value": 0.0 if x is None else x, "Remove": x is None} for k, x in (ops.items() if isinstance(ops, dict) else ops)]}
+        for who, ops in changes]})
+
+
+def whose(*filters, strict=False):
+    """DescribeClientQuotas: filters are (type, match, name)."""
+    return lambda v, t: ("DescribeClientQuotas", v, {"Strict": strict, "Components": [{"EntityType": k, "MatchType": m, "Match": n} for k, m, n in filters]})
+
+
+def user(name):
+    return {"user": name}
+
+
+def client(name):
+    return {"client-id": name}
+
+
+def both(name, client_id):
+    return {"user": name, "client-id": client_id}
+
+
+def ip(name):
+    return {"ip": name}
+
+
+# Java enforces quotas: those that hold for this client are wide.
+EVERYBODY = [whose(), whose(strict=True), *[whose(*f, strict=s) for s in (False, True) for f in (
+    [("user", 2, None)], [("client-id", 2, None)], [("ip", 2, None)], [("user", 1, None)], [("client-id", 1, None)], [("ip", 1, None)],
+    [("user", 2, None), ("client-id", 2, None)], [("user", 1, None), ("client-id", 2, None)], [("user", 0, "alice"), ("client-id", 2, None)],
+    [("user", 2, None), ("client-id", 0, "c 1")], [("user", 0, "alice"), ("client-id", 0, "c 1")], [("user", 1, None), ("client-id", 1, None)],
+    [("user", 0, "alice")], [("client-id", 0, "c/2")], [("ip", 0, "10.1.1.1")], [("user", 0, "nobody")], [("user", 0, "")], [("ip", 0, "no such host")])]]
+RATES = {"producer_byte_rate": 1024.0, "consumer_byte_rate": 2048.0, "request_percentage": 12.5, "controller_mutation_rate": 1e7}
+FLOWS |= {
+    "quotas": ("AlterClientQuotas", 0, 1, [
+        quotas((user("alice"), RATES), (user(None), {"producer_byte_rate": 1e15}), (client("c/2"), RATES), (client(None), {"request_percentage": 1.5e7}),
+               (both("alice", "c 1"), RATES), (both(None, "c 1"), RATES), (both("bob*", None), {"request_percentage": 0.1}), (both(None, None), {k: 1e12 for k in RATES}),
+               (ip("10.1.1.1"), {"connection_creation_rate": 7.0}), (ip(None), {"connection_creation_rate": 1e6}), (ip("localhost"), {"connection_creation_rate": 2147483647.0})),
+        *EVERYBODY,
+        quotas((user("alice"), {"producer_byte_rate": None, "consumer_byte_rate": 5.0}), (both("alice", "c 1"), dict.fromkeys(RATES)),
+               (both("bob*", None), {"request_percentage": None}), (ip("10.1.1.1"), {"connection_creation_rate": None}), (client(None), {"request_percentage": None})),
+        *EVERYBODY,
+        quotas((user("alice"), dict.fromkeys(RATES)), (both(None, "c 1"), dict.fromkeys(RATES)), (user(None), dict.fromkeys(RATES))), *EVERYBODY,
+        quotas((both(None, None), dict.fromkeys(RATES)), (client("c/2"), dict.fromkeys(RATES)), (ip(None), {"connection_creation_rate": None})), whose()]),
+    "quotas only looked at": ("AlterClientQuotas", 0, 1, [quotas((user("carol"), RATES), (ip("nowhere.invalid"), {"connection_creation_rate": 7.0}),
+                                                                  (ip("10.1.1.9"), {"connection_creation_rate": -1.0}), only=True), whose(("user", 0, "carol"))]),
+    "bad quotas": ("AlterClientQuotas", 0, 1, [quotas(*[(who, ops) for who in (user("dave"), client("d"), both("dave", "d")) for ops in (
+        {"producer_byte_rate": 1.5}, {"no.such": 1.0}, {"no.such": None}, {"connection_creation_rate": 1.0}, {"SCRAM-SHA-256": 1.0}, {"SCRAM-SHA-256": None}, {},
+        {"producer_byte_rate": -5.0}, {"producer_byte_rate": 1e19}, {"producer_byte_rate": 1.0000001}, {"producer_byte_rate": float("inf")}, {"request_percentage": -1.0},
+        {"request_percentage": float("inf")}, [("producer_byte_rate", 1.0), ("producer_byte_rate", 2.0)])]), whose(("user", 0, "dave")),
+        *[quotas((who, {"producer_byte_rate": 3.0})) for who in ({}, user(""), client(""), {"": "x"}, {"group": "g"}, {"user": "a", "ip": "10.1.1.1"}, {"client-id": "a", "ip": None},
+                                                                 [("user", "x"), ("user", "dave")], {"user": "a", "group": "g"}, ip("10.1.1.1"))],
+        *[quotas((ip(name), {"connection_creation_rate": rate})) for name in ("10.1.1.1", "10.1.1", "::1", "1.2.3.4.5", "", "nowhere.invalid", "a b") for rate in (1.0, 1.5, -1.0, 3e9)],
+        quotas((user("dave"), {"producer_byte_rate": 1.0}), (user("dave"), {"no.such": 1.0})), quotas((user("dave"), {"no.such": 1.0}), (user("dave"), {"producer_byte_rate": 1.0})),
+        quotas(), whose(), quotas((user("dave"), dict.fromkeys(RATES)), (client("d"), dict.fromkeys(RATES)), (both("dave", "d"), dict.fromkeys(RATES)),
+                                  (ip("10.1.1.1"), {"connection_creation_rate": None}), (ip("10.1.1"), {"connection_creation_rate": None})), whose()]),
+    "bad filters": ("DescribeClientQuotas", 0, 1, [whose(*f) for f in ([("user", 0, None)], [("user", 3, None)], [("user", -1, "x")], [("", 2, None)], [("group", 2, None)],
+        [("user", 2, None), ("user", 0, "x")], [("ip", 2, None), ("ip", 2, None)], [("user", 2, None), ("ip", 2, None)], [("client-id", 1, None), ("ip", 1, None)],
+        [("group", 2, None), ("", 2, None)], [("", 2, None), ("group", 9, None)], [("user", 1, "ignored")], [("user", 2, "ignored")])]),
+}
+
+
 def cases(flows):
     return [pytest.param(words, v, id=f"{words.replace(' ', '_')}-{v}") for words, (_, first, last, _) in flows.items() for v in range(first, last + 1)]
 
@@ -123,6 +190,36 @@ def test_the_answers_are_javas(pair, kind, words, version):
     api, _, _, steps = FLOWS[words]
     name = f"o-{words.replace(' ', '-').replace(chr(39), '')}-{version}"
     check(pair, kind, (api, words), [s(version, name) for s in steps])
+
+
+def config_nodes(zk, b):
+    """{path: what it says} of the quotas and credentials of a broker's chroot, and whom the last changes were about."""
+    with zk.session(b.zk_connect[b.zk_connect.index("/"):]) as k:
+        out, todo = {}, ["/config/clients", "/config/users", "/config/ips"]
+        while todo:
+            path = todo.pop()
+            if not k.exists(path):
+                continue
+            data = k.get(path)[0]
+            out[path] = json.loads(data) if data else None
+            todo += [f"{path}/{name}" for name in k.get_children(path)]
+        changes = [json.loads(k.get(f"/config/changes/{name}")[0]) for name in sorted(k.get_children("/config/changes"))]
+    return out, [c for c in changes if not c["entity_path"].startswith("topics/")]
+
+
+def test_quotas_leave_javas_nodes_and_changes(pair, kind, zk):
+    for b in pair:
+        with b.connect() as c:
+            for step in FLOWS["quotas"][3]:
+                c.call(*step(1, "x"))
+    java, ours = (config_nodes(zk, b) for b in pair)
+    assert ours[0] == java[0] and ours[1] == java[1], difference(ours[0], java[0])
+    for b in pair:
+        with b.connect() as c:
+            for step in FLOWS["quotas"][3][:1]:
+                c.call(*step(1, "x"))
+    java, ours = (config_nodes(zk, b) for b in pair)
+    assert ours == java and len(java[0]) > 10, difference(ours[0], java[0])
 
 
 def test_deleted_records_take_their_segments_along(pair, kind):
