@@ -17,30 +17,30 @@ static const char *const names[] = {
 static void
 print_json(const char *a, const char *b, const struct log_comparison *c)
 {
-	struct json j;
+	struct line j;
 
-	json_begin(&j, "comparison");
-	json_string(&j, "a", a);
-	json_string(&j, "b", b);
-	json_string(&j, "difference", names[c->difference]);
-	json_int(&j, "from_offset", c->from);
-	json_int(&j, "offset", c->offset);
+	line_begin(&j, "comparison");
+	line_string(&j, "a", a);
+	line_string(&j, "b", b);
+	line_string(&j, "difference", names[c->difference]);
+	line_int(&j, "from_offset", c->from);
+	line_int(&j, "offset", c->offset);
 	for (int i = 0; i < 2; i++) {
 		static const char *const keys[2][5] = {
 			{ "a_start", "a_end", "a_epoch", "a_segment", "a_position" }, { "b_start", "b_end", "b_epoch", "b_segment", "b_position" }
 		};
 
-		json_int(&j, keys[i][0], c->start[i]);
-		json_int(&j, keys[i][1], c->end[i]);
-		json_int(&j, keys[i][2], c->epoch[i]);
-		json_int(&j, keys[i][3], c->base[i]);
-		json_int(&j, keys[i][4], c->position[i]);
+		line_int(&j, keys[i][0], c->start[i]);
+		line_int(&j, keys[i][1], c->end[i]);
+		line_int(&j, keys[i][2], c->epoch[i]);
+		line_int(&j, keys[i][3], c->base[i]);
+		line_int(&j, keys[i][4], c->position[i]);
 	}
-	json_int(&j, "common_epoch", c->common_epoch);
-	json_int(&j, "byte", c->byte);
-	json_int(&j, "batches", (int64_t)c->batches);
-	json_int(&j, "bytes", (int64_t)c->bytes);
-	json_end(&j);
+	line_int(&j, "common_epoch", c->common_epoch);
+	line_int(&j, "byte", c->byte);
+	line_int(&j, "batches", (int64_t)c->batches);
+	line_int(&j, "bytes", (int64_t)c->bytes);
+	line_end(&j);
 }
 
 static void

@@ -36,7 +36,7 @@ wanted_record(const struct dump *d, const struct record *r)
 }
 
 static void
-headers_json(struct json *j, const struct record *r)
+headers_json(struct line *j, const struct record *r)
 {
 	struct reader rd = reader_of(r->headers);
 	struct strbuf sb = STRBUF_INIT;
@@ -54,27 +54,27 @@ headers_json(struct json *j, const struct record *r)
 		strbuf_add(&sb, "]");
 	}
 	strbuf_add(&sb, "]");
-	json_raw(j, "headers", strbuf_str(&sb));
+	line_raw(j, "headers", strbuf_str(&sb));
 	strbuf_fini(&sb);
 }
 
 static void
 record_json(const struct dump *d, const struct record *r)
 {
-	struct json j;
+	struct line j;
 
-	json_begin(&j, "record");
-	json_int(&j, "offset", r->offset);
-	json_int(&j, "timestamp", r->timestamp);
-	json_int(&j, "key_size", r->key_len < 0 ? -1 : r->key_len);
-	json_int(&j, "value_size", r->value_len < 0 ? -1 : r->value_len);
-	json_int(&j, "header_count", r->header_count);
+	line_begin(&j, "record");
+	line_int(&j, "offset", r->offset);
+	line_int(&j, "timestamp", r->timestamp);
+	line_int(&j, "key_size", r->key_len < 0 ? -1 : r->key_len);
+	line_int(&j, "value_size", r->value_len < 0 ? -1 : r->value_len);
+	line_int(&j, "header_count", r->header_count);
 	if (d->data) {
-		json_bytes(&j, "key", r->key);
-		json_bytes(&j, "value", r->value);
+		line_bytes(&j, "key", r->key);
+		line_bytes(&j, "value", r->value);
 		headers_json(&j, r);
 	}
-	json_end(&j);
+	line_end(&j);
 }
 
 static void
@@ -119,7 +119,7 @@ control_record(const struct dump *d, const struct batch_header *h, struct slice 
 {
 	struct errbuf why = ERRBUF_INIT;
 	struct control_record c;
-	struct json j;
+	struct line j;
 	bool good = batch_control_decode(whole, &c, &why) == OK;
 	const char *what = !good ? "unreadable" : c.type == CONTROL_ABORT ? "abort" : c.type == CONTROL_COMMIT ? "commit" : "unknown";
 
@@ -129,12 +129,12 @@ control_record(const struct dump *d, const struct batch_header *h, struct slice 
 		printf("    %" PRId64 " marker %s, coordinator epoch %" PRId32 "%s%s\n", h->base_offset, what, good ? c.coordinator_epoch : -1, good ? "" : ": ", why.text);
 		return;
 	}
-	json_begin(&j, "marker");
-	json_int(&j, "offset", h->base_offset);
-	json_string(&j, "control", what);
-	json_int(&j, "producer_id", h->producer_id);
-	json_int(&j, "coordinator_epoch", good ? c.coordinator_epoch : -1);
-	json_end(&j);
+	line_begin(&j, "marker");
+	line_int(&j, "offset", h->base_offset);
+	line_string(&j, "control", what);
+	line_int(&j, "producer_id", h->producer_id);
+	line_int(&j, "coordinator_epoch", good ? c.coordinator_epoch : -1);
+	line_end(&j);
 }
 
 /* ---- batches ---- */
@@ -142,30 +142,30 @@ control_record(const struct dump *d, const struct batch_header *h, struct slice 
 static void
 batch_json(const struct batch_header *h, uint64_t at, bool crc)
 {
-	struct json j;
+	struct line j;
 
-	json_begin(&j, "batch");
-	json_int(&j, "base_offset", h->base_offset);
-	json_int(&j, "last_offset", h->last_offset);
-	json_int(&j, "position", (int64_t)at);
-	json_int(&j, "size", h->size);
-	json_int(&j, "magic", h->magic);
-	json_string(&j, "codec", codec_name(batch_codec(h)));
-	json_int(&j, "records", h->record_count);
-	json_int(&j, "leader_epoch", h->leader_epoch);
-	json_int(&j, "base_timestamp", h->base_timestamp);
-	json_int(&j, "max_timestamp", h->max_timestamp);
-	json_string(&j, "timestamp_type", batch_timestamp_type(h) == TIMESTAMP_LOG_APPEND_TIME ? "log_append_time" : "create_time");
-	json_int(&j, "producer_id", h->producer_id);
-	json_int(&j, "producer_epoch", h->producer_epoch);
-	json_int(&j, "base_sequence", h->base_sequence);
-	json_int(&j, "last_sequence", batch_last_sequence(h));
-	json_bool(&j, "transactional", batch_is_transactional(h));
-	json_bool(&j, "control", batch_is_control(h));
-	json_int(&j, "delete_horizon", batch_delete_horizon_ms(h));
-	json_int(&j, "crc", h->crc);
-	json_bool(&j, "crc_ok", crc);
-	json_end(&j);
+	line_begin(&j, "batch");
+	line_int(&j, "base_offset", h->base_offset);
+	line_int(&j, "last_offset", h->last_offset);
+	line_int(&j, "position", (int64_t)at);
+	line_int(&j, "size", h->size);
+	line_int(&j, "magic", h->magic);
+	line_string(&j, "codec", codec_name(batch_codec(h)));
+	line_int(&j, "records", h->record_count);
+	line_int(&j, "leader_epoch", h->leader_epoch);
+	line_int(&j, "base_timestamp", h->base_timestamp);
+	line_int(&j, "max_timestamp", h->max_timestamp);
+	line_string(&j, "timestamp_type", batch_timestamp_type(h) == TIMESTAMP_LOG_APPEND_TIME ? "log_append_time" : "create_time");
+	line_int(&j, "producer_id", h->producer_id);
+	line_int(&j, "producer_epoch", h->producer_epoch);
+	line_int(&j, "base_sequence", h->base_sequence);
+	line_int(&j, "last_sequence", batch_last_sequence(h));
+	line_bool(&j, "transactional", batch_is_transactional(h));
+	line_bool(&j, "control", batch_is_control(h));
+	line_int(&j, "delete_horizon", batch_delete_horizon_ms(h));
+	line_int(&j, "crc", h->crc);
+	line_bool(&j, "crc_ok", crc);
+	line_end(&j);
 }
 
 static void
@@ -264,7 +264,7 @@ static void
 index_row(struct dump *d, enum log_file_kind kind, const struct log_index_row *r, struct table *t)
 {
 	char when[40];
-	struct json j;
+	struct line j;
 
 	format_time(r->timestamp_ms, when);
 	if (kind == LOG_FILE_INDEX && !d->json) {
@@ -280,17 +280,17 @@ index_row(struct dump *d, enum log_file_kind kind, const struct log_index_row *r
 		table_cell(t, "%" PRId64, r->offset);
 		table_cell(t, "%" PRId64, r->last_stable_offset);
 	} else {
-		json_begin(&j, kind == LOG_FILE_INDEX ? "index_entry" : kind == LOG_FILE_TIME ? "time_index_entry" : "transaction_index_entry");
+		line_begin(&j, kind == LOG_FILE_INDEX ? "index_entry" : kind == LOG_FILE_TIME ? "time_index_entry" : "transaction_index_entry");
 		if (kind == LOG_FILE_TXN) {
-			json_int(&j, "producer_id", r->producer_id);
-			json_int(&j, "first_offset", r->first_offset);
-			json_int(&j, "last_offset", r->offset);
-			json_int(&j, "last_stable_offset", r->last_stable_offset);
+			line_int(&j, "producer_id", r->producer_id);
+			line_int(&j, "first_offset", r->first_offset);
+			line_int(&j, "last_offset", r->offset);
+			line_int(&j, "last_stable_offset", r->last_stable_offset);
 		} else {
-			json_int(&j, "offset", r->offset);
-			json_int(&j, kind == LOG_FILE_INDEX ? "position" : "timestamp", kind == LOG_FILE_INDEX ? (int64_t)r->position : r->timestamp_ms);
+			line_int(&j, "offset", r->offset);
+			line_int(&j, kind == LOG_FILE_INDEX ? "position" : "timestamp", kind == LOG_FILE_INDEX ? (int64_t)r->position : r->timestamp_ms);
 		}
-		json_end(&j);
+		line_end(&j);
 	}
 }
 
@@ -333,18 +333,18 @@ producer_row(void *ctx, const struct producer_entry *e)
 		last == NULL ? 0 : last->offset_delta, e->last_timestamp_ms, e->coordinator_epoch, e->txn_first_offset };
 	static const char *const keys[] = { "producer_id", "epoch", "last_sequence", "last_offset", "offset_delta", "timestamp", "coordinator_epoch",
 		"transaction_first_offset" };
-	struct json j;
+	struct line j;
 
 	if (r->d->json)
-		json_begin(&j, "producer");
+		line_begin(&j, "producer");
 	for (size_t i = 0; i < NELEM(v); i++) {
 		if (r->d->json)
-			json_int(&j, keys[i], v[i]);
+			line_int(&j, keys[i], v[i]);
 		else
 			table_cell(r->t, "%" PRId64, v[i]);
 	}
 	if (r->d->json)
-		json_end(&j);
+		line_end(&j);
 }
 
 static void
@@ -379,16 +379,16 @@ dump_epochs(struct dump *d)
 	struct epoch_cache ec = EPOCH_CACHE_INIT;
 	struct errbuf eb = ERRBUF_INIT;
 	struct table *t = table_new(heads, NELEM(heads));
-	struct json j;
+	struct line j;
 
 	if (epoch_cache_read(fs_real(), dir, &ec, &eb) != OK)
 		d->status = failure(d->args, "%s", eb.text);
 	for (uint32_t i = 0; i < ec.n; i++) {
 		if (d->json) {
-			json_begin(&j, "leader_epoch");
-			json_int(&j, "epoch", ec.entries[i].epoch);
-			json_int(&j, "start_offset", ec.entries[i].start_offset);
-			json_end(&j);
+			line_begin(&j, "leader_epoch");
+			line_int(&j, "epoch", ec.entries[i].epoch);
+			line_int(&j, "start_offset", ec.entries[i].start_offset);
+			line_end(&j);
 		} else {
 			table_cell(t, "%" PRId32, ec.entries[i].epoch);
 			table_cell(t, "%" PRId64, ec.entries[i].start_offset);
@@ -406,17 +406,17 @@ dump_checkpoint(struct dump *d)
 	struct checkpoint cp = CHECKPOINT_INIT;
 	struct errbuf eb = ERRBUF_INIT;
 	struct table *t = table_new(heads, NELEM(heads));
-	struct json j;
+	struct line j;
 
 	if (checkpoint_read(fs_real(), d->path, &cp, &eb) != OK)
 		d->status = failure(d->args, "%s", eb.text);
 	for (uint32_t i = 0; i < cp.n; i++) {
 		if (d->json) {
-			json_begin(&j, "checkpoint");
-			json_string(&j, "topic", cp.entries[i].topic);
-			json_int(&j, "partition", cp.entries[i].partition);
-			json_int(&j, "offset", cp.entries[i].offset);
-			json_end(&j);
+			line_begin(&j, "checkpoint");
+			line_string(&j, "topic", cp.entries[i].topic);
+			line_int(&j, "partition", cp.entries[i].partition);
+			line_int(&j, "offset", cp.entries[i].offset);
+			line_end(&j);
 		} else {
 			table_cell(t, "%s", cp.entries[i].topic);
 			table_cell(t, "%" PRId32, cp.entries[i].partition);
@@ -433,7 +433,7 @@ dump_text(struct dump *d)
 	struct errbuf eb = ERRBUF_INIT;
 	char *text = NULL, *line, *save = NULL;
 	size_t len = 0;
-	struct json j;
+	struct line j;
 
 	if (fs_read_file(fs_real(), d->path, TEXT_MAX, &text, &len, &eb) != OK) {
 		d->status = failure(d->args, "%s", eb.text);
@@ -441,9 +441,9 @@ dump_text(struct dump *d)
 	}
 	for (line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
 		if (d->json) {
-			json_begin(&j, "line");
-			json_bytes(&j, "text", slice_str(line));
-			json_end(&j);
+			line_begin(&j, "line");
+			line_bytes(&j, "text", slice_str(line));
+			line_end(&j);
 		} else
 			printf("%s\n", line);
 	}
@@ -457,13 +457,13 @@ dump_file(struct dump *d, const char *path)
 {
 	int64_t base;
 	enum log_file_kind kind = log_file_kind(path, &base);
-	struct json j;
+	struct line j;
 
 	d->path = path;
 	if (d->json) {
-		json_begin(&j, "file");
-		json_string(&j, "path", path);
-		json_end(&j);
+		line_begin(&j, "file");
+		line_string(&j, "path", path);
+		line_end(&j);
 	} else
 		printf("== %s\n", path);
 	switch (kind) {

@@ -29,16 +29,16 @@ struct job {
 static void
 print_finding_json(const struct log_finding *f)
 {
-	struct json j;
+	struct line j;
 
-	json_begin(&j, "finding");
-	json_string(&j, "rule", log_rule_code(f->rule));
-	json_bool(&j, "violation", f->violation);
-	json_string(&j, "path", f->path);
-	json_int(&j, "offset", f->offset);
-	json_int(&j, "position", f->position);
-	json_string(&j, "message", f->words);
-	json_end(&j);
+	line_begin(&j, "finding");
+	line_string(&j, "rule", log_rule_code(f->rule));
+	line_bool(&j, "violation", f->violation);
+	line_string(&j, "path", f->path);
+	line_int(&j, "offset", f->offset);
+	line_int(&j, "position", f->position);
+	line_string(&j, "message", f->words);
+	line_end(&j);
 }
 
 static void
@@ -77,7 +77,7 @@ print_findings(struct job *job, const struct log_findings *fs)
 static void
 print_report(struct job *job, const char *dir, const struct log_report *r)
 {
-	struct json j;
+	struct line j;
 
 	job->totals.logs++;
 	job->totals.bytes += r->bytes;
@@ -85,22 +85,22 @@ print_report(struct job *job, const char *dir, const struct log_report *r)
 	job->totals.records += r->records;
 	print_findings(job, &r->findings);
 	if (job->json) {
-		json_begin(&j, "log");
-		json_string(&j, "path", dir);
-		json_string(&j, "topic", r->topic);
-		json_int(&j, "partition", r->partition);
-		json_int(&j, "start_offset", r->start);
-		json_int(&j, "end_offset", r->end);
-		json_int(&j, "high_watermark", r->high_watermark);
-		json_int(&j, "leader_epoch", r->latest_epoch);
-		json_int(&j, "segments", r->nsegments);
-		json_int(&j, "bytes", (int64_t)r->bytes);
-		json_int(&j, "batches", (int64_t)r->batches);
-		json_int(&j, "records", (int64_t)r->records);
-		json_int(&j, "violations", r->findings.violations);
-		json_int(&j, "unlisted", (int64_t)r->findings.unlisted);
-		json_int(&j, "cut_offset", r->cut_offset);
-		json_end(&j);
+		line_begin(&j, "log");
+		line_string(&j, "path", dir);
+		line_string(&j, "topic", r->topic);
+		line_int(&j, "partition", r->partition);
+		line_int(&j, "start_offset", r->start);
+		line_int(&j, "end_offset", r->end);
+		line_int(&j, "high_watermark", r->high_watermark);
+		line_int(&j, "leader_epoch", r->latest_epoch);
+		line_int(&j, "segments", r->nsegments);
+		line_int(&j, "bytes", (int64_t)r->bytes);
+		line_int(&j, "batches", (int64_t)r->batches);
+		line_int(&j, "records", (int64_t)r->records);
+		line_int(&j, "violations", r->findings.violations);
+		line_int(&j, "unlisted", (int64_t)r->findings.unlisted);
+		line_int(&j, "cut_offset", r->cut_offset);
+		line_end(&j);
 	} else if (!job->quiet || r->findings.violations > 0)
 		printf("%s: offsets %" PRId64 " to %" PRId64 ", %" PRIu32 " segments, %" PRIu64 " bytes, %" PRIu64 " batches, %" PRIu64 " records: %s\n", dir, r->start, r->end,
 		    r->nsegments, r->bytes, r->batches, r->records, r->findings.violations == 0 ? "clean" : "NOT CLEAN");
@@ -110,18 +110,18 @@ static void
 print_totals(const struct job *job)
 {
 	const struct totals *t = &job->totals;
-	struct json j;
+	struct line j;
 
 	if (job->json) {
-		json_begin(&j, "summary");
-		json_int(&j, "logs", (int64_t)t->logs);
-		json_int(&j, "bytes", (int64_t)t->bytes);
-		json_int(&j, "batches", (int64_t)t->batches);
-		json_int(&j, "records", (int64_t)t->records);
-		json_int(&j, "violations", (int64_t)t->violations);
-		json_int(&j, "notes", (int64_t)t->notes);
-		json_int(&j, "status", job->status);
-		json_end(&j);
+		line_begin(&j, "summary");
+		line_int(&j, "logs", (int64_t)t->logs);
+		line_int(&j, "bytes", (int64_t)t->bytes);
+		line_int(&j, "batches", (int64_t)t->batches);
+		line_int(&j, "records", (int64_t)t->records);
+		line_int(&j, "violations", (int64_t)t->violations);
+		line_int(&j, "notes", (int64_t)t->notes);
+		line_int(&j, "status", job->status);
+		line_end(&j);
 	} else if (!job->quiet)
 		printf("%" PRIu64 " logs, %" PRIu64 " batches, %" PRIu64 " records: %" PRIu64 " violations, %" PRIu64 " notes\n", t->logs, t->batches, t->records, t->violations,
 		    t->notes);
@@ -130,18 +130,18 @@ print_totals(const struct job *job)
 static void
 print_step(const struct job *job, const char *dir, uint32_t n, const char *words)
 {
-	struct json j;
+	struct line j;
 
 	if (!job->json) {
 		printf("  %" PRIu32 ". %s\n", n, words);
 		return;
 	}
-	json_begin(&j, "step");
-	json_string(&j, "path", dir);
-	json_int(&j, "step", n);
-	json_bool(&j, "done", job->apply);
-	json_string(&j, "message", words);
-	json_end(&j);
+	line_begin(&j, "step");
+	line_string(&j, "path", dir);
+	line_int(&j, "step", n);
+	line_bool(&j, "done", job->apply);
+	line_string(&j, "message", words);
+	line_end(&j);
 }
 
 /* ---- repairing ---- */

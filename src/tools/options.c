@@ -81,6 +81,35 @@ help_all(FILE *to)
 	fprintf(to, "  ottla version\n\nottla GROUP VERB --help says more, with examples; ottla(1) all of it.\n");
 }
 
+/* ---- completion: "ottla complete WORDS..." prints what may come next, one a line ---- */
+
+static void
+complete_first(const char *group)
+{
+	for (size_t i = 0; i < NELEM(verbs); i++) {
+		if (group != NULL && strcmp(verbs[i].group, group) == 0)
+			printf("%s\n", verbs[i].name);
+		else if (group == NULL && (i == 0 || strcmp(verbs[i].group, verbs[i - 1].group) != 0))
+			printf("%s\n", verbs[i].group);
+	}
+	if (group == NULL)
+		printf("version\n");
+	printf("--help\n");
+}
+
+static void
+complete(int n, char **words)
+{
+	if (n < 2) {
+		complete_first(n == 0 ? NULL : words[0]);
+		return;
+	}
+	for (size_t i = 0; i < NELEM(verbs); i++)
+		for (size_t k = 0; k < NELEM(options); k++)
+			if (strcmp(verbs[i].group, words[0]) == 0 && strcmp(verbs[i].name, words[1]) == 0 && takes(&verbs[i], options[k].name))
+				printf("--%s\n", options[k].name);
+}
+
 /* ---- complaints ---- */
 
 enum status
@@ -170,6 +199,10 @@ find_verb(int argc, char **argv, struct arguments *a, enum status *status)
 	}
 	if (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0) {
 		printf("ottla %s\n", PACKAGE_VERSION);
+		return (false);
+	}
+	if (strcmp(argv[1], "complete") == 0) {
+		complete(argc - 2, argv + 2);
 		return (false);
 	}
 	if (is_help(argv[1])) {

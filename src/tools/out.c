@@ -14,20 +14,20 @@
 /* ---- JSON lines ---- */
 
 void
-json_begin(struct json *j, const char *type)
+line_begin(struct line *j, const char *type)
 {
-	*j = (struct json){ STRBUF_INIT };
+	*j = (struct line){ STRBUF_INIT };
 	strbuf_add(&j->sb, "{\"type\":\"%s\"", type);
 }
 
 static void
-key(struct json *j, const char *name)
+key(struct line *j, const char *name)
 {
 	strbuf_add(&j->sb, ",\"%s\":", name);
 }
 
 void
-json_string(struct json *j, const char *name, const char *value)
+line_string(struct line *j, const char *name, const char *value)
 {
 	key(j, name);
 	if (value == NULL)
@@ -37,7 +37,7 @@ json_string(struct json *j, const char *name, const char *value)
 }
 
 void
-json_bytes(struct json *j, const char *name, struct slice s)
+line_bytes(struct line *j, const char *name, struct slice s)
 {
 	if (s.p == NULL || str_is_utf8(s)) {
 		key(j, name);
@@ -54,28 +54,28 @@ json_bytes(struct json *j, const char *name, struct slice s)
 }
 
 void
-json_int(struct json *j, const char *name, int64_t v)
+line_int(struct line *j, const char *name, int64_t v)
 {
 	key(j, name);
 	strbuf_add(&j->sb, "%" PRId64, v);
 }
 
 void
-json_bool(struct json *j, const char *name, bool v)
+line_bool(struct line *j, const char *name, bool v)
 {
 	key(j, name);
 	strbuf_add(&j->sb, v ? "true" : "false");
 }
 
 void
-json_raw(struct json *j, const char *name, const char *text)
+line_raw(struct line *j, const char *name, const char *text)
 {
 	key(j, name);
 	strbuf_add(&j->sb, "%s", text);
 }
 
 void
-json_end(struct json *j)
+line_end(struct line *j)
 {
 	printf("%s}\n", strbuf_str(&j->sb));
 	strbuf_fini(&j->sb);

@@ -63,14 +63,14 @@ worse(enum status a, enum status b)
 }
 
 /* ---- out.c ---- */
-struct json { struct strbuf sb; };	/* one object on one line */
-void	 json_begin(struct json *, const char *type);	/* {"type":"..." */
-void	 json_string(struct json *, const char *key, const char *value);	/* NULL: null */
-void	 json_bytes(struct json *, const char *key, struct slice);	/* text; what is no UTF-8 goes to KEY_hex */
-void	 json_int(struct json *, const char *key, int64_t);
-void	 json_bool(struct json *, const char *key, bool);
-void	 json_raw(struct json *, const char *key, const char *json);
-void	 json_end(struct json *);	/* prints */
+struct line { struct strbuf sb; };	/* one object on one line */
+void	 line_begin(struct line *, const char *type);	/* {"type":"..." */
+void	 line_string(struct line *, const char *key, const char *value);	/* NULL: null */
+void	 line_bytes(struct line *, const char *key, struct slice);	/* text; what is no UTF-8 goes to KEY_hex */
+void	 line_int(struct line *, const char *key, int64_t);
+void	 line_bool(struct line *, const char *key, bool);
+void	 line_raw(struct line *, const char *key, const char *json);
+void	 line_end(struct line *);	/* prints */
 
 void	 print_escaped(struct slice);	/* in quotes; what cannot be printed as \n, \t, \xNN */
 void	 format_time(int64_t ms, char out[40]);	/* "2026-11-28T20:14:01.123Z", "none" for -1 */

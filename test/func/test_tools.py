@@ -52,7 +52,16 @@ def test_help_teaches_at_every_level_and_a_wrong_line_is_status_2():
     for verb in ("dump", "verify", "repair", "diff"):
         text = ottla("log", verb, "--help").stdout
         assert "usage:" in text and "Examples:" in text and "Exit status:" in text
+    for verb in ("dump", "diff"):
+        assert "Examples:" in ottla("znode", verb, "--help").stdout
     assert ottla("version").stdout.startswith("ottla ")
+    assert ottla("complete").stdout.split() == ["log", "znode", "version", "--help"]
+    assert ottla("complete", "log").stdout.split() == ["dump", "verify", "repair", "diff", "--help"]
+    assert "--from-offset" in ottla("complete", "log", "dump").stdout.split()
+    # As bash does it.
+    script = f"source {env.TOP}/contrib/completion/ottla.bash; COMP_WORDS=(ottla log ver); COMP_CWORD=2; _ottla; echo ${{COMPREPLY[*]}}"
+    path = f"{tool().parent}:{os.environ['PATH']}"
+    assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=dict(os.environ, PATH=path)).stdout == "verify\n"
     assert "did you mean verify?" in ottla("log", "verfy", status=2).stderr
     assert "unknown option --jsn" in ottla("log", "verify", "--jsn", "/tmp", status=2).stderr
     assert "wants a value" in ottla("log", "dump", "/tmp", "--key", status=2).stderr
@@ -231,3 +240,66 @@ def test_no_broker_starts_while_a_repair_holds_the_lock(brokers, kind, topic):
         assert p.wait() == 0
     b.start()
     assert confluent_consume(b, t, 1) == [b"x"]
+
+
+# ---- znode ----------------------------------------------------------------------------------------------------------------------
+def chroot(b):
+    return "/" + b.zk_connect.partition("/")[2]
+
+
+def test_the_tree_of_a_cluster_is_dumped_checked_and_compared(broker, zk, topic, tmp_path):
+    t = topic(broker, partitions=2, config={"retention.ms": 1234567})
+    where = broker.zk_connect
+    wait_until(lambda: not rows("znode", "dump", "--check", where, problem=True), 20, "the topic to have its leaders")
+    nodes = {r["path"]: r for r in rows("znode", "dump", where)}
+    with zk.session(chroot(broker)) as k:
+        raw, stat = k.get(f"/brokers/topics/{t}")
+        assert json.loads(nodes[f"/brokers/topics/{t}"]["data"]) == json.loads(raw) and nodes[f"/brokers/topics/{t}"]["version"] == stat.version
+        owner = k.get("/controller")[1].ephemeralOwner
+        assert nodes["/controller"]["ephemeral_owner"] == hex(owner)
+        assert {p for p in nodes if p.count("/") == 1 and p != "/"} == {f"/{c}" for c in k.get_children("/")}
+
+        # Secrets.
+        k.ensure_path("/config/users")
+        k.create("/config/users/alice", json.dumps({"version": 1, "config": {"SCRAM-SHA-256": "salt=geheim", "producer_byte_rate": "5"}}).encode())
+        assert "geheim" not in ottla("znode", "dump", where).stdout and '"producer_byte_rate": "5"' in ottla("znode", "dump", where).stdout
+        assert "geheim" in ottla("znode", "dump", "--show-secrets", where).stdout
+
+        # Kept, and compared.
+        kept = tmp_path / "kept.json"
+        kept.write_text(ottla("znode", "dump", "--json", where).stdout)
+        assert ottla("znode", "diff", kept, where).stdout == "the same\n"
+        k.set(f"/config/topics/{t}", b'{"config":{"retention.ms":"7654321"},"version":1}')
+        k.create("/brokers/strange", b"x")
+        found = rows("znode", "diff", kept, where, status=1)
+        assert [(d["path"], d["difference"]) for d in found] == [("/brokers/strange", "only in B"), (f"/config/topics/{t}", "differs")]
+        assert "1234567" in found[1]["a"] and "7654321" in found[1]["b"]
+        assert ottla("znode", "diff", "--path", "/brokers/topics", kept, where).returncode == 0
+
+        # What a cluster stumbles over.
+        state = f"/brokers/topics/{t}/partitions/1/state"
+        good = k.get(state)[0]
+        k.set(state, json.dumps(dict(json.loads(good), leader=77, novelty=1)).encode())
+        k.create("/config/topics/broken", b'{"version":1,"config":{"a":5}}')
+        k.delete("/config/ips")
+        problems = {(r["path"], r["problem"]): r["message"] for r in rows("znode", "dump", "--check", where, status=1, type="finding")}
+        try:
+            assert "not in the ISR" in problems[state, True]
+            assert problems["/config/topics/broken", True].startswith("malformed:")
+            assert problems["/config/ips", True].startswith("missing:")
+            assert "no Kafka 3.9 broker knows" in problems["/brokers/strange", False]
+            assert any(r["message"] == 'the field "novelty" is unknown' for r in rows("znode", "dump", "--check", where, status=1))
+        finally:
+            k.set(state, good)
+            k.delete("/config/topics/broken")
+            k.delete("/brokers/strange")
+            k.delete("/config/users/alice")
+            k.create("/config/ips")
+
+
+def test_a_missing_chroot_is_said_and_not_made(zk):
+    assert "there is no node /nowhere" in ottla("znode", "dump", f"{zk.address}/nowhere", status=3).stderr
+    with zk.session("/") as k:
+        assert not k.exists("/nowhere")
+    assert "zookeeper.connect" in ottla("znode", "dump", "--timeout", 500, "127.0.0.1:1/x", status=3).stderr
+    ottla("znode", "dump", "--path", "x/", zk.address, status=3)
