@@ -113,13 +113,17 @@ def batches(data):
 
 
 def legacy(data):
-    """Messages of magic 0 and 1 as (offset, magic, attributes, time, key, value), in wrappers too; of one that is cut off, offset, length and what is there
+    """Messages of magic 0 and 1 as (offset, magic, attributes, time, key, value), in wrappers too; batches of magic 2 as they are; of one that is cut off, offset, length and what is there
     of it.  The time of the broker (LogAppendTime) is "now"."""
     out, at = [], 0
     while at + 12 <= len(data):
         offset, size = struct.unpack_from(">qi", data, at)
         if at + 12 + size > len(data):
             break
+        if data[at + 16] == 2:
+            out.append(("batch", data[at:at + 12 + size]))
+            at += 12 + size
+            continue
         crc, magic, attributes = struct.unpack_from(">IbB", data, at + 12)
         assert magic in (0, 1) and crc == zlib.crc32(data[at + 16:at + 12 + size])
         p, parts = at + 18 + 8 * magic, []
