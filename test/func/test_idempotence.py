@@ -2,6 +2,7 @@
 """An idempotent producer leaves each record once and in order, whatever becomes of answers and brokers; it may hang on for ever, so nothing is lost."""
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -98,9 +99,38 @@ def test_each_record_is_there_once_though_answers_are_lost(brokers, kind, topic,
     assert stored_values(b, t) == load.values()
 
 
+def test_a_silent_producer_is_forgotten_when_the_setting_says_so_while_the_broker_runs(brokers, kind, topic):
+    b = brokers(kind, config={"producer.id.expiration.check.interval.ms": 200}).start()
+    t = topic(b)
+
+    def send(sequence):
+        batch = records.batch([b"x"], producer=5, epoch=0, sequence=sequence, first_ts=int(time.time() * 1000))
+        answer = c.call("Produce", 9, {"Acks": -1, "TimeoutMs": 3000, "TopicData": [{"Name": t, "PartitionData": [{"Index": 0, "Records": batch}]}]})
+        return answer["Responses"][0]["PartitionResponses"][0]["ErrorCode"]
+
+    def known():
+        rows = c.call("DescribeProducers", 0, {"Topics": [{"Name": t, "PartitionIndexes": [0]}]})["Topics"][0]["Partitions"]
+        return rows[0]["ErrorCode"] == 0 and [p["ProducerId"] for p in rows[0]["ActiveProducers"]] or None
+
+    def expire_after(ms):
+        answer = c.call("IncrementalAlterConfigs", 1, {"Resources": [{"ResourceType": 4, "ResourceName": "", "Configs": [
+            {"Name": "producer.id.expiration.ms", "ConfigOperation": 0, "Value": str(ms)}]}], "ValidateOnly": False})
+        assert answer["Responses"][0]["ErrorCode"] == 0, answer
+
+    with b.connect() as c:
+        wait_until(lambda: send(0) == 0, 20, "the partition")
+        assert known() == [5] and send(7) == 45
+        expire_after(300)
+        wait_until(lambda: known() is None, 20, "the producer to be forgotten")
+        assert send(7) == 0 and send(8) == 0 and send(7) == 0
+        expire_after(86400000)
+        assert send(9) == 0
+
+
 def kill_under(b, load, kills, share):
     for i in range(kills):
-        wait_until(lambda: load.acked >= load.n * share * (i + 1) / (kills + 1) or not load.is_alive(), 60, "records")
+        wait_until(lambda: load.acked >= load.n * share * (i + 1) / (kills + 1) or not load.is_alive(), 120, "records")
+        print(f"kill {i}: {load.acked} acknowledged")
         b.kill9()
         b.start()
 
@@ -119,6 +149,7 @@ def test_each_record_is_there_once_though_the_broker_is_killed(brokers, kind, to
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.only("ottla")
 @pytest.mark.parametrize("codec", ["none", "lz4"])
 def test_each_record_is_there_once_after_many_kills_and_lost_answers(brokers, kind, topic, proxies, rng, codec):
@@ -129,8 +160,8 @@ def test_each_record_is_there_once_after_many_kills_and_lost_answers(brokers, ki
     b.start()
     t = topic(b, partitions=3, config={"segment.bytes": 50000, "segment.index.bytes": 4096})
     proxy.lose_answers(rng.randrange(11, 30))
-    load = Librdkafka(proxy.address, t, 300_000, 3, **{"compression.type": codec})
-    kill_under(b, load, 25, 0.95)
+    load = Librdkafka(proxy.address, t, 60_000, 3, **{"compression.type": codec})
+    kill_under(b, load, 15, 0.95)
     load.end(600)
     proxy.lose_answers(0)
     for n in range(3):

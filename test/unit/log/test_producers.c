@@ -171,6 +171,33 @@ TEST(each_of_the_last_five_is_known_after_a_clean_end_and_a_crash)
 		}
 }
 
+/* What lies above the cut never was; of what lies below, the last five are known. */
+TEST(each_of_the_last_five_below_a_cut_is_known)
+{
+	for (int cut = 1; cut < 60; cut += 3) {
+		struct append_result r;
+		struct fixture f;
+		struct log *log;
+
+		fixture_init(&f, 1);
+		OPEN(&f);
+		log = fixture_log(&f);
+		for (int i = 0; i < 60; i++)
+			CHECK_EQ(fixture_append(&f, log, &(struct batch_spec){ .value_len = 500, .producer_id = 9, .sequence = i }).error, KERR_NONE);
+		CHECK_GE(log_segment_count(log), 3);
+		CHECK_EQ(log_truncate_to(log, cut, NULL), OK);
+		for (int i = MAX(0, cut - 5); i < cut; i++) {
+			r = idem(&f, log, 0, i, 1);
+			unit_check(r.duplicate && r.base_offset == i, __FILE__, __LINE__, "batch %d below the cut at %d: %d", i, cut, r.error);
+		}
+		CHECK_EQ(idem(&f, log, 0, cut + 1, 1).error, KERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+		CHECK_EQ(idem(&f, log, 0, cut, 1).base_offset, cut);
+		log_check(log);
+		log_unref(&log);
+		fixture_fini(&f);
+	}
+}
+
 TEST(what_a_producer_did_under_an_older_epoch_is_not_recalled)
 {
 	struct fixture f;
@@ -465,7 +492,8 @@ TEST(snapshots_of_any_bytes_are_read_or_refused)
 UNIT_MAIN("log/producers",
     T(a_retried_batch_is_answered_with_its_first_offsets), T(sequences_must_follow_and_epochs_must_not_fall), T(sequences_wrap_to_zero),
     T(producers_are_remembered_across_clean_ends_crashes_and_rolls), T(each_of_the_last_five_is_known_after_a_clean_end_and_a_crash),
-    T(what_a_producer_did_under_an_older_epoch_is_not_recalled), T(batches_below_the_start_are_not_recalled_and_the_numbers_go_on),
+    T(each_of_the_last_five_below_a_cut_is_known), T(what_a_producer_did_under_an_older_epoch_is_not_recalled),
+    T(batches_below_the_start_are_not_recalled_and_the_numbers_go_on),
     T(read_committed_stops_at_the_first_open_transaction),
     T(markers_and_mixed_batches_are_checked), T(a_truncated_transaction_is_open_again_or_gone), T(producers_expire_but_not_with_an_open_transaction),
     T(a_damaged_snapshot_is_replaced_by_the_batches), T(producers_are_listed_in_the_order_of_a_java_hash_map),
