@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/str.h"
+#include "base/must.h"
 #include "test/unit/log/fixture.h"
 #include "test/unit/unit.h"
 
@@ -337,6 +338,86 @@ TEST(a_crashed_java_directory_loses_nothing)
 	fixture_fini(&f);
 }
 
+enum { MANY = 100 };
+
+/* The batches of producer 1 as Java wrote them. */
+static unsigned
+java_batches(struct fixture *f, struct batch_header *v)
+{
+	struct log_read_options ro = { .offset = 0, .bytes_max = 1 << 20, .min_one = true, .bound = LOG_BOUND_END };
+	struct log *log = log_dirs_find(f->dirs, "idem", 0);
+	unsigned n = 0;
+
+	while (log != NULL && ro.offset < log_end_offset(log)) {
+		struct log_read_result r;
+		struct batch_iter it;
+		struct batch_header h;
+		struct slice whole;
+		struct arena a;
+		char *bytes = xmalloc(1 << 20);
+		size_t got = 0;
+
+		arena_init(&a, 65536);
+		must(log_read(log, &ro, &a, &r) == KERR_NONE && r.range.len > 0);
+		must(file_pread(r.range.file, bytes, r.range.len, r.range.pos, &got, NULL) == OK && got == r.range.len);
+		it = batch_iter_of(slice_of(bytes, got));
+		while (batch_iter_next(&it, &h, &whole) == OK && n < MANY) {
+			ro.offset = h.last_offset + 1;
+			if (h.producer_id == 1)
+				v[n++] = h;
+		}
+		log_read_result_fini(&r);
+		arena_fini(&a);
+		free(bytes);
+	}
+	log_unref(&log);
+	return (n);
+}
+
+static struct append_result
+send_again(struct fixture *f, struct log *log, const struct batch_header *h)
+{
+	return (fixture_append(f, log, &(struct batch_spec){ .records = (unsigned)h->record_count, .producer_id = 1, .producer_epoch = h->producer_epoch,
+	    .sequence = h->base_sequence }));
+}
+
+TEST(what_a_producer_sent_to_java_is_known_when_it_comes_again_to_us)
+{
+	static const char *const ends[] = { "clean", "crashed" };
+
+	for (size_t k = 0; k < NELEM(ends); k++) {
+		struct batch_header v[MANY];
+		struct append_result r;
+		struct fixture f;
+		struct log *log;
+		int64_t end;
+		unsigned n;
+
+		if (!unpack(&f, ends[k]))
+			return;
+		REQUIRE(open_java(&f));
+		n = java_batches(&f, v);
+		REQUIRE(n > 5);
+		log = log_dirs_find(f.dirs, "idem", 0);
+		REQUIRE(log != NULL);
+		end = log_end_offset(log);
+		fixture_lead(log, 5);
+		for (unsigned i = n - 5; i < n; i++) {
+			r = send_again(&f, log, &v[i]);
+			CHECK(r.duplicate);
+			CHECK_EQ(r.base_offset, v[i].base_offset);
+			CHECK_EQ(r.last_offset, v[i].last_offset);
+			CHECK_EQ(r.log_append_time_ms, v[i].max_timestamp);
+		}
+		CHECK_EQ(send_again(&f, log, &v[n - 6]).error, KERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+		CHECK_EQ(log_end_offset(log), end);
+		v[n - 1].base_sequence = batch_last_sequence(&v[n - 1]) + 1;
+		CHECK_EQ(send_again(&f, log, &v[n - 1]).base_offset, end);
+		log_unref(&log);
+		fixture_fini(&f);
+	}
+}
+
 TEST(opening_and_closing_changes_no_byte_of_a_java_directory)
 {
 	static const char *const suffixes[] = { ".log", ".index", ".timeindex", ".txnindex", ".snapshot", "leader-epoch-checkpoint", "partition.metadata", "meta.properties",
@@ -390,4 +471,5 @@ TEST(indexes_rebuilt_from_the_data_are_java_s_to_the_byte)
 
 UNIT_MAIN("log/golden",
     T(a_java_directory_says_to_us_what_it_said_to_java), T(a_crashed_java_directory_loses_nothing),
+    T(what_a_producer_sent_to_java_is_known_when_it_comes_again_to_us),
     T(opening_and_closing_changes_no_byte_of_a_java_directory), T(indexes_rebuilt_from_the_data_are_java_s_to_the_byte))
