@@ -318,8 +318,7 @@ def test_what_we_advertise_java_advertises(pair, kind, version):
         assert key in java and java[key][0] <= span[0] and span[1] <= java[key][1], wire.api_name(key)
     for name in CLIENT_APIS:
         key = wire.api_key(name)
-        floor = {"Fetch": 4}.get(name) if kind == "ottla" else None     # older ones when their record formats are built
-        assert ours[key] == (floor or java[key][0], java[key][1]), name
+        assert ours[key] == java[key], name
 
 
 @pytest.mark.parametrize("software", [("", ""), ("bad name", "1"), ("ok", "bad version!"), ("a" * 100, "1")])

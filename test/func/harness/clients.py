@@ -102,12 +102,12 @@ def kafka_python_produce(broker, topic, values, codec="none", acks="all", idempo
 
 
 @consumer("kafka-python")
-def kafka_python_consume(broker, topic, n, seconds=30):
+def kafka_python_consume(broker, topic, n, seconds=30, partition=0):
     from kafka import KafkaConsumer, TopicPartition
     c = KafkaConsumer(bootstrap_servers=broker.address, group_id=None, enable_auto_commit=False, consumer_timeout_ms=seconds * 1000,
                       max_partition_fetch_bytes=10_000_000)
     try:
-        c.assign([TopicPartition(topic, 0)])
+        c.assign([TopicPartition(topic, partition)])
         c.seek_to_beginning()
         out = []
         for m in c:
