@@ -211,6 +211,7 @@ zk_broker_id_generate(struct zk *zk, int32_t reserved_max, zk_broker_id_fn *done
 /* ---- all brokers ---- */
 struct broker_list {
 	struct zk    *zk;
+	struct zk_watcher *watcher;
 	zk_brokers_fn *done;
 	void	     *ctx;
 	struct arena  arena;
@@ -281,7 +282,7 @@ broker_list_get(struct broker_list *l, const char *const *names, uint32_t n)
 	l->entries = ARENA_ARRAY(&l->arena, struct zk_broker_entry, (size_t)n + 1);
 	for (i = 0; i < n && l->entries != NULL; i++)
 		if (str_to_i32(slice_str(names[i]), &l->ids[count]))
-			ops[count++] = ZK_GET(arena_printf(&l->arena, "%s/%s", ZK_BROKER_IDS, names[i]), NULL);
+			ops[count++] = ZK_GET(arena_printf(&l->arena, "%s/%s", ZK_BROKER_IDS, names[i]), l->watcher);
 	if (l->arena.full) {
 		errbuf_set(&l->eb, "too many brokers");
 		broker_list_end(l, ERR_LIMIT);
@@ -309,6 +310,7 @@ zk_brokers_list(struct zk *zk, struct zk_watcher *watcher, zk_brokers_fn *done, 
 	struct broker_list *l = xcalloc(1, sizeof(*l));
 
 	l->zk = zk;
+	l->watcher = watcher;
 	l->done = done;
 	l->ctx = ctx;
 	arena_init(&l->arena, (size_t)ZNODE_ARENA_MAX * 4);

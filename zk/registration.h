@@ -27,7 +27,8 @@ typedef void zk_broker_id_fn(void *ctx, enum err, int32_t id, const struct errbu
 void zk_broker_id_generate(struct zk *, int32_t reserved_max, zk_broker_id_fn *, void *ctx);
 
 /* All registered brokers, ascending by id.  Kept by the callee until fn returns.  One whose node is gone meanwhile is left out; one
- * whose node cannot be decoded fails the whole, as in Kafka.  `watcher` (may be NULL) is armed on the list of ids. */
+ * whose node cannot be decoded fails the whole, as in Kafka.  `watcher` (may be NULL) is armed on the list of ids
+ * and on each node: it fires when a broker comes, goes, or changes what it advertises. */
 struct zk_broker_entry {
 	struct zk_broker_info info;
 	int64_t epoch;			/* czxid of the node */

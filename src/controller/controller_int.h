@@ -16,7 +16,7 @@
 
 enum event_kind {
 	EVENT_FAILOVER,		/* just elected: read everything, put everything in order */
-	EVENT_BROKERS,		/* /brokers/ids changed */
+	EVENT_BROKERS,		/* /brokers/ids changed, or a node below it */
 	EVENT_TOPICS,		/* /brokers/topics changed */
 	EVENT_PARTITIONS,	/* the data of /brokers/topics/T changed */
 	EVENT_DELETIONS,	/* /admin/delete_topics changed */

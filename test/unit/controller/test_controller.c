@@ -412,6 +412,22 @@ TEST(the_first_broker_becomes_controller_and_hears_of_itself)
 	world_fini(&w);
 }
 
+TEST(a_broker_that_advertises_other_addresses_is_told_of_to_all)
+{
+	struct world w;
+
+	world_init(&w);
+	world_start(&w);
+	for (int round = 0; round < 3; round++) {	/* a watch is for one change */
+		forget(&w);
+		zk_set(w.user, "/brokers/ids/1", SLICE_LIT("{\"version\":5,\"host\":\"h\",\"port\":1,\"jmx_port\":-1,\"endpoints\":[\"PLAINTEXT://h:1\","
+		    "\"OTHER://h:2\"],\"listener_security_protocol_map\":{\"PLAINTEXT\":\"PLAINTEXT\",\"OTHER\":\"PLAINTEXT\"}}"), ZK_ANY_VERSION, ignore_result, NULL);
+		world_settle(&w);
+		CHECK(told(&w, "um brokers=1\n"));
+	}
+	world_fini(&w);
+}
+
 TEST(a_topic_made_in_zookeeper_gets_states_and_a_leader)
 {
 	struct world w;
@@ -951,6 +967,7 @@ TEST(only_listed_transitions_are_allowed)
 
 UNIT_MAIN("controller",
     T(the_first_broker_becomes_controller_and_hears_of_itself),
+    T(a_broker_that_advertises_other_addresses_is_told_of_to_all),
     T(a_topic_made_in_zookeeper_gets_states_and_a_leader),
     T(topics_that_stand_already_are_served_again_after_a_restart),
     T(a_topic_grows),
