@@ -345,6 +345,10 @@ resource_read(void *ctx, enum err e, const struct zk_config *config, bool found,
 	struct config_map current = CONFIG_MAP_INIT;
 
 	(void)found;
+	if (e == ERR_MALFORMED) {	/* no JSON: Java finds no settings there, and the change is the way out */
+		diag_error(s->admin->opt.diag, "admin", "%s; the settings in it are given up", why->text);
+		e = OK;
+	}
 	if (e != OK) {
 		resource_failed(s, e, why);
 		return;

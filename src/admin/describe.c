@@ -60,6 +60,11 @@ describe_topic(struct describe *s, struct admin_described *r, const struct zk_re
 	arena_init(&a, NODE_MAX);
 	if (node->error == ZKE_OK)
 		e = zk_config_decode(&a, node->data, &config, &eb);
+	if (e == ERR_MALFORMED) {	/* Java finds no settings there */
+		diag_error(s->admin->opt.diag, "admin", "%s: %s; the settings in it do not count", node->path, eb.text);
+		config.nitems = 0;
+		e = OK;
+	}
 	if (e == OK) {
 		admin_config_map(&config, &own);
 		described(s, r, config_describe_topic(admin_config(s->admin), &own, r->names, s->d->job.arena, &r->description));
