@@ -13,6 +13,8 @@
  *   (5) the sum of file, cluster default and broker keeps the rules of cross.c.
  *   (6) a pool of threads grows to at most twice and shrinks to at least half of what it is.
  *   (7) listeners that exist keep their protocol.
+ *   (8) a change of listeners or of what belongs to them is refused while an existing listener has listener.name.X. settings that the file
+ *       does not have, but for limits of connections, network threads and stores.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -197,6 +199,88 @@ all_threads_ok(const struct config *old, const struct config *new, struct errbuf
 	    network_threads_ok(old, new, eb));
 }
 
+/* Rule (8).  Java compares with the file, not with what is in force, so also settings that were taken before stand in the way. */
+static bool
+is_fixed_for_listener(const char *base)
+{
+	static const char *const free_ones[] = { "max.connections", "max.connection.creation.rate", "num.network.threads" };
+	size_t i;
+
+	for (i = 0; i < NELEM(free_ones); i++)
+		if (strcmp(base, free_ones[i]) == 0)
+			return (false);
+	return (!is_store_key(base));
+}
+
+static bool
+is_of_listener(const char *name, const char *listener)
+{
+	const char *base = config_listener_base(name);
+	size_t n = strlen("listener.name.");
+
+	return (base != NULL && (size_t)(base - name) == n + strlen(listener) + 1 && str_eq_nocase(slice_of(name + n, strlen(listener)), listener));
+}
+
+static bool
+has_fixed_beside(const struct config_map *m, const struct config_map *other, const char *listener, struct errbuf *eb)
+{
+	size_t i;
+
+	for (i = 0; i < m->count; i++) {
+		const struct config_map_entry *e = &m->entries[i];
+		const char *value = config_map_get(other, e->name);
+
+		if (!is_of_listener(e->name, listener) || !is_fixed_for_listener(config_listener_base(e->name)) ||
+		    (value != NULL && strcmp(value, e->value) == 0))
+			continue;
+		errbuf_set(eb, "%s cannot change while listener %s exists: restart the broker, or use another listener", e->name, listener);
+		return (true);
+	}
+	return (false);
+}
+
+static bool
+same_text(const struct config *a, const struct config *b, const char *name)
+{
+	const char *x = config_map_get(&a->internal->merged, name), *y = config_map_get(&b->internal->merged, name);
+
+	return (x == NULL || y == NULL ? x == y : strcmp(x, y) == 0);
+}
+
+/* Something changes that Java's handler of listeners looks at. */
+static bool
+touches_listeners(const struct config *old, const struct config *new)
+{
+	static const char *const more[] = { "max.connections", "max.connection.creation.rate", "num.network.threads" };
+	size_t i;
+
+	for (i = 0; i < config_broker_key_count; i++)
+		if (config_broker_keys[i].mode == CONFIG_PER_BROKER && !same_text(old, new, config_broker_keys[i].name))
+			return (true);
+	for (i = 0; i < NELEM(more); i++)
+		if (!same_text(old, new, more[i]))
+			return (true);
+	return (false);
+}
+
+static bool
+listener_settings_ok(const struct config *old, const struct config *new, struct errbuf *eb)
+{
+	const struct config_map *file = &old->internal->fixed, *all = &new->internal->merged;
+	size_t i;
+
+	if (!touches_listeners(old, new))
+		return (true);
+	for (i = 0; i < new->bind.count; i++) {
+		const char *name = new->bind.items[i].name;
+
+		if (config_listeners_find(&old->bind, name) != NULL &&
+		    (has_fixed_beside(all, file, name, eb) || has_fixed_beside(file, all, name, eb)))
+			return (false);
+	}
+	return (true);
+}
+
 /* Rule (7), and the limits of a listener. */
 static bool
 listeners_ok(const struct config *old, const struct config *new, struct errbuf *eb)
@@ -254,7 +338,7 @@ asks_for_unbuilt(const struct config_map *props, struct errbuf *eb)
 static bool
 change_ok(const struct config *old, const struct config *new, struct errbuf *eb)
 {
-	return (all_threads_ok(old, new, eb) && listeners_ok(old, new, eb) &&
+	return (all_threads_ok(old, new, eb) && listener_settings_ok(old, new, eb) && listeners_ok(old, new, eb) &&
 	    local_retention_ok("log.local.retention.ms", new->log_local_retention_ms, new->log_retention_time_ms, eb) &&
 	    local_retention_ok("log.local.retention.bytes", new->log_local_retention_bytes, new->log_retention_bytes, eb));
 }
