@@ -145,7 +145,7 @@ void	 shutdown_run(struct broker *);
 /* ---- configs.c ---- */
 void	 configs_topic_set(struct broker *, const char *topic, const struct zk_config *);
 void	 configs_apply_dynamic(struct broker *);	/* dynamic maps changed: a new effective config goes to every part */
-void	 configs_reseal(struct broker *);	/* password.encoder.old.secret: in memory */
+void	 configs_reseal(struct broker *);	/* password.encoder.old.secret: what was read, in memory */
 void	 configs_store_resealed(struct broker *);	/* ... and in ZooKeeper, when there is a controller */
 void	 configs_free(struct broker *);
 void	 configs_next_session(struct broker *);	/* readings that the end of a session broke off are made anew, or given up when there is no client */

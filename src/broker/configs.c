@@ -358,7 +358,7 @@ configs_reseal(struct broker *b)
 {
 	struct config_report report = CONFIG_REPORT_INIT;
 
-	b->resealed = config_reseal(b->opt.config, &b->dynamic_broker, b->opt.random, &report);
+	b->resealed = config_reseal(b->opt.config, &b->dynamic_broker, b->opt.random, &report) || b->resealed;
 	report_notes(b, &report);
 }
 
@@ -440,6 +440,7 @@ configs_changed(void *ctx, const struct zk_entity *entity, const struct zk_confi
 			config_map_fini(&b->dynamic_broker);
 			b->dynamic_broker = (struct config_map)CONFIG_MAP_INIT;
 			configs_map_of(config, &b->dynamic_broker);
+			configs_reseal(b);	/* perhaps ZooKeeper does not know yet */
 		} else {
 			return;
 		}
