@@ -1,0 +1,620 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * group/offsets.c - see offsets.h.
+ *
+ * SHAPE  A topic's name is kept once; its partitions stand in an array, sorted by number, 64 bytes each, most of them without metadata.  So a hundred
+ *        thousand offsets cost a few megabytes.  A new partition moves those behind it: topics have few enough for that.
+ *
+ * INVARIANTS
+ *   (1) A partition is there because it is committed, has commits on their way, or has undecided ones; a topic because it has partitions.
+ *   (2) ncommitted, npending and bytes are what a walk would count.
+ *   (3) undecided of a partition = the transactional commits of all producers that name it.
+ *
+ * EXPIRY (offsets.retention.minutes; an explicit expiry of old clients replaces the time of the rule, not its other conditions)
+ *	the group	what expires			counted from
+ *	has had members, EMPTY	everything		the moment it became empty (unknown, in old records: the commit)
+ *	consumers, STABLE, subscriptions readable	topics nobody is subscribed to	the commit
+ *	never had members	everything		the commit
+ *	else		nothing
+ */
+#include <stdlib.h>
+#include <uthash.h>
+
+#include "base/alloc.h"
+#include "base/hash.h"
+#include "base/must.h"
+#include "group/offsets.h"
+
+struct offset_partition {
+	int32_t	 partition;
+	int32_t	 leader_epoch;
+	int64_t	 offset, commit_timestamp_ms, expire_timestamp_ms;
+	int64_t	 record_offset;		/* -1: not committed */
+	uint8_t	*metadata;		/* NULL: empty */
+	uint32_t metadata_len, pending, undecided;
+};
+
+struct offset_topic {
+	UT_hash_handle hh;
+	struct offset_partition *v;
+	uint32_t n, room;
+	size_t	 len;
+	char	 name[];
+};
+
+struct undecided {			/* one transactional commit */
+	UT_hash_handle hh;
+	int64_t	 record_offset;		/* -1: on its way */
+	struct offset_value value;	/* metadata owned */
+	size_t	 len;
+	uint8_t	 key[];			/* i32 partition, then the topic's name */
+};
+
+struct offset_producer {
+	UT_hash_handle hh;
+	int64_t	 id;
+	struct undecided *commits;
+};
+
+void
+offsets_init(struct offsets *o, uint64_t seed)
+{
+	*o = (struct offsets){ .seed = seed };
+}
+
+/* ---- topics and partitions ---- */
+
+static struct offset_topic *
+topic_find(const struct offsets *o, struct slice name)
+{
+	struct offset_topic *t;
+
+	HASH_FIND_BYHASHVALUE(hh, o->topics, name.p, (unsigned)name.len, (unsigned)hash_bytes(o->seed, name.p, name.len), t);
+	return (t);
+}
+
+static struct offset_topic *
+topic_get(struct offsets *o, struct slice name)
+{
+	struct offset_topic *t = topic_find(o, name);
+
+	if (t != NULL)
+		return (t);
+	t = xcalloc(1, sizeof(*t) + name.len + 1);
+	t->len = name.len;
+	if (name.len > 0)
+		memcpy(t->name, name.p, name.len);
+	HASH_ADD_KEYPTR_BYHASHVALUE(hh, o->topics, t->name, (unsigned)t->len, (unsigned)hash_bytes(o->seed, t->name, t->len), t);
+	o->bytes += sizeof(*t) + t->len + 1;
+	return (t);
+}
+
+static uint32_t
+position(const struct offset_topic *t, int32_t partition)
+{
+	uint32_t lo = 0, hi = t->n;
+
+	if (hi > 0 && t->v[hi - 1].partition < partition)	/* they often come in order */
+		return (hi);
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (t->v[mid].partition < partition)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return (lo);
+}
+
+static struct offset_partition *
+partition_find(const struct offset_topic *t, int32_t partition)
+{
+	uint32_t i = t == NULL ? 0 : position(t, partition);
+
+	return (t == NULL || i == t->n || t->v[i].partition != partition ? NULL : &t->v[i]);
+}
+
+static struct offset_partition *
+find(const struct offsets *o, struct slice topic, int32_t partition)
+{
+	return (partition_find(topic_find(o, topic), partition));
+}
+
+static struct offset_partition *
+partition_get(struct offsets *o, struct slice topic, int32_t partition)
+{
+	struct offset_topic *t = topic_get(o, topic);
+	uint32_t i = position(t, partition), room;
+
+	if (i < t->n && t->v[i].partition == partition)
+		return (&t->v[i]);
+	if (t->n == t->room) {
+		room = t->room == 0 ? 1 : t->room + t->room / 2 + 1;
+		t->v = xreallocarray(t->v, room, sizeof(*t->v));
+		o->bytes += (room - t->room) * sizeof(*t->v);
+		t->room = room;
+	}
+	memmove(&t->v[i + 1], &t->v[i], (t->n - i) * sizeof(*t->v));
+	t->n++;
+	t->v[i] = (struct offset_partition){ .partition = partition, .record_offset = -1 };
+	return (&t->v[i]);
+}
+
+static void
+metadata_set(struct offsets *o, struct offset_partition *p, struct slice metadata)
+{
+	free(p->metadata);
+	o->bytes -= p->metadata_len;
+	p->metadata = NULL;
+	p->metadata_len = (uint32_t)metadata.len;
+	o->bytes += p->metadata_len;
+	if (metadata.len > 0) {
+		p->metadata = xmalloc(metadata.len);
+		memcpy(p->metadata, metadata.p, metadata.len);
+	}
+}
+
+static struct offset_value
+value_of(const struct offset_partition *p)
+{
+	return ((struct offset_value){ .offset = p->offset, .leader_epoch = p->leader_epoch, .commit_timestamp_ms = p->commit_timestamp_ms,
+	    .expire_timestamp_ms = p->expire_timestamp_ms, .metadata = p->metadata_len == 0 ? SLICE_LIT("") : slice_of(p->metadata, p->metadata_len) });
+}
+
+static struct slice
+name_of(const struct offset_topic *t)
+{
+	return (slice_of(t->name, t->len));
+}
+
+static void
+topic_drop(struct offsets *o, struct offset_topic *t)
+{
+	must(t->n == 0);
+	HASH_DELETE(hh, o->topics, t);
+	o->bytes -= sizeof(*t) + t->len + 1 + t->room * sizeof(*t->v);
+	free(t->v);
+	free(t);
+}
+
+/* Nothing holds the partition any more: it goes, and with the last one the topic. */
+static void
+sweep(struct offsets *o, struct offset_topic *t, struct offset_partition *p)
+{
+	uint32_t i = (uint32_t)(p - t->v);
+
+	if (p->record_offset >= 0 || p->pending > 0 || p->undecided > 0)
+		return;
+	metadata_set(o, p, SLICE_NULL);
+	memmove(&t->v[i], &t->v[i + 1], (t->n - i - 1) * sizeof(*t->v));
+	t->n--;
+	if (t->n == 0)
+		topic_drop(o, t);
+}
+
+static void
+uncommit(struct offsets *o, struct offset_partition *p)
+{
+	if (p->record_offset >= 0)
+		o->ncommitted--;
+	p->record_offset = -1;
+}
+
+static void
+take(struct offsets *o, struct offset_partition *p, const struct offset_value *v, int64_t record_offset)
+{
+	must(record_offset >= 0);
+	if (p->record_offset >= record_offset && p->record_offset >= 0)
+		return;		/* a later record was here first */
+	if (p->record_offset < 0)
+		o->ncommitted++;
+	p->offset = v->offset;
+	p->leader_epoch = v->leader_epoch;
+	p->commit_timestamp_ms = v->commit_timestamp_ms;
+	p->expire_timestamp_ms = v->expire_timestamp_ms;
+	p->record_offset = record_offset;
+	metadata_set(o, p, v->metadata);
+}
+
+/* ---- commits ---- */
+
+void
+offsets_begin(struct offsets *o, struct slice topic, int32_t partition)
+{
+	struct offset_partition *p = partition_get(o, topic, partition);
+
+	p->pending++;
+	o->npending++;
+}
+
+static void
+no_longer_pending(struct offsets *o, struct offset_partition *p)
+{
+	if (p->pending > 0) {		/* zero: it was removed meanwhile */
+		p->pending--;
+		o->npending--;
+	}
+}
+
+void
+offsets_appended(struct offsets *o, struct slice topic, int32_t partition, const struct offset_value *v, int64_t record_offset)
+{
+	struct offset_partition *p = find(o, topic, partition);
+
+	if (p == NULL || p->pending == 0)
+		return;		/* removed while it was on its way: the tombstone is behind it in the log */
+	no_longer_pending(o, p);
+	take(o, p, v, record_offset);
+}
+
+void
+offsets_failed(struct offsets *o, struct slice topic, int32_t partition)
+{
+	struct offset_topic *t = topic_find(o, topic);
+	struct offset_partition *p = partition_find(t, partition);
+
+	if (p == NULL)
+		return;
+	no_longer_pending(o, p);
+	sweep(o, t, p);
+}
+
+/* ---- of transactions ---- */
+
+static struct slice
+undecided_topic(const struct undecided *u)
+{
+	return (slice_of(u->key + sizeof(int32_t), u->len - sizeof(int32_t)));
+}
+
+static int32_t
+undecided_partition(const struct undecided *u)
+{
+	return ((int32_t)be32dec(u->key));
+}
+
+static struct offset_producer *
+producer_find(const struct offsets *o, int64_t producer_id)
+{
+	struct offset_producer *p;
+
+	HASH_FIND(hh, o->producers, &producer_id, sizeof(producer_id), p);
+	return (p);
+}
+
+static unsigned
+undecided_hash(const struct offsets *o, struct slice topic, int32_t partition)
+{
+	return ((unsigned)hash_bytes(o->seed ^ (uint32_t)partition, topic.p, topic.len));
+}
+
+static struct undecided *
+undecided_find(const struct offsets *o, const struct offset_producer *p, struct slice topic, int32_t partition)
+{
+	struct undecided *u = NULL, *head = p == NULL ? NULL : p->commits;
+	uint8_t key[sizeof(int32_t) + INT16_MAX];
+
+	if (head == NULL || topic.len > INT16_MAX)
+		return (NULL);
+	be32enc(key, (uint32_t)partition);
+	if (topic.len > 0)
+		memcpy(key + sizeof(int32_t), topic.p, topic.len);
+	HASH_FIND_BYHASHVALUE(hh, head, key, (unsigned)(sizeof(int32_t) + topic.len), undecided_hash(o, topic, partition), u);
+	return (u);
+}
+
+void
+offsets_txn_begin(struct offsets *o, int64_t producer_id, struct slice topic, int32_t partition)
+{
+	struct offset_producer *p = producer_find(o, producer_id);
+	struct undecided *u = undecided_find(o, p, topic, partition);
+
+	if (u != NULL) {		/* the same transaction commits it again */
+		u->record_offset = -1;
+		return;
+	}
+	if (p == NULL) {
+		p = xcalloc(1, sizeof(*p));
+		p->id = producer_id;
+		HASH_ADD(hh, o->producers, id, sizeof(p->id), p);
+		o->bytes += sizeof(*p);
+	}
+	u = xcalloc(1, sizeof(*u) + sizeof(int32_t) + topic.len);
+	u->record_offset = -1;
+	u->len = sizeof(int32_t) + topic.len;
+	be32enc(u->key, (uint32_t)partition);
+	if (topic.len > 0)
+		memcpy(u->key + sizeof(int32_t), topic.p, topic.len);
+	HASH_ADD_KEYPTR_BYHASHVALUE(hh, p->commits, u->key, (unsigned)u->len, undecided_hash(o, topic, partition), u);
+	o->bytes += sizeof(*u) + u->len;
+	partition_get(o, topic, partition)->undecided++;
+}
+
+static void
+undecided_value(struct offsets *o, struct undecided *u, const struct offset_value *v)
+{
+	uint8_t *copy = NULL;
+
+	if (v->metadata.len > 0) {
+		copy = xmalloc(v->metadata.len);
+		memcpy(copy, v->metadata.p, v->metadata.len);
+	}
+	o->bytes += v->metadata.len - u->value.metadata.len;
+	free((void *)(uintptr_t)u->value.metadata.p);
+	u->value = *v;
+	u->value.metadata = slice_of(copy, v->metadata.len);
+}
+
+void
+offsets_txn_appended(struct offsets *o, int64_t producer_id, struct slice topic, int32_t partition, const struct offset_value *v, int64_t record_offset)
+{
+	struct undecided *u = undecided_find(o, producer_find(o, producer_id), topic, partition);
+
+	if (u == NULL || u->record_offset > record_offset)
+		return;
+	undecided_value(o, u, v);
+	u->record_offset = record_offset;
+}
+
+/* The partition is held by it no longer.  The producer goes with its last commit. */
+static void
+undecided_drop(struct offsets *o, struct offset_producer *p, struct undecided *u)
+{
+	struct offset_topic *t = topic_find(o, undecided_topic(u));
+	struct offset_partition *part = partition_find(t, undecided_partition(u));
+
+	must(part != NULL && part->undecided > 0);
+	part->undecided--;
+	sweep(o, t, part);
+	HASH_DELETE(hh, p->commits, u);
+	o->bytes -= sizeof(*u) + u->len + u->value.metadata.len;
+	free((void *)(uintptr_t)u->value.metadata.p);
+	free(u);
+	if (p->commits == NULL) {
+		HASH_DELETE(hh, o->producers, p);
+		o->bytes -= sizeof(*p);
+		free(p);
+	}
+}
+
+void
+offsets_txn_failed(struct offsets *o, int64_t producer_id, struct slice topic, int32_t partition)
+{
+	struct offset_producer *p = producer_find(o, producer_id);
+	struct undecided *u = undecided_find(o, p, topic, partition);
+
+	if (u != NULL)
+		undecided_drop(o, p, u);
+}
+
+void
+offsets_txn_end(struct offsets *o, int64_t producer_id, bool commit)
+{
+	struct offset_producer *p = producer_find(o, producer_id);
+	struct undecided *u, *next;
+
+	for (u = p == NULL ? NULL : p->commits; u != NULL; u = next) {
+		next = u->hh.next;
+		if (commit && u->record_offset >= 0)
+			take(o, partition_get(o, undecided_topic(u), undecided_partition(u)), &u->value, u->record_offset);
+		undecided_drop(o, p, u);
+	}
+}
+
+/* ---- from the log ---- */
+
+void
+offsets_load(struct offsets *o, struct slice topic, int32_t partition, const struct offset_value *v, int64_t record_offset)
+{
+	take(o, partition_get(o, topic, partition), v, record_offset);
+}
+
+void
+offsets_load_tombstone(struct offsets *o, struct slice topic, int32_t partition)
+{
+	(void)offsets_remove(o, topic, partition);
+}
+
+/* ---- questions ---- */
+
+bool
+offsets_get(const struct offsets *o, struct slice topic, int32_t partition, struct offset_value *v)
+{
+	const struct offset_partition *p = find(o, topic, partition);
+
+	if (p == NULL || p->record_offset < 0)
+		return (false);
+	*v = value_of(p);
+	return (true);
+}
+
+bool
+offsets_unstable(const struct offsets *o, struct slice topic, int32_t partition)
+{
+	const struct offset_partition *p = find(o, topic, partition);
+
+	return (p != NULL && p->undecided > 0);
+}
+
+bool
+offsets_any(const struct offsets *o)
+{
+	return (o->ncommitted > 0 || o->npending > 0 || o->producers != NULL);
+}
+
+void
+offsets_each(const struct offsets *o, offsets_fn *fn, void *ctx)
+{
+	const struct offset_topic *t, *next;
+
+	HASH_ITER(hh, o->topics, t, next)
+		for (uint32_t i = 0; i < t->n; i++)
+			if (t->v[i].record_offset >= 0) {
+				struct offset_value v = value_of(&t->v[i]);
+
+				fn(ctx, name_of(t), t->v[i].partition, &v);
+			}
+}
+
+/* ---- ends ---- */
+
+/* A commit on its way is forgotten, too: the tombstone comes behind its record.  The undecided ones of transactions stay with their producers,
+ * so that their markers find them, and are decided as if the partition were new. */
+bool
+offsets_remove(struct offsets *o, struct slice topic, int32_t partition)
+{
+	struct offset_topic *t = topic_find(o, topic);
+	struct offset_partition *p = partition_find(t, partition);
+	bool committed;
+
+	if (p == NULL)
+		return (false);
+	committed = p->record_offset >= 0;
+	uncommit(o, p);
+	o->npending -= p->pending;
+	p->pending = 0;
+	sweep(o, t, p);
+	return (committed);
+}
+
+static void
+remove_if(struct offsets *o, struct offset_topic *t, bool (*goes)(void *, const struct offset_topic *, const struct offset_partition *), void *goes_ctx,
+    offsets_fn *fn, void *ctx)
+{
+	uint32_t i = t->n;
+
+	while (i-- > 0) {		/* from the end: sweep moves what stands behind; the topic goes with its first */
+		struct offset_partition *p = &t->v[i];
+		struct offset_value v = value_of(p);
+
+		if (!goes(goes_ctx, t, p))
+			continue;
+		if (p->record_offset >= 0)
+			fn(ctx, name_of(t), p->partition, &v);
+		uncommit(o, p);
+		o->npending -= p->pending;
+		p->pending = 0;
+		sweep(o, t, p);
+	}
+}
+
+static bool
+always(void *ctx, const struct offset_topic *t, const struct offset_partition *p)
+{
+	(void)ctx;
+	(void)t;
+	(void)p;
+	return (true);
+}
+
+void
+offsets_remove_topic(struct offsets *o, struct slice topic, offsets_fn *fn, void *ctx)
+{
+	struct offset_topic *t = topic_find(o, topic);
+
+	if (t != NULL)
+		remove_if(o, t, always, NULL, fn, ctx);
+}
+
+void
+offsets_remove_all(struct offsets *o, offsets_fn *fn, void *ctx)
+{
+	struct offset_topic *t, *next;
+
+	HASH_ITER(hh, o->topics, t, next)
+		remove_if(o, t, always, NULL, fn, ctx);
+}
+
+struct expiry {
+	const struct group *group;
+	int64_t now_ms, retention_ms, since_ms;	/* since: of everything; -1: each from its commit */
+	bool	by_subscription;
+};
+
+static bool
+expired(void *ctx, const struct offset_topic *t, const struct offset_partition *p)
+{
+	const struct expiry *e = ctx;
+
+	if (p->record_offset < 0 || p->pending > 0 || p->undecided > 0)
+		return (false);
+	if (e->by_subscription && group_subscribes(e->group, name_of(t)))
+		return (false);
+	if (p->expire_timestamp_ms >= 0)
+		return (e->now_ms >= p->expire_timestamp_ms);
+	return (e->now_ms - (e->since_ms >= 0 ? e->since_ms : p->commit_timestamp_ms) >= e->retention_ms);
+}
+
+void
+offsets_expire(struct offsets *o, const struct group *g, int64_t now_ms, int64_t retention_ms, offsets_fn *fn, void *ctx)
+{
+	struct expiry e = { .group = g, .now_ms = now_ms, .retention_ms = retention_ms, .since_ms = -1 };
+	struct offset_topic *t, *next;
+
+	if (group_protocol_type(g).p != NULL) {
+		if (group_state(g) == GROUP_EMPTY)
+			e.since_ms = group_state_timestamp_ms(g);
+		else if (group_state(g) == GROUP_STABLE && group_is_consumer(g) && group_subscriptions_known(g))
+			e.by_subscription = true;
+		else
+			return;
+	}
+	HASH_ITER(hh, o->topics, t, next)
+		remove_if(o, t, expired, &e, fn, ctx);
+}
+
+static void
+ignore(void *ctx, struct slice topic, int32_t partition, const struct offset_value *v)
+{
+	(void)ctx;
+	(void)topic;
+	(void)partition;
+	(void)v;
+}
+
+void
+offsets_fini(struct offsets *o)
+{
+	struct offset_producer *p, *next;
+
+	HASH_ITER(hh, o->producers, p, next)
+		offsets_txn_end(o, p->id, false);
+	offsets_remove_all(o, ignore, NULL);
+	must(o->topics == NULL && o->producers == NULL && o->ncommitted == 0 && o->npending == 0 && o->bytes == 0);
+}
+
+/* ---- the invariants ---- */
+
+void
+offsets_check(const struct offsets *o)
+{
+	const struct offset_topic *t, *tnext;
+	const struct offset_producer *p, *pnext;
+	uint32_t committed = 0, pending = 0, undecided = 0, named = 0;
+	uint64_t bytes = 0;
+
+	HASH_ITER(hh, o->topics, t, tnext) {
+		must(t->n > 0);									/* (1) */
+		bytes += sizeof(*t) + t->len + 1 + t->room * sizeof(*t->v);
+		for (uint32_t i = 0; i < t->n; i++) {
+			must(i == 0 || t->v[i - 1].partition < t->v[i].partition);
+			must(t->v[i].record_offset >= 0 || t->v[i].pending > 0 || t->v[i].undecided > 0);
+			committed += t->v[i].record_offset >= 0;
+			pending += t->v[i].pending;
+			undecided += t->v[i].undecided;
+			bytes += t->v[i].metadata_len;
+		}
+	}
+	HASH_ITER(hh, o->producers, p, pnext) {
+		must(p->commits != NULL);
+		bytes += sizeof(*p);
+		for (const struct undecided *u = p->commits; u != NULL; u = u->hh.next) {
+			must(find(o, undecided_topic(u), undecided_partition(u)) != NULL);
+			named++;
+			bytes += sizeof(*u) + u->len + u->value.metadata.len;
+		}
+	}
+	must(committed == o->ncommitted && pending == o->npending && bytes == o->bytes);		/* (2) */
+	must(named == undecided);									/* (3) */
+}
