@@ -3,8 +3,10 @@
 
 Each flow is a list of requests sent over one connection to Java and over one to the broker under test; all answers together must be the same.
 Topics: NAME (3 partitions), "stamped" (LogAppendTime), "packed" (compression.type=gzip), "compacted", "old" (with a first batch deleted: none)."""
+import gzip
 import re
 import struct
+import time
 import zlib
 
 import pytest
@@ -16,7 +18,10 @@ from test_against_java import NAME, difference, fetch_row, normalise, partition_
 CONFIGS = {"plain": {}, "stamped": {"message.timestamp.type": "LogAppendTime"}, "packed": {"compression.type": "gzip"},
            "compacted": {"cleanup.policy": "compact"}, "small": {"segment.bytes": "200", "max.message.bytes": "100000"},
            "narrow": {"message.timestamp.before.max.ms": "1000", "message.timestamp.after.max.ms": "1000"},
-           "zstd": {"compression.type": "zstd"}, "as.it.is": {"message.downconversion.enable": "false"}, "two.copies": {"min.insync.replicas": "2"}}
+           "zstd": {"compression.type": "zstd"}, "as.it.is": {"message.downconversion.enable": "false"},
+           "packed.stamped": {"compression.type": "gzip", "message.timestamp.type": "LogAppendTime"}, "unpacked": {"compression.type": "uncompressed"},
+           "different": {"message.timestamp.difference.max.ms": "1000"},
+           "different.too": {"message.timestamp.difference.max.ms": "1000", "message.timestamp.before.max.ms": str(1 << 60)}, "two.copies": {"min.insync.replicas": "2"}}
 
 
 def make_topic(pair, name, config, partitions):
@@ -102,6 +107,27 @@ def numbered(topic, *batches):
     return [produce(b, topic) for b in batches] + [latest(topic)]
 
 
+SEVERAL = records.batch([b""] * 3, payload=records.record(0, b"v", key=b"k", headers=((b"h", b"x"), (b"h", None))) + records.record(1, None, key=b"", ts_delta=5) +
+                        records.record(2, b"w" * 300, ts_delta=-7))
+
+
+def now_and_then(codec="none"):
+    """Records of now, and of other times."""
+    return records.batch([b""] * 5, codec, first_ts=int(time.time() * 1000) + 500, payload=b"".join(
+        records.record(i, b"x", ts_delta=d) for i, d in enumerate((0, -100_000, 10, 1_000_000, -9_000_000))))
+
+
+def nested(magic):
+    """A wrapper in a wrapper."""
+    return records.message(gzip.compress(records.wrapped([b"x"], magic)), magic=magic, attributes=1)
+
+
+def stored(topic="plain"):
+    """What is in the log, as a client of today gets it, opened."""
+    return lambda v, t: ("Fetch", 11, {"MaxWaitMs": 0, "MinBytes": 0, "Topics": [{"Topic": t + topic, "Partitions": [
+        {"Partition": v, "FetchOffset": 0, "PartitionMaxBytes": 1 << 20}]}]})
+
+
 FLOWS = {
     "LogAppendTime": (3, 11, [produce(ONE, "stamped"), produce(records.batch([b"x"] * 3), "stamped"), latest("stamped")]),
     "LogAppendTime takes any time": (3, 11, [produce(records.batch([b"x"], first_ts=1 << 60), "stamped")]),
@@ -138,6 +164,27 @@ FLOWS = {
     "old versions, message sets": (0, 2, [produce(message_set(0, [b"x"]), "small"), produce(message_set(1, [b"x", b"y"]), "small"), latest("small")]),
     "old versions, nothing": (0, 2, [produce(b"", "small"), latest("small")]),
     "old versions, corrupt": (0, 2, [produce(message_set(0, [b"x"], crc=9), "small"), produce(message_set(1, [b"x", b"y"], crc=9), "small"), latest("small")]),
+    "recompressed and stamped": (7, 8, [produce(ONE, "packed.stamped"), produce(SEVERAL, "packed.stamped"), stored("packed.stamped")]),
+    "recompressed, keys and headers": (7, 8, [produce(SEVERAL, "packed"), produce(SEVERAL, "unpacked"), stored("packed"), stored("unpacked")]),
+    "recompressed, more than a message may be": (7, 8, [produce(records.batch([bytes([i]) * 900 for i in range(200)], "gzip"), "small"),
+                                                        produce(records.batch([bytes([i]) * 9000 for i in range(200)], "gzip"), "unpacked"),
+                                                        produce(ONE, "unpacked"), latest("unpacked")]),
+    "uncompressed": (7, 8, [produce(records.batch([b"x"] * 9, "gzip"), "unpacked"), stored("unpacked")]),
+    "several too old, some not": (7, 8, [produce(now_and_then(), "narrow"), produce(now_and_then("gzip"), "narrow"), latest("narrow")]),
+    "no time at all": (7, 8, [produce(records.batch([b"x"], first_ts=-1), t) for t in ("narrow", "different", "stamped")] + [latest("different")]),
+    "the older bound": (7, 8, [produce(ONE, "different"), produce(now_and_then(), "different"), produce(records.batch([b"x"], first_ts=1 << 50), "different"),
+                               produce(ONE, "different.too"), produce(records.batch([b"x"], first_ts=1 << 50), "different.too"), latest("different.too")]),
+    "old versions, times": (0, 2, [produce(records.messages([b"x", b"y"], m, ts=t), c) for m in (0, 1) for t in (-1, 0, 1_600_000_000_000, 1 << 60)
+                                   for c in ("narrow", "different")] + [latest("narrow")]),
+    "old versions, stamped": (0, 2, [produce(records.messages([b"x", b"y"], m), "stamped") for m in (0, 1)] + [produce(records.wrapped([b"x"], m), "stamped") for m in (0, 1)]
+                              + [produce(records.messages([b"x"], 1, attributes=8), t) for t in ("stamped", "narrow")] + [stored("stamped")]),
+    "old versions, compacted": (0, 2, [produce(d, "compacted") for d in (records.messages([b"x"]), records.message(b"x", b"k"), records.message(b"x", b"k") +
+                                records.message(b"y"), records.wrapped([b"x", b"y"]), records.message(None, b"k", 0), records.message(b"", b"", 0))] + [stored("compacted")]),
+    "old versions, two magics": (0, 2, [produce(d, "small") for d in (records.message(b"x", magic=0) + records.message(b"y"), records.message(b"x") + ONE,
+                                 records.wrapped([b"x"], 1, 0), records.wrapped([b"x"], 0, 1), records.wrapped([b"x"]) + records.message(b"y"),
+                                 nested(0), nested(1))] + [latest("small")]),
+    "old versions, recompressed": (0, 2, [produce(d, t) for t in ("packed", "unpacked", "packed.stamped") for d in (records.messages([b"x", b"y"]), records.wrapped(
+                                   [b"x", b"y"]), records.wrapped([b"x", b"y"], 0))] + [stored(t) for t in ("packed", "unpacked", "packed.stamped")]),
     "magic nobody knows": (3, 11, [produce(records.batch([b"x"], magic=3), "small"), produce(records.batch([b"x"], magic=-1), "small"), latest("small")]),
     "codec nobody knows": (3, 11, [produce(records.batch([b"x"], attributes=6), "small"), latest("small")]),
     "gzip that is none": (3, 11, [produce(records.batch([b"x"], attributes=1), "small"), latest("small")]),
@@ -353,7 +400,7 @@ def words_of(step, prefix):
     """The topics a step names, as text to look in."""
     name, v, message = step
     if not callable(message):
-        return "".join(f'"{t["Name"][len(prefix):]}"' for t in message.get("TopicData") or message["Topics"])
+        return "".join(f'"{(t.get("Name") or t["Topic"])[len(prefix):]}"' for t in message.get("TopicData") or message["Topics"])
     return {"fetch-a-codec-of-later.": '"zstd"', "fetch-conversion-of-what-is-stamped.": '"stamped"',
             "fetch-conversion-that-is-forbidden.": '"as.it.is"'}.get(prefix, '"plain"')
 
@@ -378,3 +425,75 @@ def test_fetch_answers_as_java(pair, topics, kind, words, version):
 @pytest.mark.parametrize("words,version", cases(OFFSET_FLOWS))
 def test_list_offsets_answers_as_java(pair, topics, kind, words, version):
     run(pair, topics, kind, OFFSET_FLOWS, words, version)
+
+
+# ---- recompression with levels ----
+LEVELS = [("gzip", n) for n in (-1, 1, 9)] + [("lz4", n) for n in (1, 9, 12, 17)] + [("zstd", n) for n in (-131072, -5, 1, 3, 19, 22)] + [("snappy", None)]
+WORDS = [b" ".join(b"%d" % (i * i * k % 9973) for k in range(1, 60)) for i in range(60)]
+
+
+def body(batch):
+    import kafka.codec
+    decode = (bytes, kafka.codec.gzip_decode, kafka.codec.snappy_decode, kafka.codec.lz4_decode, kafka.codec.zstd_decode)[batch.attributes & 7]
+    return decode(batch.raw[61:])
+
+
+def the_batch(b, topic):
+    with b.connect() as c:
+        rows = records.batches(c.call(*stored(topic)(0, ""))["Responses"][0]["Partitions"][0]["Records"])
+    return rows[-1]
+
+
+def level_topic(codec, level):
+    return f"levels.{codec}.{level}".replace("-", "m")
+
+
+def test_recompression_is_javas_at_every_level(pair):
+    plain = records.batch(WORDS)
+    for codec, level in LEVELS:
+        make_topic(pair, level_topic(codec, level), {"compression.type": codec, **({} if level is None else {f"compression.{codec}.level": str(level)})}, 1)
+        for b in pair:
+            with b.connect() as c:
+                answer = c.call("Produce", 7, produce_row(plain, 0, level_topic(codec, level)))
+                assert answer["Responses"][0]["PartitionResponses"][0]["ErrorCode"] == 0, (b.kind, codec, level, answer)
+    sizes = {}
+    for codec, level in LEVELS:
+        java, ours = (the_batch(b, level_topic(codec, level)) for b in pair)
+        assert body(ours) == body(java) == plain[61:]
+        assert ours._replace(crc=0, length=0, raw=b"") == java._replace(crc=0, length=0, raw=b"")
+        sizes[codec, level] = java.length, ours.length
+    # another build of the same library may spend a few bytes more
+    assert all(abs(o - j) <= j / 50 for j, o in sizes.values()), sizes
+    ours = {k: o for k, (j, o) in sizes.items()}
+    assert ours["gzip", 1] > ours["gzip", 9] and ours["lz4", 9] > ours["lz4", 12] and ours["zstd", -131072] > ours["zstd", 1] > ours["zstd", 19], sizes
+
+
+def test_the_level_may_be_changed_while_it_runs(pair):
+    def alter(b, kind, name, key, value):
+        with b.connect() as c:
+            return c.call("IncrementalAlterConfigs", 1, {"Resources": [{"ResourceType": kind, "ResourceName": name, "Configs": [
+                {"Name": key, "ConfigOperation": 0 if value else 1, "Value": value}]}]})["Responses"][0]["ErrorCode"]
+
+    def size(b, topic):
+        with b.connect() as c:
+            c.call("Produce", 7, produce_row(records.batch(WORDS), 0, topic))
+            offset = c.call("ListOffsets", 7, {"Topics": [{"Name": topic, "Partitions": [{"PartitionIndex": 0, "Timestamp": -1}]}]})["Topics"][0]["Partitions"][0]["Offset"]
+            return records.batches(c.call("Fetch", 11, {"MaxWaitMs": 0, "MinBytes": 0, "Topics": [{"Topic": topic, "Partitions": [
+                {"Partition": 0, "FetchOffset": offset - 1, "PartitionMaxBytes": 1 << 20}]}]})["Responses"][0]["Partitions"][0]["Records"])[0].length
+
+    refused = []
+    make_topic(pair, "levels.changed", {"max.message.bytes": "1000000"}, 1)
+    for b in pair:
+        raw = size(b, "levels.changed")
+        assert alter(b, 4, "", "compression.type", "gzip") == alter(b, 4, "", "compression.gzip.level", "9") == 0
+        try:
+            wait_until(lambda: size(b, "levels.changed") < raw / 2, 20)
+            best = []
+            wait_until(lambda: best.append(size(b, "levels.changed")) or len(best) > 1 and best[-1] == best[-2] or False, 20)
+            assert alter(b, 2, "levels.changed", "compression.gzip.level", "1") == 0
+            wait_until(lambda: size(b, "levels.changed") > best[-1], 20)
+            refused.append([alter(b, k, n, f"compression.{c}.level", v) for k, n in ((2, "levels.changed"), (4, "")) for c, values in (
+                ("gzip", "0 10 -2 x"), ("lz4", "0 18"), ("zstd", "-131073 23")) for v in values.split()])
+        finally:
+            assert alter(b, 4, "", "compression.type", None) == alter(b, 4, "", "compression.gzip.level", None) == 0
+    assert refused[0] == refused[1] and 0 not in refused[0]

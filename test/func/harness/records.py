@@ -142,8 +142,14 @@ def legacy(data):
 
 
 def opened(data):
-    """Records of a Fetch answer, so that two zlibs do not matter: old messages with what is in their wrappers, batches of magic 2 as they are."""
-    return legacy(data) if len(data) > 16 and data[16] < 2 else data
+    """Records of a Fetch answer, so that two zlibs and the clock do not matter: what is compressed with gzip opened, LogAppendTime "now"."""
+    if len(data) > 16 and data[16] < 2:
+        return legacy(data)
+    found = batches(data)
+    if not any(b.attributes & 15 for b in found) or any(b.attributes & 7 > 1 for b in found):
+        return data
+    return [b._replace(crc=0, length=0, max_ts="now" if b.attributes & 8 else b.max_ts, raw=gzip.decompress(b.raw[61:]) if b.attributes & 7 else b.raw[61:])
+            for b in found] + [data[sum(len(b.raw) for b in found):][:12]]
 
 
 def values(data):
