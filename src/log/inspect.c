@@ -12,7 +12,7 @@
 #include "log/inspect_int.h"
 #include "log/names_int.h"
 
-enum { EACH_WINDOW = 1 << 20, INDEX_FILE_MAX = 1 << 30 };
+enum { LOOK_BACK = 512, EACH_WINDOW = 1 << 20, INDEX_FILE_MAX = 1 << 30 };
 
 /* ---- rules ---- */
 
@@ -46,12 +46,13 @@ log_rule_mend(enum log_rule r)
 
 /* ---- findings ---- */
 
+/* Those of one file stand close together: a short look back is enough, however many files there are. */
 static bool
 is_listed(struct log_findings *fs, enum log_rule rule, const char *path)
 {
 	uint32_t same = 0;
 
-	for (uint32_t i = 0; i < fs->n; i++)
+	for (uint32_t i = fs->n > LOOK_BACK ? fs->n - LOOK_BACK : 0; i < fs->n; i++)
 		same += fs->v[i].rule == rule && strcmp(fs->v[i].path, path) == 0;
 	return (same < LOG_FINDINGS_PER_FILE);
 }

@@ -16,7 +16,7 @@
 #include "log/inspect_int.h"
 #include "log/names_int.h"
 
-enum { WALK_WINDOW = 1 << 20, TELL_BYTES = 8 << 20, SEARCH_BYTES = 64 << 20, LIVE_PASSES = 3 };
+enum { WALK_WINDOW = 1 << 20, TELL_BYTES = 8 << 20, SEARCH_BYTES = 64 << 20, LIVE_PASSES = 3, LIVE_RETRIES = 20 };
 
 /* ---- the end of a data file that is no whole batch ---- */
 
@@ -342,18 +342,21 @@ enum err
 log_verify(struct fs *fs, const char *dir, const struct log_place *place, const struct log_progress *progress, struct log_report *out, struct errbuf *eb)
 {
 	struct codec_ctx *codecs = codec_ctx_new();
-	bool live = place != NULL && place->holder != 0;
+	int passes = place != NULL && place->holder != 0 ? LIVE_PASSES : 1, retries = passes > 1 ? LIVE_RETRIES : 0;
 	enum err e = OK;
 
 	*out = (struct log_report)LOG_REPORT_INIT;
-	for (int i = 0; i < (live ? LIVE_PASSES : 1); i++) {
+	while (passes > 0) {
 		struct walk w = { .fs = fs, .dir = dir, .place = place, .progress = progress, .report = out, .codecs = codecs };
 
 		log_report_fini(out);
 		e = pass(&w, eb);
 		/* A segment that retention took away between the listing and the opening: look again. */
-		if (e == OK ? out->findings.violations == 0 : e != ERR_NOENT)
+		if (e == ERR_NOENT && retries-- > 0 && fs_exists(fs, dir))
+			continue;
+		if (e != OK || out->findings.violations == 0)
 			break;
+		passes--;
 	}
 	codec_ctx_free(codecs);
 	return (e);

@@ -7,6 +7,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "tools/tools.h"
@@ -203,9 +205,11 @@ one_log(struct job *job, const char *dir)
 	struct errbuf eb = ERRBUF_INIT;
 	struct log_report r;
 
-	if (log_verify(fs_real(), dir, &job->place, progress, &r, &eb) != OK)
-		job->status = failure(job->args, "%s", eb.text);
-	else {
+	if (log_verify(fs_real(), dir, &job->place, progress, &r, &eb) != OK) {
+		/* Deleted while we were looking: the broker may do that. */
+		if (job->place.holder == 0 || fs_exists(fs_real(), dir))
+			job->status = failure(job->args, "%s", eb.text);
+	} else {
 		print_report(job, dir, &r);
 		if (job->repair && r.findings.violations > 0) {
 			mend(job, dir, &r);
@@ -236,6 +240,19 @@ all_logs(struct job *job)
 
 /* ---- the lock ---- */
 
+/* What root writes the broker's user could not open. */
+static bool
+owns(struct job *job, const char *place)
+{
+	struct stat st;
+
+	if (stat(place, &st) != 0 || st.st_uid == geteuid())
+		return (true);
+	job->status = failure(job->args, "%s belongs to user %u, and this is user %u: the broker could not open what a repair writes; run it as that user (sudo -u '#%u')",
+	    place, st.st_uid, geteuid(), st.st_uid);
+	return (false);
+}
+
 static bool
 take_lock(struct job *job, const char *place, struct file **lock)
 {
@@ -243,6 +260,8 @@ take_lock(struct job *job, const char *place, struct file **lock)
 	int holder = 0;
 	enum err e;
 
+	if (job->apply && !owns(job, place))
+		return (false);
 	if (!job->apply || !job->place.is_log_dir)
 		return (true);		/* a copy, away from any log directory: no broker is on it */
 	e = log_lock(fs_real(), place, lock, &holder, &eb);

@@ -70,7 +70,10 @@ function say(s,	words, n, i, line) {
 		print line
 }
 
+# A file's name keeps its letters.
 function capital(s) {
+	if (s ~ /^[a-z-]+[.-][a-z]/)
+		return s
 	return toupper(substr(s, 1, 1)) substr(s, 2)
 }
 

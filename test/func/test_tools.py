@@ -11,6 +11,8 @@ import subprocess
 import termios
 import threading
 
+import pytest
+
 from harness import env, java, records
 from harness.clients import confluent_consume, confluent_produce
 from harness.proc import wait_until
@@ -199,6 +201,10 @@ def test_a_damaged_log_is_found_repaired_and_served_by_both(brokers, kind, topic
     done = ottla("log", "repair", d, status=1)
     assert "nothing was changed" in done.stdout and "below its high watermark" in done.stderr
     assert {p.name: p.read_bytes() for p in d.iterdir()} == before
+    if os.geteuid() == 0:
+        os.chown(b.data, 12345, -1)
+        assert "belongs to user 12345" in ottla("log", "repair", "--apply", d, status=3).stderr
+        os.chown(b.data, 0, -1)
     ottla("log", "repair", "--apply", d)
     assert not (b.data / ".kafka_cleanshutdown").exists()
     kept = b"".join(p.read_bytes() for p in sorted(d.glob("ottla-cut.*")))
@@ -240,6 +246,81 @@ def test_no_broker_starts_while_a_repair_holds_the_lock(brokers, kind, topic):
         assert p.wait() == 0
     b.start()
     assert confluent_consume(b, t, 1) == [b"x"]
+
+
+@pytest.mark.long
+def test_a_broker_starts_on_whatever_a_repair_left_when_it_died(brokers, kind, topic):
+    states = tool().parent / "test/unit/log/repair_states"
+    if not states.exists():
+        env.missing("test/unit/log/repair_states (make check makes it)")
+    b = brokers(kind).start()
+    t = topic(b, config=SMALL_SEGMENTS)
+    values = fill(b, t, 1200)
+    b.stop()
+    d = b.partition_dir(t)
+    path = sorted(d.glob("*.log"))[1]
+    batch = records.batches(path.read_bytes())[1]
+    flip(path, path.read_bytes().find(batch.raw) + 70)
+    copies = 130
+    for n in range(1, copies + 1):
+        shutil.copytree(d, b.data / f"s{n}-0")
+    for name in ("recovery-point-offset-checkpoint", "replication-offset-checkpoint"):
+        (b.data / name).write_text(f"0\n{copies}\n" + "".join(f"s{n} 0 {len(values)}\n" for n in range(1, copies + 1)))
+    done = subprocess.run([states, b.data, "s"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    whole = int(done.stdout)
+    assert 20 < whole <= copies
+    for n in range(whole + 1, copies + 1):
+        shutil.rmtree(b.data / f"s{n}-0")
+    shutil.rmtree(d)
+    b.start()
+    b.stop()
+    # (rows() wants one status: which of the two depends on the broker)
+    found = [json.loads(line) for line in subprocess.run([tool(), "log", "verify", "--json", b.data], capture_output=True, text=True).stdout.splitlines()]
+    # The damage itself where the repair died before the cut, and high watermarks: nobody has asked the broker about these partitions yet.
+    assert {r["rule"] for r in found if r["type"] == "finding" and r["violation"]} <= {"B2", "C2"}
+    logs = {r["topic"]: r for r in found if r["type"] == "log"}
+    before_cut = [n for n in range(1, whole + 1) if logs[f"s{n}"]["cut_offset"] >= 0]
+    assert before_cut == list(range(1, len(before_cut) + 1)) and len(before_cut) < whole // 2
+    for n in range(1, whole + 1):
+        log = logs[f"s{n}"]
+        assert (log["cut_offset"] if n in before_cut else log["end_offset"]) == batch.base_offset, (n, log)
+
+
+@pytest.mark.long
+@pytest.mark.only("java")
+def test_verify_is_clean_on_what_java_compacted(brokers, kind, topic):
+    b = brokers(kind, config={"log.cleaner.backoff.ms": 200, "log.initial.task.delay.ms": 0, "log.cleaner.min.compaction.lag.ms": 0}).start()
+    t = topic(b, config={"cleanup.policy": "compact", "segment.bytes": 4000, "index.interval.bytes": 300, "segment.index.bytes": 4096,
+                         "min.cleanable.dirty.ratio": 0.01, "delete.retention.ms": 100})
+    from confluent_kafka import Producer
+    for codec in records.CODECS:
+        for txn in (None, f"x-{codec}"):
+            p = Producer({"bootstrap.servers": b.address, "compression.type": codec, "enable.idempotence": True, "linger.ms": 2, "broker.address.family": "v4",
+                          **({"transactional.id": txn} if txn else {})})
+            if txn:
+                p.init_transactions()
+            for i in range(40):
+                if txn:
+                    p.begin_transaction()
+                for k in range(5):
+                    p.produce(t, None if (i + k) % 7 == 0 else b"v%d" % i * 20, key=b"%s%d" % (codec.encode(), (i * k) % 9), partition=0)
+                p.flush()
+                if txn:
+                    p.commit_transaction() if i % 3 else p.abort_transaction()
+    d = b.partition_dir(t)
+
+    def compacted():
+        text = b.data.joinpath("cleaner-offset-checkpoint")
+        return text.exists() and any(line.startswith(t) and int(line.split()[2]) > 1500 for line in text.read_text().splitlines())
+
+    wait_until(compacted, 60, "the cleaner")
+    ottla("log", "verify", b.data)
+    b.stop()
+    found = rows("log", "verify", b.data)
+    assert {r["rule"] for r in found if r["type"] == "finding"} <= {"F3"}           # replaced segments that wait for their deletion
+    (log,) = [r for r in found if r["type"] == "log" and r["topic"] == t]
+    assert log["records"] < log["end_offset"] // 2 and log["segments"] > 1, log
 
 
 # ---- znode ----------------------------------------------------------------------------------------------------------------------
