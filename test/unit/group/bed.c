@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/must.h"
+#include "base/str.h"
 #include "test/unit/group/bed.h"
 
 static struct slice
@@ -240,7 +241,10 @@ client_sync(struct client *c)
 
 	must(!c->syncing);
 	for (; c->leads && !c->skip && n < c->nmembers; n++) {
-		(void)snprintf(c->texts[n], sizeof(c->texts[n]), "%d-%.100s", c->generation, c->members[n]);
+		char member[100];
+
+		str_copy(member, sizeof(member), c->members[n]);
+		(void)str_format(c->texts[n], sizeof(c->texts[n]), "%d-%s", c->generation, member);
 		c->assignments[n] = (struct group_assignment){ slice_str(c->members[n]), slice_str(c->texts[n]) };
 	}
 	c->sync = (struct group_sync){ .member_id = client_member(c), .instance_id = client_instance(c), .generation = c->generation,
