@@ -6,9 +6,11 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <zlib.h>
 
 #include "base/alloc.h"
 #include "base/str.h"
+#include "record/record.h"
 #include "base/must.h"
 #include "test/unit/log/fixture.h"
 #include "test/unit/unit.h"
@@ -469,7 +471,190 @@ TEST(indexes_rebuilt_from_the_data_are_java_s_to_the_byte)
 	fixture_fini(&f);
 }
 
+/* ---- formats 0 and 1 ---- */
+
+static void
+check_old_read(struct log *log, const char *line)
+{
+	struct log_read_options o = { .bytes_max = 1 << 20, .min_one = true, .bound = LOG_BOUND_END };
+	long long offset, position, size;
+	struct log_read_result r;
+	struct arena a;
+
+	REQUIRE(sscanf(line, "read %*s %lld %lld %lld", &offset, &position, &size) == 3);
+	arena_init(&a, 4096);
+	o.offset = offset;
+	CHECK_EQ(log_read(log, &o, &a, &r), KERR_NONE);
+	CHECK_EQ(r.range.pos, position);
+	CHECK_EQ(r.first_batch_len, size);
+	log_read_result_fini(&r);
+	arena_fini(&a);
+}
+
+static void
+check_old_time(struct log *log, const char *line)
+{
+	long long when, offset, timestamp;
+	struct log_time_offset t;
+
+	REQUIRE(sscanf(line, "time %*s %lld offset %lld timestamp %lld", &when, &offset, &timestamp) == 3);
+	CHECK_EQ(log_offset_for_time(log, when, &t), KERR_NONE);
+	unit_check(t.offset == offset && t.timestamp_ms == timestamp, __FILE__, __LINE__, "%s: here %lld at %lld", line, (long long)t.timestamp_ms, (long long)t.offset);
+}
+
+static uint32_t
+crc_record(uint32_t crc, const struct record *r)
+{
+	uint8_t head[24];
+	struct writer w = writer_of(head, sizeof(head));
+
+	wr_i64(&w, r->offset);
+	wr_i64(&w, r->timestamp);
+	wr_i32(&w, r->key_len);
+	wr_i32(&w, r->value_len);
+	crc = (uint32_t)crc32_z(crc, head, sizeof(head));
+	crc = r->key_len > 0 ? (uint32_t)crc32_z(crc, r->key.p, r->key.len) : crc;
+	return (r->value_len > 0 ? (uint32_t)crc32_z(crc, r->value.p, r->value.len) : crc);
+}
+
+static void
+records_of(struct slice bytes, unsigned *n, uint32_t *crc, int64_t *next)
+{
+	struct batch_iter bi = batch_iter_of(bytes);
+	struct errbuf eb = ERRBUF_INIT;
+	struct record_iter it;
+	struct batch_header h;
+	struct slice whole;
+	struct record r;
+
+	while (batch_iter_next(&bi, &h, &whole) == OK) {
+		CHECK_EQ(record_iter_init(&it, NULL, whole, &h, RECORD_FULL, &eb), OK);
+		for (; record_iter_next(&it, &r, &eb) == OK; (*n)++)
+			*crc = crc_record(*crc, &r);
+		record_iter_fini(&it);
+		*next = h.last_offset + 1;
+	}
+}
+
+/* Everything, as a consumer reads it: from the end of what it got before. */
+static void
+check_old_records(struct log *log, const char *line)
+{
+	struct log_read_options o = { .bytes_max = 700, .min_one = true, .bound = LOG_BOUND_END };
+	unsigned want_n, want_crc, n = 0;
+	struct log_read_result r;
+	uint32_t crc = 0;
+	struct arena a;
+	uint8_t *buf;
+
+	REQUIRE(sscanf(line, "records %*s %u %u", &want_n, &want_crc) == 2);
+	arena_init(&a, 4096);
+	while (o.offset < log_end_offset(log)) {
+		int64_t before = o.offset;
+
+		CHECK_EQ(log_read(log, &o, &a, &r), KERR_NONE);
+		buf = malloc(r.range.len + 1);
+		CHECK_EQ(file_pread_full(r.range.file, buf, r.range.len, r.range.pos, NULL), OK);
+		records_of(slice_of(buf, r.range.len), &n, &crc, &o.offset);
+		free(buf);
+		log_read_result_fini(&r);
+		if (!CHECK(o.offset > before))
+			break;
+	}
+	CHECK_EQ(n, want_n);
+	CHECK_EQ(crc, want_crc);
+	arena_fini(&a);
+}
+
+static void
+check_old(struct fixture *f)
+{
+	char *text = golden_text("old"), *save = NULL;
+	unsigned lines = 0;
+
+	REQUIRE(text != NULL);
+	for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save), lines++) {
+		char topic[32] = "";
+		struct log *log;
+
+		REQUIRE(sscanf(line, "%*s %31s", topic) == 1);
+		log = log_dirs_find(f->dirs, topic, 0);
+		REQUIRE(log != NULL);
+		if (line[0] == 'r' && line[3] == 'd')
+			check_old_read(log, line);
+		else
+			(line[0] == 't' ? check_old_time : check_old_records)(log, line);
+		CHECK_EQ(log_latest_epoch(log), -1);
+		log_unref(&log);
+	}
+	CHECK_GE(lines, 1000);
+	free(text);
+}
+
+/* A cut in the middle of a wrapper takes all of it, as in Kafka; the log ends at the cut all the same. */
+static void
+check_old_cut(struct fixture *f, const char *topic, int64_t offset)
+{
+	struct log_read_options o = { .offset = offset, .bytes_max = 1 << 20, .min_one = true, .bound = LOG_BOUND_END };
+	struct log *log = log_dirs_find(f->dirs, topic, 0);
+	struct log_read_result r, rest;
+	struct errbuf eb = ERRBUF_INIT;
+	struct arena a;
+	uint64_t position;
+
+	REQUIRE(log != NULL);
+	arena_init(&a, 4096);
+	CHECK_EQ(log_read(log, &o, &a, &r), KERR_NONE);
+	position = r.range.pos;
+	CHECK(r.range.len > 0);
+	log_read_result_fini(&r);
+	CHECK_EQ(log_truncate_to(log, offset, &eb), OK);
+	CHECK_EQ(log_end_offset(log), offset);
+	o.offset = r.segment_base;
+	if (r.segment_base < offset) {
+		CHECK_EQ(log_read(log, &o, &a, &rest), KERR_NONE);
+		CHECK_EQ(rest.range.len, position);
+		log_read_result_fini(&rest);
+	}
+	log_check(log);
+	arena_fini(&a);
+	log_unref(&log);
+}
+
+TEST(segments_of_old_formats_are_read_and_recovered_as_kafka_does)
+{
+	static const char *const suffixes[] = { ".log", ".index", ".timeindex" };
+	struct listing before, after;
+	struct fixture f;
+	char cmd[2048];
+	unsigned files = 0;
+
+	if (!codec_built_in(CODEC_LZ4) || !unpack(&f, "old"))
+		return;
+	listing_take(&before, f.path[0]);
+	snprintf(cmd, sizeof(cmd), "cd %s && rm -f */*.index */*.timeindex */*.txnindex", f.path[0]);
+	REQUIRE(system(cmd) == 0);
+	REQUIRE(open_java(&f));
+	check_old(&f);
+	fixture_close(&f);
+	listing_take(&after, f.path[0]);
+	for (size_t i = 0; i < NELEM(suffixes); i++)
+		files += same_files(&before, &after, suffixes[i]);
+	CHECK_EQ(files, 30);
+	listing_free(&before);
+	listing_free(&after);
+	REQUIRE(open_java(&f));		/* after a clean end: with indexes that are believed */
+	check_old(&f);
+	for (int64_t cut = 250; cut > 0; cut -= 19) {	/* no wrapper is that long */
+		check_old_cut(&f, "v0", cut);
+		check_old_cut(&f, "v1", cut);
+	}
+	fixture_close(&f);
+	fixture_fini(&f);
+}
+
 UNIT_MAIN("log/golden",
     T(a_java_directory_says_to_us_what_it_said_to_java), T(a_crashed_java_directory_loses_nothing),
     T(what_a_producer_sent_to_java_is_known_when_it_comes_again_to_us),
-    T(opening_and_closing_changes_no_byte_of_a_java_directory), T(indexes_rebuilt_from_the_data_are_java_s_to_the_byte))
+    T(opening_and_closing_changes_no_byte_of_a_java_directory), T(indexes_rebuilt_from_the_data_are_java_s_to_the_byte),
+    T(segments_of_old_formats_are_read_and_recovered_as_kafka_does))
