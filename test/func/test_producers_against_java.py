@@ -9,7 +9,8 @@ import pytest
 from harness import records, wire
 from harness.broker import make_broker
 from harness.proc import wait_until
-from test_against_java import NAME, difference, normalise
+from test_against_java import difference, normalise
+from test_zookeeper import close_session
 
 NOW = int(time.time() * 1000)       # a producer with old records is forgotten when it is read from a snapshot
 MAX = 2**31 - 1
@@ -311,7 +312,7 @@ def ends():
     return end(28) + end(29) + end(35) + end(36) + end(38) + end(39) + end(37, "small")
 
 
-def test_what_is_known_of_producers_survives_as_in_java(sides):
+def test_what_is_known_of_producers_survives_as_in_java(sides, zk):
     both(sides, history())
     # a clean end: the snapshot is all there is, the last batch of each
     for s in sides:
@@ -330,7 +331,11 @@ def test_what_is_known_of_producers_survives_as_in_java(sides):
     # kill -9: batches are read again
     for s in sides:
         s.close()
+        with zk.session(s.b.zk_connect[s.b.zk_connect.index("/"):]) as k:
+            owner = k.exists("/brokers/ids/1").ephemeralOwner
         s.b.kill9()
+        if s.b.kind == "java":
+            close_session(zk, owner)        # ours is closed by its keeper
         s.start()
     both(sides, known())
     for s in sides:
