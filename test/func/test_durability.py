@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was acknowledged stays: over restarts, kills, retention, and a change between Ottla and Java on the same directory."""
 import re
+import subprocess
 import threading
 import time
 
 import pytest
 
-from harness import java, records
+from harness import env, java, records
 from harness.clients import confluent_consume, confluent_produce
 from harness.proc import wait_until
 
@@ -17,8 +18,15 @@ def dump(*files, args=()):
     return java.tool("kafka-dump-log", *args, "--files", ",".join(str(f) for f in files)).stdout
 
 
+def verify(directory):
+    if env.ottlad():
+        done = subprocess.run([env.ottla(), "log", "verify", "--quiet", directory], capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def check_with_dump_log(directory):
-    """Java's own reader finds nothing wrong with any file of a partition."""
+    """Java's own reader finds nothing wrong with any file of a partition, and ottla log verify neither."""
+    verify(directory)
     logs = sorted(directory.glob("*.log"))
     text = dump(*logs, args=("--deep-iteration",))
     assert "isvalid: false" not in text and text.count("baseOffset:") == len(records.stored(directory)), text[-3000:]

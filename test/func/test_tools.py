@@ -20,13 +20,8 @@ from harness.proc import wait_until
 SMALL_SEGMENTS = {"segment.bytes": 6000, "index.interval.bytes": 500, "segment.index.bytes": 4096}
 
 
-def tool():
-    place = pathlib.Path(env.ottlad() or env.missing("ottlad")).parent / "ottla"
-    return place if place.exists() else env.missing("ottla")
-
-
 def ottla(*args, status=0, **options):
-    done = subprocess.run([tool(), *map(str, args)], capture_output=True, timeout=120, text=True, errors="replace",
+    done = subprocess.run([env.ottla(), *map(str, args)], capture_output=True, timeout=120, text=True, errors="replace",
                           env=dict(os.environ, ASAN_OPTIONS="exitcode=99"), **options)
     assert done.returncode == status, f"ottla {' '.join(map(str, args))}: status {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done
@@ -62,7 +57,7 @@ def test_help_teaches_at_every_level_and_a_wrong_line_is_status_2():
     assert "--from-offset" in ottla("complete", "log", "dump").stdout.split()
     # As bash does it.
     script = f"source {env.TOP}/contrib/completion/ottla.bash; COMP_WORDS=(ottla log ver); COMP_CWORD=2; _ottla; echo ${{COMPREPLY[*]}}"
-    path = f"{tool().parent}:{os.environ['PATH']}"
+    path = f"{env.ottla().parent}:{os.environ['PATH']}"
     assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=dict(os.environ, PATH=path)).stdout == "verify\n"
     assert "did you mean verify?" in ottla("log", "verfy", status=2).stderr
     assert "unknown option --jsn" in ottla("log", "verify", "--jsn", "/tmp", status=2).stderr
@@ -229,7 +224,7 @@ def test_no_broker_starts_while_a_repair_holds_the_lock(brokers, kind, topic):
     # Notes enough to fill a pipe that nobody reads: ottla waits, with the lock in its hands.
     for i in range(1500):
         (b.partition_dir(t) / f"{i:020}.log.deleted").touch()
-    p = subprocess.Popen([tool(), "log", "repair", "--apply", "--json", b.data], stdout=subprocess.PIPE)
+    p = subprocess.Popen([env.ottla(), "log", "repair", "--apply", "--json", b.data], stdout=subprocess.PIPE)
     try:
         waiting = bytearray(4)
 
@@ -250,7 +245,7 @@ def test_no_broker_starts_while_a_repair_holds_the_lock(brokers, kind, topic):
 
 @pytest.mark.long
 def test_a_broker_starts_on_whatever_a_repair_left_when_it_died(brokers, kind, topic):
-    states = tool().parent / "test/unit/log/repair_states"
+    states = env.ottla().parent / "test/unit/log/repair_states"
     if not states.exists():
         env.missing("test/unit/log/repair_states (make check makes it)")
     b = brokers(kind).start()
@@ -276,7 +271,7 @@ def test_a_broker_starts_on_whatever_a_repair_left_when_it_died(brokers, kind, t
     b.start()
     b.stop()
     # (rows() wants one status: which of the two depends on the broker)
-    found = [json.loads(line) for line in subprocess.run([tool(), "log", "verify", "--json", b.data], capture_output=True, text=True).stdout.splitlines()]
+    found = [json.loads(line) for line in subprocess.run([env.ottla(), "log", "verify", "--json", b.data], capture_output=True, text=True).stdout.splitlines()]
     # The damage itself where the repair died before the cut, and high watermarks: nobody has asked the broker about these partitions yet.
     assert {r["rule"] for r in found if r["type"] == "finding" and r["violation"]} <= {"B2", "C2"}
     logs = {r["topic"]: r for r in found if r["type"] == "log"}

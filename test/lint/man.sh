@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The manual pages render: mandoc and groff, the two that people have, find nothing to say about them.
-pages="src/broker/ottlad.8 src/config/server.properties.5"
+pages="src/broker/ottlad.8 src/config/server.properties.5 src/tools/ottla.1"
 src=${srcdir:-.} bad=0 ran=0
 
 complain() {

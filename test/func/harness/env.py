@@ -34,6 +34,12 @@ def ottlad():
     return None
 
 
+def ottla():
+    """The operator's command line, built beside the daemon."""
+    place = pathlib.Path(ottlad() or missing("ottlad")).parent / "ottla"
+    return place if place.exists() else missing("ottla")
+
+
 def missing(what):
     """Something that should be there is not: a failure in CI, a loud skip elsewhere."""
     if IN_CI:
