@@ -40,6 +40,7 @@ struct broker_options {
 	struct loop	*control;	/* the control loop */
 	struct keeper	*keeper;	/* NULL: none */
 	const struct broker_zookeeper *zookeeper;	/* NULL: the ensemble of zookeeper.connect */
+	int64_t		 ready_wait_ms;	/* how long a start waits without progress for leaders (ready.c); 0: the usual time */
 	bool		 by_hand;	/* no thread is made: who turns the control loop calls broker_turn too */
 	void		(*started)(void *ctx, enum err, const struct errbuf *why);
 	void		(*must_stop)(void *ctx, const char *why);

@@ -127,6 +127,12 @@ struct broker {
 	struct timer	 wait_timer;
 	int64_t		 settle_until_ms;
 	struct timer	 resign_timer;		/* the controller loop's */
+	struct timer	 ready_timer;		/* ready.c's, with all that begins with ready_ */
+	char		**ready_topics;		/* those of ZooKeeper that the image does not name yet */
+	uint32_t	 ready_ntopics, ready_turns;
+	bool		 ready_listed, ready_watching;
+	uint64_t	 ready_missing;		/* at the last look; changes are progress */
+	int64_t		 ready_since_ms;	/* the last progress */
 	char		 host_name[256];
 	int64_t		 started_ns;
 };
@@ -138,6 +144,11 @@ void	 broker_blocking(struct broker *, void (*step)(struct broker *), void (*aft
 void	 broker_register(struct broker *, zk_registered_fn *);
 void	 broker_update_registration(struct broker *);	/* advertised listeners changed while running */
 void	 broker_request_stop(struct broker *, const char *fmt, ...) PRINTF_LIKE(2, 3);		/* must_stop, once */
+
+/* ---- ready.c ---- */
+void	 ready_watch(struct broker *);	/* requests are served from soon on: looks for the moment when the start is over */
+void	 ready_check(struct broker *);	/* something was learnt */
+void	 ready_stop(struct broker *);
 
 /* ---- shutdown.c ---- */
 void	 shutdown_run(struct broker *);

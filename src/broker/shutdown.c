@@ -61,6 +61,7 @@ shutdown_run(struct broker *b)
 	b->shutting_down = true;
 	b->state = BROKER_STOPPING;
 	schedule_stop(b);
+	ready_stop(b);
 	if (b->reclaim != NULL)
 		session_reclaim_cancel(b->reclaim);
 	timer_init(&b->wait_timer, d1_wait);

@@ -12,7 +12,7 @@
  *    8 the parts: cluster image, replica manager, server, network (bound, not serving)
  *    9 the session of a killed predecessor closed (session records); records written; registration: broker epoch
  *   10 controller; configuration changes followed; requests served; periodic jobs
- *   11 ready when the controller has told this broker about itself
+ *   11 ready when the controller has told this broker about itself and given its partitions their leader (ready.c)
  *
  * INVARIANTS
  *   (1) Every step ends in exactly one of: the next step, or broker_fail.
@@ -734,15 +734,7 @@ on_foreign_broker(void *ctx, int32_t id)
 static void
 image_changed(struct cluster_listener *l)
 {
-	struct broker *b = CONTAINER_OF(l, struct broker, cluster_listener);
-	struct errbuf none = ERRBUF_INIT;
-
-	if (b->state != BROKER_STARTING || !b->serving || image_broker(cluster_read(b->cluster), b->id) == NULL)
-		return;
-	b->state = BROKER_RUNNING;
-	if (b->resealed)
-		configs_store_resealed(b);
-	b->opt.started(b->opt.ctx, OK, &none);
+	ready_check(CONTAINER_OF(l, struct broker, cluster_listener));
 }
 
 static enum err
@@ -1072,7 +1064,7 @@ config_watch_ready(void *ctx, enum err e, const struct errbuf *why)
 	if (b->listeners_again)
 		listeners_follow(b);
 	schedule_start(b);
-	image_changed(&b->cluster_listener);	/* the controller may have been faster */
+	ready_check(b);		/* the controller may have been faster */
 }
 
 static void
@@ -1081,6 +1073,7 @@ s10_serve(struct broker *b)
 	static const struct zk_config_watch_callbacks callbacks = { configs_changed, config_watch_ready };
 
 	loop_call(b->controller_loop, start_controller, b);
+	ready_watch(b);
 	zk_watcher_init(&b->feature_watch, feature_fired);
 	feature_follow(b);
 	b->config_watch = zk_config_watch_new(b->zk, b->opt.clock, b->opt.diag, &callbacks, b);

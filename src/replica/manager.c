@@ -182,6 +182,14 @@ replica_count(struct replica_manager *m, struct replica_counts *c)
 	}
 }
 
+bool
+replica_has_epoch(struct replica_manager *m, struct slice topic, int32_t partition, int32_t leader_epoch)
+{
+	const struct partition *p = table_find(m->table, topic, partition);
+
+	return (p != NULL && (p->box->state.offline || p->box->state.leader_epoch >= leader_epoch));
+}
+
 /* ---- control requests, one at a time ---- */
 
 static void

@@ -94,6 +94,9 @@ struct control_request {
 };
 void replica_control(struct replica_manager *, struct control_request *);
 
+/* LeaderAndIsr with this leader epoch (or a later one) has been carried out for the partition, or its directory is offline.  Control loop. */
+bool	 replica_has_epoch(struct replica_manager *, struct slice topic, int32_t partition, int32_t leader_epoch);
+
 /* The broker's view of a topic's configuration changed: logs, rules and min ISR of its partitions here follow.  NULL: of every topic. */
 void replica_topic_config_changed(struct replica_manager *, const char *topic);
 

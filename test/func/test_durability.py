@@ -61,6 +61,31 @@ def fill(b, t, n=400):
     return values
 
 
+@pytest.mark.only("ottla")
+def test_after_the_ready_line_the_first_request_for_any_partition_succeeds(brokers, kind, topic):
+    """Every partition, asked once, by whoever waits for nothing but that line; after clean ends and kills."""
+    partitions, runs = 60, 4
+    b = brokers(kind).start()
+    topics = [topic(b, partitions=partitions) for _ in range(2)]
+    for run in range(1, runs + 1):
+        if run % 2:
+            b.stop()
+        else:
+            b.kill9()
+        b.launch()
+        wait_until(lambda: "ottlad ready:" in b.text(), 60, "the ready line", every=0.001)
+        with b.connect() as c:
+            produced = c.call("Produce", 7, {"Acks": -1, "TimeoutMs": 5000, "TopicData": [
+                {"Name": t, "PartitionData": [{"Index": p, "Records": records.batch([b"%d" % run])} for p in range(partitions)]} for t in topics]})
+            ends = c.call("ListOffsets", 7, {"ReplicaId": -1, "Topics": [
+                {"Name": t, "Partitions": [{"PartitionIndex": p, "Timestamp": -1} for p in range(partitions)]} for t in topics]})
+        answers = [p for t in produced["Responses"] for p in t["PartitionResponses"]]
+        assert len(answers) == 2 * partitions and {(p["ErrorCode"], p["BaseOffset"]) for p in answers} == {(0, run - 1)}
+        answers = [p for t in ends["Topics"] for p in t["Partitions"]]
+        assert len(answers) == 2 * partitions and {(p["ErrorCode"], p["Offset"]) for p in answers} == {(0, run)}
+    assert "ready, but" not in b.text() and "not ready yet" not in b.text()
+
+
 def test_records_and_offsets_survive_a_clean_restart(brokers, kind, topic):
     b = brokers(kind).start()
     t = topic(b, config=SMALL_SEGMENTS)

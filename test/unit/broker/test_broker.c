@@ -48,6 +48,7 @@ struct session {
 
 struct node {				/* a broker of the test */
 	struct world	*w;
+	uint32_t	 leaders;	/* partitions it led when it said that it was ready */
 	struct broker_zookeeper source;
 	struct session	*session;
 	struct config	*config;
@@ -188,7 +189,12 @@ on_started(void *ctx, enum err e, const struct errbuf *why)
 {
 	struct node *n = ctx;
 
+	struct replica_counts counts = { 0 };
+
 	n->started = e == OK;
+	if (e == OK)
+		replica_count(n->broker->replicas, &counts);
+	n->leaders = counts.leaders;
 	n->failed = e;
 	snprintf(n->why, sizeof(n->why), "%s", why->text);
 	n->ended = e != OK;
@@ -1067,6 +1073,137 @@ TEST(two_brokers_live_in_one_process)
 	world_fini(&v);
 }
 
+/* ---- ready ---- */
+
+/* A cluster that has been used before. */
+static void
+world_init_used(struct world *w)
+{
+	world_init(w);
+	zk_create_recursive(w->user, ZK_TOPICS, slice_str(""), ignore_result, NULL);
+	zk_fake_settle(w->control);
+}
+
+TEST(a_broker_that_says_ready_leads_every_partition_it_is_to_lead)
+{
+	enum { TOPICS = 40 };
+	struct world w;
+	struct node n;
+
+	world_init_used(&w);
+	for (int i = 0; i < TOPICS; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "t%d", i);
+		make_topic(&w, name, 1);
+	}
+	zk_fake_settle(w.control);
+	for (int run = 0; run < 2; run++) {		/* new logs, then old ones */
+		node_make(&n, &w, 1, "a");
+		REQUIRE(node_start(&n));
+		CHECK_EQ(n.leaders, TOPICS);
+		node_end(&n);
+	}
+	CHECK(strstr(strbuf_str(&w.said), "ready, but") == NULL);
+	world_fini(&w);
+}
+
+/* A topic that the controller cannot read: it will never speak of it. */
+static void
+make_unreadable_topic(struct world *w, const char *name)
+{
+	zk_create(w->user, zk_path_topic(name).s, slice_str("no json"), ZK_PERSISTENT, ignore_result, NULL);
+}
+
+TEST(a_topic_that_nobody_can_read_is_named_and_does_not_keep_the_broker_from_being_ready)
+{
+	struct world w;
+	struct node n;
+
+	world_init_used(&w);
+	make_topic(&w, "good", 1);
+	make_unreadable_topic(&w, "bad");
+	zk_fake_settle(w.control);
+	node_make(&n, &w, 1, "a");
+	n.broker->opt.ready_wait_ms = 200;
+	REQUIRE(node_start(&n));
+	CHECK_EQ(n.leaders, 1);
+	CHECK(strstr(strbuf_str(&w.said), "start: ready, but the controller has said nothing of 1 topics, bad for one") != NULL);
+	node_end(&n);
+	world_fini(&w);
+}
+
+TEST(a_topic_that_is_deleted_during_the_start_is_not_waited_for)
+{
+	struct world w;
+	struct node n;
+	bool never = false;
+
+	world_init_used(&w);
+	make_unreadable_topic(&w, "bad");
+	zk_fake_settle(w.control);
+	node_make(&n, &w, 1, "a");
+	n.broker->opt.ready_wait_ms = 3600000;
+	broker_start(n.broker);
+	for (int i = 0; i < 20000 && !n.broker->ready_listed; i++)
+		if (!turn(&n))
+			usleep(200);
+	REQUIRE(n.broker->ready_listed);
+	(void)turn_until(&n, &never, 100);
+	CHECK(!n.started);
+	zk_delete(w.user, zk_path_topic("bad").s, -1, ignore_result, NULL);
+	CHECK(turn_until(&n, &n.started, 10000));
+	CHECK(strstr(strbuf_str(&w.said), "ready, but") == NULL);
+	node_end(&n);
+	world_fini(&w);
+}
+
+TEST(a_partition_that_cannot_get_its_leader_is_named_and_the_broker_is_ready)
+{
+	struct world w;
+	struct node n;
+
+	world_init_used(&w);
+	make_topic(&w, "t", 1);
+	make_topic(&w, "u", 1);
+	zk_fake_settle(w.control);
+	node_make(&n, &w, 1, "a");
+	REQUIRE(node_start(&n));
+	node_end(&n);
+	zk_delete_recursive(w.user, -1, zk_path_topic("t").s, ignore_result, NULL);	/* and another topic of that name: the log is not its */
+	zk_fake_settle(w.control);
+	make_topic(&w, "t", 1);
+	zk_fake_settle(w.control);
+	node_make(&n, &w, 1, "a");
+	n.broker->opt.ready_wait_ms = 200;
+	REQUIRE(node_start(&n));
+	CHECK_EQ(n.leaders, 1);
+	CHECK(strstr(strbuf_str(&w.said), "ready, but the controller has not made this broker the leader of 1 partitions that are its own, t-0") !=
+	    NULL);
+	node_end(&n);
+	world_fini(&w);
+}
+
+TEST(a_start_that_no_controller_answers_says_so)
+{
+	struct world w;
+	struct node n;
+	bool never = false;
+
+	world_init_used(&w);
+	zk_create(w.user, ZK_CONTROLLER, slice_str("{\"version\":1,\"brokerid\":1,\"timestamp\":\"1\"}"), ZK_PERSISTENT, ignore_result, NULL);
+	zk_fake_settle(w.control);
+	node_make(&n, &w, 1, "a");
+	n.broker->opt.ready_wait_ms = 100;
+	broker_start(n.broker);
+	for (int i = 0; i < 2000 && strstr(strbuf_str(&w.said), "no controller has told") == NULL && !n.ended; i++)
+		(void)turn_until(&n, &never, 10);
+	CHECK(!n.started);
+	CHECK(strstr(strbuf_str(&w.said), "start: not ready yet: no controller has told this broker about itself") != NULL);
+	node_end(&n);
+	world_fini(&w);
+}
+
 UNIT_MAIN("broker",
     T(a_broker_starts_and_ends_and_leaves_nothing_behind),
     T(a_broker_can_be_stopped_at_every_step_of_its_start),
@@ -1090,4 +1227,9 @@ UNIT_MAIN("broker",
     T(a_wrong_topic_setting_is_spoken_of_once),
     T(broker_settings_in_zookeeper_that_are_no_json_are_named_and_ignored),
     T(passwords_of_the_old_secret_are_written_anew_after_the_start),
-    T(two_brokers_live_in_one_process))
+    T(two_brokers_live_in_one_process),
+    T(a_broker_that_says_ready_leads_every_partition_it_is_to_lead),
+    T(a_topic_that_nobody_can_read_is_named_and_does_not_keep_the_broker_from_being_ready),
+    T(a_topic_that_is_deleted_during_the_start_is_not_waited_for),
+    T(a_partition_that_cannot_get_its_leader_is_named_and_the_broker_is_ready),
+    T(a_start_that_no_controller_answers_says_so))
