@@ -87,6 +87,8 @@ d2_time_is_up(struct timer *timer)
 
 	admin_stop(b->admin);
 	producer_ids_stop(b->producer_ids);
+	if (b->controller != NULL)
+		controller_refuse_elections(b->controller);
 }
 
 static void

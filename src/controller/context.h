@@ -48,6 +48,7 @@ struct ctl_partition {
 	struct id_list	 replicas;
 	enum replica_machine_state *replica_states;	/* parallel to replicas */
 	bool		*dir_offline;			/* parallel: its broker said that the replica's log directory is offline */
+	bool		 elected;			/* by the election in progress */
 	bool		 has_leadership;		/* the state znode exists, as far as we know */
 	struct leadership l;
 };

@@ -27,6 +27,8 @@ event_free(struct event *e)
 	for (uint32_t i = 0; i < e->nanswers; i++)
 		free(e->answers[i].topic);
 	free(e->answers);
+	if (e->election != NULL)
+		election_refuse(e->election);
 	free(e->topic);
 	free(e);
 }
@@ -65,6 +67,9 @@ event_run(struct controller *c, struct event *e)
 	case EVENT_REPLICA_DELETED:
 		deletion_answer_run(c, e);
 		return;
+	case EVENT_ELECT:
+		elect_run(c, e);
+		return;
 	case EVENT_LEADER_AND_ISR_ANSWER:
 		leader_and_isr_answer_run(c, e);
 		return;
@@ -86,7 +91,7 @@ run_next(struct task *task)
 	if (c->busy || !c->elected || (e = STAILQ_FIRST(&c->events)) == NULL)
 		return;
 	STAILQ_REMOVE_HEAD(&c->events, link);
-	if (e->topic == NULL)
+	if (e->topic == NULL && e->election == NULL)
 		c->queued[e->kind] = false;
 	c->busy = true;
 	c->current = e;

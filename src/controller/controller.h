@@ -46,6 +46,32 @@ void	 controller_start(struct controller *);	/* after this broker has registered
 void	 controller_stop(struct controller *, void (*done)(void *ctx), void *ctx);	/* resigns; no callbacks but done afterwards */
 void	 controller_free(struct controller **);	/* stopped */
 
+/* ---- ElectLeaders ---- */
+struct controller_election_item {
+	struct slice	 topic;
+	int32_t		 partition;
+	enum kerr	 error;
+	const char	*message;	/* static; NULL: Java has none either */
+	int32_t		 leader;	/* without an error: who leads now.  The metadata image may not know it yet */
+	bool		 wanted;	/* private */
+};
+
+struct controller_election {
+	struct loop	*loop;		/* where it is asked for and done */
+	bool		 unclean;	/* any live replica, where there is no live leader; else the preferred one, where that does not lead */
+	struct controller_election_item *items;	/* each partition once */
+	uint32_t	 nitems;
+	void	       (*done)(struct controller_election *);
+	struct controller *controller;	/* private, and the next one */
+	struct task	 task;
+};
+
+/* An event like others, on the controller loop; it and its items are the controller's until done.  NOT_CONTROLLER per item when we are not it, or
+ * cease to be before it is carried out. */
+void	 controller_elect(struct controller *, struct controller_election *);
+/* Elections that wait are answered now, later ones at once: NOT_CONTROLLER.  Any thread; the broker ends. */
+void	 controller_refuse_elections(struct controller *);
+
 bool	 controller_active(const struct controller *);	/* elected, and its failover is done */
 int32_t	 controller_id(const struct controller *);	/* as last observed; -1 */
 

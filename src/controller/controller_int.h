@@ -25,6 +25,7 @@ enum event_kind {
 	EVENT_PREFERRED,	/* /admin/preferred_replica_election appeared */
 	EVENT_REASSIGN,		/* /admin/reassign_partitions appeared */
 	EVENT_REPLICA_DELETED,	/* a StopReplica with delete was answered */
+	EVENT_ELECT,		/* somebody asks for elections */
 	EVENT_LEADER_AND_ISR_ANSWER,	/* ... a LeaderAndIsr, with news of log directories */
 	EVENT_KINDS_
 };
@@ -43,7 +44,11 @@ struct event {
 	enum kerr	error;
 	struct replica_answer *answers;		/* EVENT_LEADER_AND_ISR_ANSWER; malloc'ed */
 	uint32_t	nanswers;
+	struct controller_election *election;	/* EVENT_ELECT; NULL: answered */
 };
+
+/* Who may lead, beyond the live members of the ISR. */
+enum elect_how { ELECT_AS_CONFIGURED, ELECT_UNCLEAN, ELECT_PREFERRED };
 
 /* Requests that one change causes, collected and then sent together: LeaderAndIsr, then UpdateMetadata, then StopReplica. */
 struct batch_row {
@@ -86,6 +91,8 @@ struct controller {
 	void		(*next)(struct controller *);	/* after the machine's current round */
 	void		(*next_elect)(struct controller *);	/* ... after the election that follows it */
 	void		(*after_deletion)(struct controller *);
+	enum elect_how	elect_how;
+	bool		refusing_elections;
 	step_fn		*requests_taken;
 	struct ctl_topic *deleting_topic;
 	uint32_t	 new_topics;
@@ -140,11 +147,18 @@ void	 batch_clear(struct batch *);
 void	 machine_create(struct controller *, const struct partition_list *, void (*next)(struct controller *));
 /* Every partition that is Offline or New and not being deleted: try to give it a leader. */
 void	 machine_elect_offline(struct controller *, void (*next)(struct controller *));
+/* These, whatever their state: `elected` of each says whether it got a leader. */
+void	 machine_elect(struct controller *, const struct partition_list *, enum elect_how, void (*next)(struct controller *));
 /* These replicas (the partitions of c->todo, on brokers that are not usable) leave the ISR. */
 void	 machine_shrink(struct controller *, const struct partition_list *, bool all_replicas, void (*next)(struct controller *));
 
 /* Takes what a state node says into the partition; false: it cannot be understood. */
 bool	 machine_take_state(struct controller *, struct ctl_partition *, const struct zk_result *);
+
+/* ---- elections.c ---- */
+void	 elect_run(struct controller *, struct event *);
+void	 election_answer(struct controller_election *);		/* whatever stands in it */
+void	 election_refuse(struct controller_election *);		/* NOT_CONTROLLER */
 
 /* ---- failover.c, topics.c, deletion.c: the events ---- */
 void	 failover_run(struct controller *);

@@ -12,6 +12,7 @@
  *   (3) Every election and every shrink raises the leader epoch by one.
  *
  * LOST ANSWER  A create that answers NODE_EXISTS may have been ours: the node is read, and what stands there is the truth, whoever wrote it.
+ *	An election whose write finds another version reads it back: a live leader of our own controller epoch is the one we wrote.
  */
 #include <stdlib.h>
 
@@ -237,6 +238,19 @@ struct choice {
 	bool	unclean_asked;		/* only an unclean election could help */
 };
 
+/* The first replica, if it lives and is in the ISR, which stays as it is. */
+static void
+prefer(struct controller *c, const struct ctl_partition *p, struct choice *ch)
+{
+	*ch = (struct choice){ .l = p->l };
+	if (p->replicas.n == 0 || !replica_usable(c, p, 0) || !id_list_has(p->l.isr, p->replicas.v[0]))
+		return;
+	ch->chosen = true;
+	ch->l.leader = p->replicas.v[0];
+	ch->l.leader_epoch++;
+	ch->l.controller_epoch = c->ctx.epoch;
+}
+
 static void
 elect_choose(struct controller *c, const struct ctl_partition *p, bool unclean, struct choice *ch)
 {
@@ -270,6 +284,36 @@ elect_done(struct controller *c)
 	create_done(c);
 }
 
+static void
+elect_came_online(struct controller *c, struct ctl_partition *p)
+{
+	if (!partition_move(p, PARTITION_ONLINE, c->opt.diag))
+		return;
+	p->elected = true;
+	replicas_online(c, p);
+	for (uint32_t j = 0; j < p->replicas.n; j++)
+		if (broker_usable(c, p->replicas.v[j]))
+			batch_leader_and_isr(c, p, p->replicas.v[j], false);
+}
+
+/* Those whose version was another: if it is our own leader that stands there, the answer to our write was lost. */
+static void
+elect_read_back(struct controller *c, const struct zk_result *r, uint32_t n)
+{
+	if (step_lost(c, r, n, "reading partition states"))
+		return;
+	for (uint32_t i = 0; i < n; i++) {
+		struct ctl_partition *p = c->todo.v[i];
+
+		if (r[i].error == ZKE_OK && machine_take_state(c, p, &r[i]) && p->l.controller_epoch == c->ctx.epoch &&
+		    replica_usable_on(c, p, p->l.leader))
+			elect_came_online(c, p);
+		else
+			diag_warning(c->opt.diag, "controller", "%s-%d: no leader elected: somebody else changed its state", p->topic->name, p->id);
+	}
+	elect_done(c);
+}
+
 /* c->todo2 are the partitions of the writes, c->proposed what they say. */
 static void
 elect_written(struct controller *c, const struct zk_result *r, uint32_t n)
@@ -278,23 +322,23 @@ elect_written(struct controller *c, const struct zk_result *r, uint32_t n)
 
 	if (step_lost(c, r, n, "electing leaders"))
 		return;
+	list_clear(&c->todo);
 	for (uint32_t i = 0; i < n; i++) {
 		struct ctl_partition *p = c->todo2.v[i];
 
-		if (r[i].error != ZKE_OK) {
+		if (r[i].error == ZKE_OK) {
+			new[i].partition_epoch = r[i].stat.version;
+			partition_set_leadership(p, &new[i]);
+			elect_came_online(c, p);
+		} else if (r[i].error == ZKE_BAD_VERSION)
+			list_add(&c->todo, p);
+		else
 			diag_warning(c->opt.diag, "controller", "%s-%d: no leader elected: %s", p->topic->name, p->id, zke_text(r[i].error));
-			continue;
-		}
-		new[i].partition_epoch = r[i].stat.version;
-		partition_set_leadership(p, &new[i]);
-		if (!partition_move(p, PARTITION_ONLINE, c->opt.diag))
-			continue;
-		replicas_online(c, p);
-		for (uint32_t j = 0; j < p->replicas.n; j++)
-			if (broker_usable(c, p->replicas.v[j]))
-				batch_leader_and_isr(c, p, p->replicas.v[j], false);
 	}
-	elect_done(c);
+	if (c->todo.n > 0)
+		read_states(c, &c->todo, elect_read_back);
+	else
+		elect_done(c);
 }
 
 static void
@@ -309,10 +353,14 @@ elect_write(struct controller *c, const bool *unclean)
 		struct ctl_partition *p = c->todo.v[i];
 		struct choice ch;
 
-		elect_choose(c, p, unclean[i], &ch);
+		if (c->elect_how == ELECT_PREFERRED)
+			prefer(c, p, &ch);
+		else
+			elect_choose(c, p, unclean[i], &ch);
 		if (!ch.chosen) {
-			diag_warning(c->opt.diag, "controller", "%s-%d has no leader: no member of its ISR is alive%s", p->topic->name, p->id,
-			    ch.unclean_asked ? ", and unclean.leader.election.enable is false" : "");
+			if (c->elect_how == ELECT_AS_CONFIGURED)
+				diag_warning(c->opt.diag, "controller", "%s-%d has no leader: no member of its ISR is alive%s", p->topic->name, p->id,
+				    ch.unclean_asked ? ", and unclean.leader.election.enable is false" : "");
 			continue;
 		}
 		if (ch.l.recovery_state != 0)
@@ -346,7 +394,7 @@ elect_configs_read(struct controller *c, const struct zk_result *r, uint32_t n)
 	if (step_lost(c, r, n, "reading topic configurations"))
 		return;
 	for (uint32_t i = 0; i < n; i++)
-		unclean[i] = config_says_unclean(c, &r[i]);
+		unclean[i] = c->elect_how == ELECT_UNCLEAN || config_says_unclean(c, &r[i]);
 	elect_write(c, unclean);
 }
 
@@ -379,11 +427,25 @@ elect_states_read(struct controller *c, const struct zk_result *r, uint32_t n)
 	step_read(c, ops, still.n, elect_configs_read);
 }
 
+void
+machine_elect(struct controller *c, const struct partition_list *list, enum elect_how how, void (*next)(struct controller *))
+{
+	c->next = next;
+	c->elect_how = how;
+	list_clear(&c->todo);
+	for (uint32_t i = 0; i < list->n; i++) {
+		list->v[i]->elected = false;
+		list_add(&c->todo, list->v[i]);
+	}
+	read_states(c, &c->todo, elect_states_read);
+}
+
 static void
 elect_begin(struct controller *c)
 {
 	struct ctl_topic *t, *tmp;
 
+	c->elect_how = ELECT_AS_CONFIGURED;
 	c->next = c->next_elect;
 	c->next_elect = NULL;
 	list_clear(&c->todo);

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from harness import records, wire
-from test_admin_against_java import create, ends, put
+from test_admin_against_java import create, ends, look, put
 from test_against_java import ask, difference
 from test_records_against_java import check, make_topic, play
 
@@ -203,6 +203,23 @@ FLOWS |= {
         scram(without=[("nobody", 1), ("nobody", 2)]), scram(("nobody", 1, 4096), without=[("nobody", 2)]), scram(), scram(without=[("b", 9)]), scrams(),
         scram(("c", 1, 4096, b""), ("d", 1, 4096)), scram(("c", 1, 4096, b""), ("e", 7, 4096), ("nobody", 1, 5)), scrams(),
         scram(without=[(n, m) for n, m in (("b1-4096", 1), ("b1-16384", 1), ("b2-4096", 2), ("b2-16384", 2), ("b", 1))]), scrams()]),
+}
+
+
+def elect(*partitions, kind=0, timeout=5000):
+    """ElectLeaders of these partitions of the flow's topic, or ((topic, partition), ...), or None."""
+    def step(v, t):
+        rows = None if partitions == (None,) else [{"Topic": p[0], "Partitions": [p[1]]} if isinstance(p, tuple) else {"Topic": t, "Partitions": [p]} for p in partitions]
+        return "ElectLeaders", v, {"TopicPartitions": rows, "TimeoutMs": timeout, **({"ElectionType": kind} if v else {})}
+
+    return step
+
+
+FLOWS |= {
+    "elections": ("ElectLeaders", 0, 2, [create(4), put(), *[elect(*p, kind=k) for k in (0, 1) for p in ((0,), (0, 1), (0, 0), (), (None,), (2,), (-1,), (("nobody", 0),),
+                                                                                                        (("a b", 0), 1, ("", 3)), (("nobody", 0), ("nobody", 0)))],
+                                         elect(0, timeout=0), elect(0, timeout=-1), look()]),
+    "no such election": ("ElectLeaders", 1, 2, [create(4), put(), *[elect(*p, kind=k) for k in (2, -1, 127) for p in ((0, 1), (None,), ())]]),
 }
 
 

@@ -51,7 +51,7 @@ WAITING = {
     **dict.fromkeys(["AddPartitionsToTxn", "AddOffsetsToTxn", "EndTxn", "WriteTxnMarkers", "TxnOffsetCommit", "DescribeTransactions",
                      "ListTransactions"], TRANSACTIONS),
     **dict.fromkeys(["LeaderAndIsr", "StopReplica", "UpdateMetadata", "ControlledShutdown", "AlterPartition", "Envelope"], CLUSTER),
-    **dict.fromkeys(["ElectLeaders", "AlterPartitionReassignments", "ListPartitionReassignments"],
+    **dict.fromkeys(["AlterPartitionReassignments", "ListPartitionReassignments"],
                     "issue 4: the rest of the single-broker APIs"),
     **dict.fromkeys(["AlterReplicaLogDirs"],
                     "issue 4: the rest of the single-broker APIs"),

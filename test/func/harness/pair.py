@@ -49,7 +49,8 @@ def normalise(b, value, key=""):
         rows = [normalise(b, v, key) for v in value]
         # the order of these is that of a hash table in Java
         return sorted(rows, key=str) if key in ("Topics", "Responses", "Results", "Configs", "ApiKeys", "Synonyms", "Brokers", "Partitions",
-                                                "PartitionResponses", "topics", "results", "Entity", "Entries", "Values") else rows
+                                                "PartitionResponses", "topics", "results", "Entity", "Entries", "Values",
+                                                "ReplicaElectionResults", "PartitionResult") else rows
     if isinstance(value, uuid.UUID):
         return "some id" if value.int else "no id"
     if key == "ClusterId" and value:

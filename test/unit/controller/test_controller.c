@@ -844,6 +844,117 @@ TEST(acknowledged_records_are_not_given_up_without_permission)
 	arena_fini(&a);
 }
 
+/* ---- elections that are asked for ---- */
+
+struct asked {
+	struct controller_election el;
+	struct controller_election_item item[3];
+	unsigned done;
+};
+
+static void
+on_elected(struct controller_election *el)
+{
+	CONTAINER_OF(el, struct asked, el)->done++;
+}
+
+static void
+ask(struct world *w, struct asked *a, bool unclean, const char *topic, int32_t partition)
+{
+	*a = (struct asked){ .el = { .loop = w->loop, .unclean = unclean, .items = a->item, .nitems = 1, .done = on_elected } };
+	a->item[0] = (struct controller_election_item){ .topic = slice_str(topic), .partition = partition };
+	controller_elect(w->c, &a->el);
+}
+
+static enum kerr
+elect(struct world *w, bool unclean, const char *topic, int32_t partition)
+{
+	struct asked a;
+
+	ask(w, &a, unclean, topic, partition);
+	world_settle(w);
+	CHECK_EQ(a.done, 1);
+	CHECK(a.item[0].error != KERR_NONE || a.item[0].leader == 1);
+	return (a.item[0].error);
+}
+
+/* t-0 on 7 and 1, of which 7 alone has what was acknowledged, and is dead. */
+static void
+bereave(struct world *w, struct arena *a)
+{
+	int32_t both[] = { 7, 1 }, seven[] = { 7 };
+	struct zk_topic_partition p = { .id = 0, .replicas = { both, 2 } };
+	struct zk_topic_info info = { .partitions = &p, .npartitions = 1 };
+	struct zk_partition_state s = { .leader = 7, .leader_epoch = 4, .isr = { seven, 1 } };
+
+	info.id = uuid_random(&w->random.random);
+	zk_create(w->user, "/brokers/topics/t", zk_topic_encode(a, &info), ZK_PERSISTENT, ignore_result, NULL);
+	zk_create_recursive(w->user, "/brokers/topics/t/partitions/0/state", zk_partition_state_encode(a, &s), ignore_result, NULL);
+	zk_fake_settle(w->loop);
+	world_start(w);
+}
+
+TEST(a_leader_can_be_asked_for)
+{
+	struct world w;
+	struct arena a;
+
+	arena_init(&a, 1 << 20);
+	world_init(&w);
+	bereave(&w, &a);
+	make_topic(&w, "u", 1, 1, true);
+	make_topic(&w, "v", 1, 7, true);	/* never had anybody */
+	world_settle(&w);
+	CHECK_EQ(elect(&w, false, "u", 0), KERR_ELECTION_NOT_NEEDED);
+	CHECK_EQ(elect(&w, true, "u", 0), KERR_ELECTION_NOT_NEEDED);
+	CHECK_EQ(elect(&w, false, "v", 0), KERR_PREFERRED_LEADER_NOT_AVAILABLE);
+	CHECK_EQ(elect(&w, true, "v", 0), KERR_ELIGIBLE_LEADERS_NOT_AVAILABLE);
+	CHECK_EQ(elect(&w, false, "u", 1), KERR_UNKNOWN_TOPIC_OR_PARTITION);
+	CHECK_EQ(elect(&w, false, "no such", 0), KERR_UNKNOWN_TOPIC_OR_PARTITION);
+	CHECK_EQ(elect(&w, false, "nobody", -1), KERR_UNKNOWN_TOPIC_OR_PARTITION);
+	CHECK_EQ(elect(&w, false, "t", 0), KERR_PREFERRED_LEADER_NOT_AVAILABLE);
+	CHECK_EQ(state(&w, &a, "t", 0).leader, -1);
+	forget(&w);
+	CHECK_EQ(elect(&w, true, "t", 0), KERR_NONE);
+	CHECK_EQ(state(&w, &a, "t", 0).leader, 1);
+	CHECK_EQ(state(&w, &a, "t", 0).leader_recovery_state, 1);
+	CHECK(told(&w, "lisr t-0 leader=1"));
+	CHECK(told(&w, "um t-0 leader=1"));
+	CHECK_EQ(elect(&w, true, "t", 0), KERR_ELECTION_NOT_NEEDED);
+	CHECK_EQ(elect(&w, false, "t", 0), KERR_PREFERRED_LEADER_NOT_AVAILABLE);
+	world_fini(&w);
+	arena_fini(&a);
+}
+
+TEST(who_asks_for_an_election_is_answered_whatever_happens)
+{
+	for (int turns = 0; turns < 20; turns++)
+		for (int how = 0; how < 3; how++) {
+			struct world w;
+			struct arena a;
+			struct asked x;
+
+			arena_init(&a, 1 << 20);
+			world_init(&w);
+			bereave(&w, &a);
+			ask(&w, &x, true, "t", 0);
+			for (int i = 0; i < turns; i++)
+				(void)loop_turn(w.loop, 0);
+			if (how == 0)
+				zk_fake_expire(w.zk);
+			else if (how == 1)
+				zk_fake_fault(w.zk, ZK_FAULT_LOSS_AFTER, 1);
+			else
+				controller_refuse_elections(w.c);
+			world_settle(&w);
+			CHECK_EQ(x.done, 1);
+			CHECK(x.item[0].error == KERR_NONE || (how != 1 && x.item[0].error == KERR_NOT_CONTROLLER));
+			CHECK_EQ(elect(&w, true, "t", 1), how == 2 ? KERR_NOT_CONTROLLER : KERR_UNKNOWN_TOPIC_OR_PARTITION);
+			world_fini(&w);
+			arena_fini(&a);
+		}
+}
+
 TEST(another_controller_ends_our_reign)
 {
 	struct world w;
@@ -983,7 +1094,8 @@ UNIT_MAIN("controller",
     T(a_foreign_broker_is_reported_and_gets_nothing),
     T(a_dead_leader_is_replaced_from_the_isr),
     T(acknowledged_records_are_not_given_up_without_permission),
-    T(another_controller_ends_our_reign),
+    T(a_leader_can_be_asked_for),
+    T(who_asks_for_an_election_is_answered_whatever_happens), T(another_controller_ends_our_reign),
     T(every_operation_survives_a_lost_connection_an_expiry_and_an_error),
     T(who_asks_the_controller_is_known_by_id_and_epoch),
     T(only_listed_transitions_are_allowed))
