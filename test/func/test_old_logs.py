@@ -2,14 +2,16 @@
 """Segments that brokers before 0.11 wrote (formats 0 and 1), found by Java and by the broker under test after a crash: the same answers, and after a clean
 end the same bytes in every file."""
 import gzip
+import re
 
 import pytest
 
-from harness import records
+from harness import java as java_tools, records
 from harness.broker import make_broker
 from harness.proc import wait_until
 from test_against_java import difference
 from test_records_against_java import play
+from test_tools import ottla
 
 TIME = 1_600_000_000_000
 CONFIG = {"segment.index.bytes": "1000", "index.interval.bytes": "150", "retention.ms": "-1"}
@@ -165,3 +167,9 @@ def test_the_log_goes_on_in_the_format_of_today_and_ends_in_the_same_bytes(old):
         java, ours = (files(b, topic) for b in old)
         assert sorted(ours) == sorted(java), topic
         assert [n for n in java if java[n] != ours[n]] == [], topic
+    b = old[1]
+    logs = sorted(p for t in LOGS for p in b.partition_dir(t).glob("*.log"))
+    text = java_tools.tool("kafka-dump-log", "--deep-iteration", "--files", ",".join(map(str, logs))).stdout
+    assert "magic: 0" in text and "magic: 1" in text and not re.search("isvalid: false|Found invalid|invalid bytes|corrupt", text), text[-2000:]
+    if b.kind == "ottla":
+        ottla("log", "verify", b.data)
