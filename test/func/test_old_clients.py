@@ -43,7 +43,7 @@ def test_kafka_python_as_of_an_old_broker(broker, topic, speaks, codec):
     from kafka import KafkaProducer
     t = topic(partitions=1)
     p = KafkaProducer(bootstrap_servers=broker.address, api_version=speaks, compression_type=None if codec == "none" else codec, linger_ms=20,
-                      enable_idempotence=False)
+                      enable_idempotence=False)     # which no broker of that age knows
     try:
         sent = [p.send(t, v, key=b"k" if i % 2 else None, partition=0, timestamp_ms=1_600_000_000_000 + i) for i, v in enumerate(VALUES)]
         p.flush(30)
