@@ -175,7 +175,8 @@ static void
 plan_epochs(struct plan *p)
 {
 	const struct log_report *r = p->report;
-	bool anew = has_violation(r, LOG_RULE_EPOCH_FILE) || has_violation(r, LOG_RULE_EPOCH_ROWS);
+	/* Epochs lie outside the checksum: when those of the batches contradict each other, a file that can be read is the better witness. */
+	bool anew = has_violation(r, LOG_RULE_EPOCH_FILE) || (has_violation(r, LOG_RULE_EPOCH_ROWS) && !has_violation(r, LOG_RULE_EPOCH_ORDER));
 
 	if (!anew && r->cut_offset < 0 && !has_violation(r, LOG_RULE_EPOCH_END))
 		return;

@@ -641,6 +641,123 @@ TEST(a_changed_byte_under_a_checksum_is_found_wherever_it_is)
 	fixture_fini(&f);
 }
 
+/* ---- any damage at all ---- */
+
+struct names {
+	char	 v[256][64];
+	unsigned n;
+};
+
+static bool
+take_file(void *ctx, const char *name, bool is_dir)
+{
+	struct names *ns = ctx;
+
+	if (!is_dir && ns->n < 256)
+		snprintf(ns->v[ns->n++], sizeof(ns->v[0]), "%s", name);
+	return (true);
+}
+
+static void
+damage(struct random *rnd, const char *path)
+{
+	uint64_t size = size_of(path), at = size == 0 ? 0 : random_below(rnd, size);
+	uint8_t bytes[16];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)random_below(rnd, 256);
+	switch (random_below(rnd, 4)) {
+	case 0:
+		cut_file(path, at);
+		break;
+	case 1:
+		patch(path, size, bytes, 1 + random_below(rnd, sizeof(bytes)));
+		break;
+	default:
+		patch(path, at, bytes, 1 + random_below(rnd, sizeof(bytes)));
+		break;
+	}
+}
+
+static bool
+is_mendable(enum log_rule rule)
+{
+	for (size_t i = 0; i < NELEM(breakages); i++)
+		if (breakages[i].rule == rule)
+			return (breakages[i].mended);
+	return (false);
+}
+
+static void
+check_mended(const struct log_findings *fs, const char *damaged)
+{
+	for (uint32_t i = 0; i < fs->n; i++)
+		if (fs->v[i].violation && is_mendable(fs->v[i].rule) && !(fs->v[i].rule == LOG_RULE_EPOCH_ROWS && seen(fs, LOG_RULE_EPOCH_ORDER, true))) {
+			printf("  %s damaged; after the repair %s: %s\n", damaged, log_rule_code(fs->v[i].rule), fs->v[i].words);
+			CHECK(!"mended");
+		}
+}
+
+/* The epoch of a batch was hit, not the file: a repair must not carry it there, where it would outbid the real leader. */
+TEST(an_epoch_that_only_a_damaged_batch_knows_does_not_get_into_the_file)
+{
+	struct epoch_cache before = EPOCH_CACHE_INIT, after = EPOCH_CACHE_INIT;
+	struct found found = { .skip = 5 };
+	struct errbuf eb = ERRBUF_INIT;
+	uint64_t at, size;
+	struct fixture f;
+	struct look l;
+	char *path;
+
+	make_good(&f);
+	path = segment(&f, 1, ".log");
+	CHECK_EQ(log_each_batch(f.fs, path, 0, take, &found, &at, &size, NULL), OK);
+	patch(path, found.at + BATCH_LEADER_EPOCH, "\x0\x7\x7\x7", 4);
+	CHECK_EQ(epoch_cache_read(f.fs, fixture_file(&f, "t-0"), &before, NULL), OK);
+	look(&f, &l);
+	CHECK(seen(&l.report.findings, LOG_RULE_EPOCH_ORDER, true) && seen(&l.report.findings, LOG_RULE_EPOCH_ROWS, true));
+	CHECK_EQ(log_repair(f.fs, fixture_file(&f, "t-0"), &l.place, &l.report, &eb), OK);
+	CHECK_EQ(epoch_cache_read(f.fs, fixture_file(&f, "t-0"), &after, NULL), OK);
+	CHECK_EQ(after.n, before.n);
+	CHECK_EQ(epoch_cache_latest(&after), 7);
+	look_fini(&l);
+	epoch_cache_fini(&before);
+	epoch_cache_fini(&after);
+	free(found.bytes);
+	free(path);
+	fixture_fini(&f);
+}
+
+TEST(whatever_is_damaged_a_repair_leaves_a_log_that_a_broker_reads)
+{
+	struct random_seeded rnd;
+	struct fixture f;
+
+	make_good(&f);
+	run("cp -r %s %s", f.path[0], template_dir);
+	random_seeded_init(&rnd, unit_seed());
+	for (int i = 0; i < 150; i++) {
+		struct names ns = { .n = 0 };
+		struct errbuf eb = ERRBUF_INIT;
+		const char *name;
+		struct look l;
+
+		restore(&f);
+		CHECK_EQ(f.fs->ops->list(f.fs, fixture_file(&f, "t-0"), take_file, &ns, NULL), OK);
+		name = ns.v[random_below(&rnd.random, ns.n)];
+		damage(&rnd.random, fixture_file(&f, "t-0/%s", name));
+		look(&f, &l);
+		CHECK_EQ(log_repair(f.fs, fixture_file(&f, "t-0"), &l.place, &l.report, &eb), OK);
+		CHECK_STR(eb.text, "");
+		look_fini(&l);
+		look(&f, &l);
+		check_mended(&l.report.findings, name);
+		look_fini(&l);
+		(void)start_on(&f, true);
+	}
+	fixture_fini(&f);
+}
+
 /* ---- Java's directories ---- */
 
 static void
@@ -735,5 +852,5 @@ TEST(two_replicas_are_compared_batch_by_batch)
 
 UNIT_MAIN("log/verify", T(a_good_log_breaks_no_rule), T(each_rule_is_broken_seen_and_mended), T(a_repair_may_die_at_every_step),
     T(what_a_cut_takes_away_is_kept_beside_the_log), T(a_torn_tail_of_a_killed_broker_is_a_note_and_of_a_clean_one_a_violation),
-    T(a_length_that_hides_whole_batches_is_no_torn_tail), T(a_changed_byte_under_a_checksum_is_found_wherever_it_is), T(what_java_closed_breaks_no_rule),
+    T(a_length_that_hides_whole_batches_is_no_torn_tail), T(a_changed_byte_under_a_checksum_is_found_wherever_it_is), T(whatever_is_damaged_a_repair_leaves_a_log_that_a_broker_reads), T(an_epoch_that_only_a_damaged_batch_knows_does_not_get_into_the_file), T(what_java_closed_breaks_no_rule),
     T(what_java_left_when_killed_breaks_no_rule), T(two_replicas_are_compared_batch_by_batch))
