@@ -615,6 +615,13 @@ log_drain_later(struct log *log)
 		drain_job(&log->drain_job);
 }
 
+void
+log_write_owned(struct log *log, struct append_set *s)
+{
+	must(log->owned);
+	(void)write_set(log, s);
+}
+
 /* ---- the call ---- */
 
 enum entry { ENTRY_DRAIN, ENTRY_LATER, ENTRY_LEFT, ENTRY_FULL, ENTRY_CLOSED };
@@ -645,6 +652,8 @@ enter(struct log *log, struct append_set *s)
 enum log_append_status
 log_append(struct log *log, struct append_set *s)
 {
+	struct log *to;
+
 	must(s->len > 0 && s->records != NULL);
 	s->result = (struct append_result){ .base_offset = -1, .last_offset = -1, .log_append_time_ms = -1, .log_start_offset = -1 };
 	if (log->dir->offline) {
@@ -664,6 +673,8 @@ log_append(struct log *log, struct append_set *s)
 		(void)refuse(s, KERR_REQUEST_TIMED_OUT, "too many bytes wait to be appended to this log");
 		return (LOG_DONE);
 	case ENTRY_CLOSED:
+		if ((to = log_moved_to(log)) != NULL)
+			return (log_append(to, s));
 		(void)refuse(s, KERR_NOT_LEADER_OR_FOLLOWER, "the log is closed");
 		return (LOG_DONE);
 	}

@@ -7,7 +7,8 @@
  *   (2) The end offset, the active segment and its size are published together (tail_seq), after a whole set is in the file and its
  *       producers are in the map: whoever sees an end sees the segment list and the unstable offset that belong to it.
  *   (3) Everything below the recovery point is on stable storage, indexes and snapshots included.
- *   (4) At most one thread owns the log.  Ownership is never held across a return to an event loop, a callback or a wait for another log.
+ *   (4) At most one thread owns the log.  Ownership is never held across a return to an event loop, a callback or a wait for another log
+ *       (but for a move's: the current log, then the future one; log_dirs_move.c).
  */
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -90,6 +91,7 @@ log_free(void *p)
 	if (log->segments != NULL)
 		segment_list_free(log->segments);
 	producer_state_free(&log->producers);
+	log_unref(&log->moved_to);
 	epoch_cache_fini(&log->epochs);
 	condition_fini(&log->freed);
 	lock_fini(&log->epochs_file);
@@ -569,11 +571,25 @@ log_raise_start_locked(struct log *log, int64_t start)
 	log_update_first_unstable(log);
 }
 
+struct log *
+log_moved_to(struct log *log)
+{
+	struct log *to;
+
+	lock_acquire(&log->lock);
+	to = log->moved_to;
+	lock_release(&log->lock);
+	return (to);
+}
+
 enum kerr
 log_delete_records(struct log *log, int64_t offset, int64_t *start)
 {
 	enum kerr k = KERR_NONE;
+	struct log *to = log_moved_to(log);
 
+	if (to != NULL)
+		return (log_delete_records(to, offset, start));
 	if (log->dir->offline)
 		return (KERR_KAFKA_STORAGE_ERROR);
 	lock_acquire(&log->lock);
@@ -634,7 +650,12 @@ void
 log_producers(struct log *log, void (*fn)(void *, const struct log_producer *), void *ctx)
 {
 	struct producer_visit v = { fn, ctx };
+	struct log *to = log_moved_to(log);
 
+	if (to != NULL) {
+		log_producers(to, fn, ctx);
+		return;
+	}
 	lock_acquire(&log->lock);
 	producer_state_each(log->producers, visit_producer, &v);
 	lock_release(&log->lock);

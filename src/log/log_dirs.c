@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/limits.h"
 #include "base/str.h"
 #include "log/log_dirs_int.h"
 #include "log/names_int.h"
@@ -315,49 +316,69 @@ log_dirs_set_identity(struct log_dirs *ld, int32_t broker_id, const char *cluste
 /* ---- the table ---- */
 
 static struct log_entry *
-find_entry(struct log_dirs *ld, const char *key)
+find_in(struct log_entry *table, const char *key)
 {
 	struct log_entry *en = NULL;
 
-	HASH_FIND_STR(ld->table, key, en);
+	HASH_FIND_STR(table, key, en);
 	return (en);
+}
+
+static struct log_entry *
+find_entry(struct log_dirs *ld, const char *key)
+{
+	return (find_in(ld->table, key));
 }
 
 /* Under lock. */
 static struct log_entry *
-add_entry(struct log_dirs *ld, const char *key, struct log *log)
+add_to(struct log_entry **table, const char *key, struct log *log)
 {
 	struct log_entry *en = xcalloc(1, sizeof(*en));
 
 	en->key = xstrdup(key);
 	en->log = log;
-	HASH_ADD_KEYPTR(hh, ld->table, en->key, strlen(en->key), en);
+	HASH_ADD_KEYPTR(hh, *table, en->key, strlen(en->key), en);
 	return (en);
+}
+
+static struct log_entry *
+add_entry(struct log_dirs *ld, const char *key, struct log *log)
+{
+	return (add_to(&ld->table, key, log));
 }
 
 /* Under lock. */
 static void
-remove_entry(struct log_dirs *ld, struct log_entry *en)
+remove_from(struct log_entry **table, struct log_entry *en)
 {
-	HASH_DEL(ld->table, en);
+	HASH_DEL(*table, en);
 	free(en->key);
 	free(en);
+}
+
+static void
+remove_entry(struct log_dirs *ld, struct log_entry *en)
+{
+	remove_from(&ld->table, en);
 }
 
 enum err
 log_dirs_add(struct log_dirs *ld, struct dir *d, struct log *log, struct errbuf *eb)
 {
 	char *key = log_key(log->topic, log->partition);
+	struct log_entry **table = log->future ? &ld->futures : &ld->table;
 	const struct log_entry *en;
 	enum err e = OK;
 
 	lock_acquire(&ld->lock);
-	en = find_entry(ld, key);
+	en = find_in(*table, key);
 	if (en != NULL) {
-		errbuf_set(eb, "%s stands in two log directories: %s and %s; remove one of them", key, en->log->dir->path, d->base.path);
+		errbuf_set(eb, "%s%s stands in two log directories: %s and %s; remove one of them", key, log->future ? " (to be moved)" : "",
+		    en->log->dir->path, d->base.path);
 		e = ERR_CONFLICT;
 	} else {
-		(void)add_entry(ld, key, log_ref(log));
+		(void)add_to(table, key, log_ref(log));
 		d->logs++;
 	}
 	lock_release(&ld->lock);
@@ -365,15 +386,15 @@ log_dirs_add(struct log_dirs *ld, struct dir *d, struct log *log, struct errbuf 
 	return (e);
 }
 
-struct log *
-log_dirs_find(struct log_dirs *ld, const char *topic, int32_t partition)
+static struct log *
+find_log(struct log_dirs *ld, bool future, const char *topic, int32_t partition)
 {
 	char *key = log_key(topic, partition);
 	const struct log_entry *en;
 	struct log *log = NULL;
 
 	lock_acquire(&ld->lock);
-	en = find_entry(ld, key);
+	en = find_in(future ? ld->futures : ld->table, key);
 	if (en != NULL && en->log != NULL)
 		log = log_ref(en->log);
 	lock_release(&ld->lock);
@@ -381,18 +402,36 @@ log_dirs_find(struct log_dirs *ld, const char *topic, int32_t partition)
 	return (log);
 }
 
+struct log *
+log_dirs_find(struct log_dirs *ld, const char *topic, int32_t partition)
+{
+	return (find_log(ld, false, topic, partition));
+}
+
+struct log *
+log_dirs_find_future(struct log_dirs *ld, const char *topic, int32_t partition)
+{
+	return (find_log(ld, true, topic, partition));
+}
+
+static void
+hold_all(const struct log_entry *en, const struct dir *only, struct log **logs, uint32_t *n)
+{
+	for (; en != NULL; en = en->hh.next)
+		if (en->log != NULL && (only == NULL || en->log->dir == &only->base))
+			logs[(*n)++] = log_ref(en->log);
+}
+
 struct log **
 log_dirs_hold(struct log_dirs *ld, const struct dir *only, uint32_t *n)
 {
-	const struct log_entry *en;
 	struct log **logs;
 
 	*n = 0;
 	lock_acquire(&ld->lock);
-	logs = xreallocarray(NULL, (size_t)HASH_COUNT(ld->table) + 1, sizeof(*logs));
-	for (en = ld->table; en != NULL; en = en->hh.next)
-		if (en->log != NULL && (only == NULL || en->log->dir == &only->base))
-			logs[(*n)++] = log_ref(en->log);
+	logs = xreallocarray(NULL, (size_t)HASH_COUNT(ld->table) + HASH_COUNT(ld->futures) + 1, sizeof(*logs));
+	hold_all(ld->table, only, logs, n);
+	hold_all(ld->futures, only, logs, n);
 	lock_release(&ld->lock);
 	return (logs);
 }
@@ -467,12 +506,55 @@ log_dirs_options_for(struct log_dirs *ld, const char *topic, struct log_options 
 		ld->options.topic_options(ld->options.topic_options_ctx, topic, o);
 }
 
-/* Under lock: the live directory with the fewest logs; in the order of log.dirs when equal. */
-static struct dir *
-choose_dir(struct log_dirs *ld)
+/* ---- preferred directories (AlterReplicaLogDirs for a partition that is not here yet) ---- */
+
+/* Under lock. */
+static void
+drop_preference(struct log_dirs *ld, struct preference *p)
 {
+	HASH_DEL(ld->preferred, p);
+	free(p->key);
+	free(p);
+}
+
+enum err
+log_dirs_prefer(struct log_dirs *ld, const char *topic, int32_t partition, const char *path)
+{
+	char *key = log_key(topic, partition);
+	struct preference *p = NULL;
+	struct dir *d = dir_by_path(ld, path);
+	enum err e = d == NULL ? ERR_NOTFOUND : OK;
+
+	lock_acquire(&ld->lock);
+	HASH_FIND_STR(ld->preferred, key, p);
+	if (e == OK && p == NULL && HASH_COUNT(ld->preferred) >= LIMIT_PREFERRED_DIRS_MAX)
+		e = ERR_LIMIT;
+	if (e == OK && p == NULL) {
+		p = xcalloc(1, sizeof(*p));
+		p->key = xstrdup(key);
+		HASH_ADD_KEYPTR(hh, ld->preferred, p->key, strlen(p->key), p);
+	}
+	if (e == OK)
+		p->dir = d;
+	lock_release(&ld->lock);
+	free(key);
+	return (e);
+}
+
+/* Under lock: the one that was asked for, else the live one with the fewest logs; in the order of log.dirs when equal. */
+static struct dir *
+choose_dir(struct log_dirs *ld, const char *key)
+{
+	struct preference *p = NULL;
 	struct dir *best = NULL;
 
+	HASH_FIND_STR(ld->preferred, key, p);
+	if (p != NULL) {
+		best = dir_is_online(p->dir) ? p->dir : NULL;
+		drop_preference(ld, p);
+		if (best != NULL)
+			return (best);
+	}
 	for (uint32_t i = 0; i < ld->ndirs; i++)
 		if (dir_is_online(&ld->dirs[i]) && (best == NULL || ld->dirs[i].logs < best->logs))
 			best = &ld->dirs[i];
@@ -493,8 +575,8 @@ catch_up(struct log_dirs *ld, struct dir *d, struct errbuf *eb)
 	return (ERR_NOSPACE);
 }
 
-static enum err
-make_log(struct log_dirs *ld, struct dir *d, struct log *log, struct uuid topic_id, struct errbuf *eb)
+enum err
+log_dirs_make_log(struct log_dirs *ld, struct dir *d, struct log *log, struct uuid topic_id, struct errbuf *eb)
 {
 	const struct log_load fresh = { .clean = true };
 	struct fs *fs = ld->env.fs;
@@ -517,7 +599,7 @@ create_in(struct log_dirs *ld, struct dir *d, struct log_entry *en, const char *
 {
 	char *path = path_join(d->base.path, en->key);
 	struct log *log = log_new(&ld->env, &d->base, topic, partition, path, o);
-	enum err e = make_log(ld, d, log, id, eb);
+	enum err e = log_dirs_make_log(ld, d, log, id, eb);
 
 	lock_acquire(&ld->lock);
 	if (e == OK) {
@@ -568,7 +650,7 @@ create_once(struct log_dirs *ld, const char *topic, int32_t partition, struct uu
 		condition_wait(&ld->created, &ld->lock);
 	if (en != NULL)
 		have = log_ref(en->log);
-	else if ((d = choose_dir(ld)) != NULL) {
+	else if ((d = choose_dir(ld, key)) != NULL) {
 		en = add_entry(ld, key, NULL);
 		d->logs++;
 	}
@@ -620,8 +702,8 @@ log_dirs_add_deletion(struct log_dirs *ld, struct dir *d, const char *path)
 	lock_release(&ld->lock);
 }
 
-static enum err
-rename_for_deletion(struct log_dirs *ld, struct log *log, struct errbuf *eb)
+enum err
+log_dirs_rename_for_deletion(struct log_dirs *ld, struct log *log, struct errbuf *eb)
 {
 	char hex[33], *name, *to, *old = log->path;
 	enum err e;
@@ -652,6 +734,90 @@ forget_mark(struct dir *d, const char *topic, int32_t partition)
 		__atomic_store_n(&d->marks.entries[row - d->marks.entries].offset, 0, __ATOMIC_RELAXED);
 }
 
+void
+log_dirs_forget(struct log_dirs *ld, struct dir *d, const char *topic, int32_t partition)
+{
+	forget_mark(d, topic, partition);
+	dir_checkpoint_recovery(ld, d);
+	dir_checkpoint_starts(ld, d);
+	dir_checkpoint_marks(ld, d);
+}
+
+/* ---- moves ---- */
+
+struct log *
+log_dirs_take_future(struct log_dirs *ld, const char *topic, int32_t partition)
+{
+	char *key = log_key(topic, partition);
+	struct log_entry *en;
+	struct log *log = NULL;
+
+	lock_acquire(&ld->lock);
+	/* A swap under way comes first: afterwards it is no future log any more. */
+	while ((en = find_entry(ld, key)) != NULL && (en->log == NULL || en->swapping))
+		condition_wait(&ld->created, &ld->lock);
+	en = find_in(ld->futures, key);
+	if (en != NULL) {
+		log = en->log;
+		CONTAINER_OF(log->dir, struct dir, base)->logs--;
+		remove_from(&ld->futures, en);
+	}
+	lock_release(&ld->lock);
+	free(key);
+	return (log);
+}
+
+bool
+log_dirs_hold_move(struct log_dirs *ld, const struct log *current, const struct log *future)
+{
+	char *key = log_key(current->topic, current->partition);
+	struct log_entry *en, *f;
+	bool here;
+
+	lock_acquire(&ld->lock);
+	en = find_entry(ld, key);
+	f = find_in(ld->futures, key);
+	here = en != NULL && en->log == current && f != NULL && f->log == future;
+	if (here)
+		en->swapping = true;
+	lock_release(&ld->lock);
+	free(key);
+	return (here);
+}
+
+void
+log_dirs_release_move(struct log_dirs *ld, const struct log *log)
+{
+	char *key = log_key(log->topic, log->partition);
+	struct log_entry *en;
+
+	lock_acquire(&ld->lock);
+	en = find_entry(ld, key);
+	must(en != NULL && en->swapping);
+	en->swapping = false;
+	condition_broadcast(&ld->created);
+	lock_release(&ld->lock);
+	free(key);
+}
+
+void
+log_dirs_replace(struct log_dirs *ld, struct log *current, struct log *future)
+{
+	char *key = log_key(current->topic, current->partition);
+	struct log_entry *en, *f;
+
+	lock_acquire(&ld->lock);
+	en = find_entry(ld, key);
+	f = find_in(ld->futures, key);
+	must(en != NULL && en->log == current && f != NULL && f->log == future);
+	en->log = f->log;			/* with its reference; the other one is the caller's to give back */
+	CONTAINER_OF(current->dir, struct dir, base)->logs--;
+	remove_from(&ld->futures, f);
+	lock_release(&ld->lock);
+	free(key);
+	log_unref(&current);
+}
+
 enum err
 log_dirs_delete(struct log_dirs *ld, const char *topic, int32_t partition, struct errbuf *eb)
 {
@@ -661,8 +827,9 @@ log_dirs_delete(struct log_dirs *ld, const char *topic, int32_t partition, struc
 	struct dir *d;
 	enum err e;
 
+	(void)!log_dirs_move_cancel(ld, topic, partition, NULL);
 	lock_acquire(&ld->lock);
-	while ((en = find_entry(ld, key)) != NULL && en->log == NULL)
+	while ((en = find_entry(ld, key)) != NULL && (en->log == NULL || en->swapping))
 		condition_wait(&ld->created, &ld->lock);
 	if (en != NULL) {
 		log = en->log;		/* with the table's reference */
@@ -675,13 +842,10 @@ log_dirs_delete(struct log_dirs *ld, const char *topic, int32_t partition, struc
 		return (ERR_NOTFOUND);
 	d = CONTAINER_OF(log->dir, struct dir, base);
 	(void)!log_close(log, false, NULL);
-	e = dir_is_online(d) ? rename_for_deletion(ld, log, eb) : ERR_OFFLINE;
+	e = dir_is_online(d) ? log_dirs_rename_for_deletion(ld, log, eb) : ERR_OFFLINE;
 	if (e == OK) {
 		log_dirs_add_deletion(ld, d, log->path);
-		forget_mark(d, topic, partition);
-		dir_checkpoint_recovery(ld, d);
-		dir_checkpoint_starts(ld, d);
-		dir_checkpoint_marks(ld, d);
+		log_dirs_forget(ld, d, topic, partition);
 	} else if (e != ERR_OFFLINE)
 		log_dir_fail(&d->base, eb != NULL ? eb->text : err_text(e));
 	log_unref(&log);
@@ -694,6 +858,7 @@ static void
 free_table(struct log_dirs *ld)
 {
 	struct log_entry *en, *tmp;
+	struct preference *p, *ptmp;
 	struct deletion *del;
 
 	HASH_ITER(hh, ld->table, en, tmp) {
@@ -701,6 +866,13 @@ free_table(struct log_dirs *ld)
 		log_unref(&en->log);
 		remove_entry(ld, en);
 	}
+	HASH_ITER(hh, ld->futures, en, tmp) {
+		(void)!log_close(en->log, false, NULL);
+		log_unref(&en->log);
+		remove_from(&ld->futures, en);
+	}
+	HASH_ITER(hh, ld->preferred, p, ptmp)
+		drop_preference(ld, p);
 	while ((del = STAILQ_FIRST(&ld->deletions)) != NULL) {
 		STAILQ_REMOVE_HEAD(&ld->deletions, link);
 		free(del->path);

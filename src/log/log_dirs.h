@@ -86,6 +86,29 @@ int64_t	 log_dirs_stored_high_watermark(struct log_dirs *, const char *topic, in
 bool	 log_dirs_any_offline(struct log_dirs *);
 bool	 log_dirs_was_clean(struct log_dirs *);			/* every live directory had its clean marker at load */
 
+/* ---- a log moves to another directory: log_dirs_move.c has the story.  worker, for one log one call at a time unless said otherwise ---- */
+/* any.  ERR_NOTFOUND: not one of log.dirs, as it is written there (an absolute path); ERR_OFFLINE. */
+enum err log_dirs_check_path(struct log_dirs *, const char *path) MUST_CHECK;
+/* any.  Where this partition's log is to be made when it is.  ERR_NOTFOUND as above; ERR_LIMIT: too many are remembered. */
+enum err log_dirs_prefer(struct log_dirs *, const char *topic, int32_t partition, const char *path) MUST_CHECK;
+struct log *log_dirs_find_future(struct log_dirs *, const char *topic, int32_t partition) MUST_CHECK;	/* any.  Referenced, or NULL */
+/* Makes the future log; referenced.  ERR_EXISTS: there is one already, or the log stands in that directory.  ERR_OFFLINE: some directory is. */
+enum err log_dirs_move_begin(struct log_dirs *, const char *topic, int32_t partition, const char *path, const struct log_options *, struct log **,
+    struct errbuf *) MUST_CHECK;
+/* Once before copying, and after each restart of it. */
+enum err log_dirs_move_align(struct log_dirs *, struct log *current, struct log *future, struct errbuf *) MUST_CHECK;
+/* Copies until caught up, or a little more than bytes_max.  ERR_CLOSED: cancelled or deleted; ERR_OFFLINE: one of the directories is. */
+enum err log_dirs_move_copy(struct log_dirs *, struct log *current, struct log *future, uint64_t bytes_max, uint64_t *copied, bool *caught_up,
+    struct errbuf *) MUST_CHECK;
+/* For the time of the last few bytes, two syncs and a rename the current log takes nothing: sets wait in its queue.  *done: the future log is the
+ * log of this partition now, with role and queue; log_append and log_delete_records on the old one go to it.  !*done: copy more. */
+enum err log_dirs_move_swap(struct log_dirs *, struct log *current, struct log *future, bool *done, struct errbuf *) MUST_CHECK;
+/* After a swap, when no thread can have the old log from where it was published: its directory goes. */
+void	 log_dirs_move_retire(struct log_dirs *, struct log *old);
+/* While others use the future log: closes it (they get ERR_CLOSED) and deletes it.  ERR_NOTFOUND: there is none. */
+enum err log_dirs_move_cancel(struct log_dirs *, const char *topic, int32_t partition, struct errbuf *) MUST_CHECK;
+void	 log_dirs_move_drop(struct log_dirs *, const char *topic, int32_t partition);	/* its directory failed: it is no more in the table */
+
 /* ---- one row per directory, for DescribeLogDirs and metrics ---- */
 struct log_dir_info {
 	const char *path;

@@ -15,6 +15,7 @@
 struct log_entry {
 	char		 *key;		/* "<topic>-<partition>" */
 	struct log	 *log;		/* one reference; NULL while log_dirs_create is at work */
+	bool		  swapping;	/* of a current log: it must stay in the table */
 	UT_hash_handle	  hh;
 };
 
@@ -41,6 +42,12 @@ struct deletion {			/* a -delete directory, to be removed when due */
 	char	   *path;
 };
 
+struct preference {			/* a partition that is not here yet, and its directory */
+	char	      *key;
+	struct dir    *dir;
+	UT_hash_handle hh;
+};
+
 struct log_dirs {
 	struct magic	 magic;
 	struct log_env	 env;
@@ -52,7 +59,8 @@ struct log_dirs {
 	_Atomic bool	 all_offline_told;
 	struct lock	 lock;			/* the table, deletions, dir.logs */
 	struct condition created;
-	struct log_entry *table;
+	struct log_entry *table, *futures;
+	struct preference *preferred;
 	STAILQ_HEAD(, deletion) deletions;
 };
 
@@ -68,5 +76,18 @@ void	     run_parallel(unsigned threads, const char *name, void (*fn)(void *), v
 void	     dir_checkpoint_recovery(struct log_dirs *, struct dir *);
 void	     dir_checkpoint_starts(struct log_dirs *, struct dir *);
 void	     dir_checkpoint_marks(struct log_dirs *, struct dir *);
+
+
+/* ---- for log_dirs_move.c ---- */
+struct dir  *dir_by_path(struct log_dirs *, const char *path);
+enum err     log_dirs_make_log(struct log_dirs *, struct dir *, struct log *, struct uuid topic_id, struct errbuf *) MUST_CHECK;
+enum err     log_dirs_rename_for_deletion(struct log_dirs *, struct log *, struct errbuf *) MUST_CHECK;
+void	     log_dirs_forget(struct log_dirs *, struct dir *, const char *topic, int32_t partition);	/* the checkpoints of that directory do */
+void	     log_dirs_replace(struct log_dirs *, struct log *current, struct log *future);	/* in the table; the caller holds references */
+bool	     log_dirs_hold_move(struct log_dirs *, const struct log *current, const struct log *future);	/* false: one is gone */
+void	     log_dirs_release_move(struct log_dirs *, const struct log *);
+struct log  *log_dirs_take_future(struct log_dirs *, const char *topic, int32_t partition);	/* out of the table, with its reference */
+struct log  *log_dirs_loser(struct log_dirs *, struct log *, struct log *);	/* of two logs with one name; NULL: nobody can tell */
+void	     log_dirs_settle_markers(struct log_dirs *);	/* after loading */
 
 #endif

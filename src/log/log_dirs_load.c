@@ -64,6 +64,7 @@ struct load_item {
 	struct dir	*dir;
 	char		*topic, *path;
 	int32_t		 partition;
+	bool		 future;
 	struct log	*log;		/* out */
 	enum err	 e;
 	struct errbuf	 eb;
@@ -95,6 +96,7 @@ load_item(void *p)
 		return;
 	log_dirs_options_for(it->ld, it->topic, &o);
 	it->log = log_new(&it->ld->env, &it->dir->base, it->topic, it->partition, it->path, &o);
+	it->log->future = it->future;
 	it->e = log_load(it->log, &in, &it->eb);
 	done = ++*it->done;
 	if (it->e == OK && (!in.clean || done % 1000 == 0))
@@ -114,7 +116,7 @@ struct items {
 };
 
 static void
-add_item(struct items *its, const char *name, char *topic, int32_t partition)
+add_item(struct items *its, const char *name, char *topic, int32_t partition, bool future)
 {
 	struct load_item *it = xcalloc(1, sizeof(*it));
 
@@ -122,6 +124,7 @@ add_item(struct items *its, const char *name, char *topic, int32_t partition)
 	it->dir = its->dir;
 	it->topic = topic;
 	it->partition = partition;
+	it->future = future;
 	it->path = path_join(its->dir->base.path, name);
 	its->rows = xreallocarray(its->rows, its->n + 1, sizeof(*its->rows));
 	its->rows[its->n++] = it;
@@ -138,22 +141,24 @@ take_entry(void *ctx, const char *name, bool is_dir)
 {
 	struct items *its = ctx;
 	char *path, *topic;
+	enum log_dir_kind kind;
 	int32_t partition;
 
 	if (!is_dir || is_foreign(name))
 		return (true);
 	path = path_join(its->dir->base.path, name);
-	switch (name_parse_log_dir(name, &topic, &partition)) {
+	switch (kind = name_parse_log_dir(name, &topic, &partition)) {
 	case LOG_DIR_LOG:
-		add_item(its, name, topic, partition);
+	case LOG_DIR_FUTURE:
+		add_item(its, name, topic, partition, kind == LOG_DIR_FUTURE);
 		topic = NULL;
 		break;
 	case LOG_DIR_DELETE:
 		log_dirs_add_deletion(its->ld, its->dir, path);
 		break;
-	case LOG_DIR_FUTURE:
 	case LOG_DIR_STRAY:
-		diag_warning(its->ld->env.diag, "log", "%s: left alone (moving logs between directories is not built yet)", path);
+		diag_warning(its->ld->env.diag, "log", "%s: a log that a controller did not know, left alone; remove it when nothing in it is wanted",
+		    path);
 		break;
 	case LOG_DIR_OTHER:
 		errbuf_set(&its->eb, "%s is no log (its name is not <topic>-<partition>); move it out of the log directory", path);
@@ -215,6 +220,45 @@ prepare_dir(struct log_dirs *ld, struct dir *d, struct items *its, struct errbuf
 	return (e);
 }
 
+static enum err
+drop_loaded(struct load_item *it, struct errbuf *eb)
+{
+	struct log *log = it->log;
+	enum err e;
+
+	(void)!log_close(log, false, NULL);
+	e = log_dirs_rename_for_deletion(it->ld, log, eb);
+	if (e == OK)
+		log_dirs_add_deletion(it->ld, it->dir, log->path);
+	else
+		log_dir_fail(&it->dir->base, eb->text);
+	return (e);
+}
+
+/* A crash in the middle of a swap leaves two, one of which says so: the other one has had its time. */
+static enum err
+add_or_replace(struct load_item *it, struct errbuf *eb)
+{
+	struct log_dirs *ld = it->ld;
+	struct log *other = it->future ? NULL : log_dirs_find(ld, it->topic, it->partition), *loser = NULL;
+	struct errbuf why = ERRBUF_INIT;
+	enum err e = OK;
+
+	if (other != NULL)
+		loser = log_dirs_loser(ld, other, it->log);
+	if (loser != NULL)
+		diag_warning(ld->env.diag, "log", "%s is deleted: %s has taken its place, and a crash came between", loser->path,
+		    (loser == other ? it->log : other)->path);
+	if (loser != NULL && loser == other)
+		e = log_dirs_delete(ld, it->topic, it->partition, &why);
+	else if (loser != NULL)
+		e = drop_loaded(it, &why);
+	log_unref(&other);
+	if (e != OK)	/* its directory is offline now, and the other log is as good as before */
+		diag_error(ld->env.diag, "log", "%s", why.text);
+	return (loser == it->log ? OK : log_dirs_add(ld, it->dir, it->log, eb));
+}
+
 /* The log goes into the table, or takes its directory offline; only what the operator must sort out ends the start. */
 static enum err
 settle_item(struct load_item *it, struct errbuf *eb)
@@ -224,7 +268,7 @@ settle_item(struct load_item *it, struct errbuf *eb)
 	if (it->log == NULL)
 		return (OK);
 	if (e == OK)
-		e = log_dirs_add(it->ld, it->dir, it->log, eb);
+		e = add_or_replace(it, eb);
 	else {
 		errbuf_add(&it->eb, "loading %s", it->path);
 		log_dir_fail(&it->dir->base, it->eb.text);
@@ -267,6 +311,17 @@ load_dir(struct log_dirs *ld, struct dir *d, struct errbuf *eb)
 	return (e);
 }
 
+/* ---- stale rows ---- */
+
+static bool
+stands_in(struct log *log, const struct dir *d)
+{
+	bool yes = log != NULL && log->dir == &d->base;
+
+	log_unref(&log);
+	return (yes);
+}
+
 /* A row whose log is not here: a crash came between the renaming of a deleted log and the checkpoints. */
 static bool
 has_stale_row(struct log_dirs *ld, const struct dir *d, const struct checkpoint *cp)
@@ -274,10 +329,9 @@ has_stale_row(struct log_dirs *ld, const struct dir *d, const struct checkpoint 
 	bool stale = false;
 
 	for (uint32_t i = 0; i < cp->n && !stale; i++) {
-		struct log *log = log_dirs_find(ld, cp->entries[i].topic, cp->entries[i].partition);
+		const struct checkpoint_entry *row = &cp->entries[i];
 
-		stale = log == NULL || log->dir != &d->base;
-		log_unref(&log);
+		stale = !stands_in(log_dirs_find(ld, row->topic, row->partition), d) && !stands_in(log_dirs_find_future(ld, row->topic, row->partition), d);
 	}
 	return (stale);
 }
@@ -303,6 +357,8 @@ log_dirs_load(struct log_dirs *ld, struct errbuf *eb)
 			e = load_dir(ld, &ld->dirs[i], eb);
 	for (uint32_t i = 0; i < ld->ndirs && e == OK; i++)
 		drop_stale_rows(ld, &ld->dirs[i]);
+	if (e == OK)
+		log_dirs_settle_markers(ld);
 	if (e == OK)
 		diag_info(ld->env.diag, "log", "%" PRIu32 " logs loaded in %" PRId64 " ms", log_dirs_count(ld), clock_mono_ms(ld->env.clock) - began);
 	return (e);

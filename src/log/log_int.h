@@ -64,6 +64,7 @@ struct log {
 	struct log_dir	   *dir;
 	char		   *topic;
 	int32_t		    partition;
+	struct log	   *moved_to;		/* [L] set once, referenced: another log has taken its place */
 	_Atomic bool	    future;		/* its directory is named -future */
 	char		   *path;		/* [O]; borrowed by others until the log is deleted */
 
@@ -137,10 +138,12 @@ void	    log_segment_options(struct log *, struct segment_options *);
 enum kerr   log_fail(struct log *, const char *doing, enum err, const struct errbuf *);
 void	    log_dir_fail(struct log_dir *, const char *why);
 enum err    log_store_epochs(struct log *, struct errbuf *) MUST_CHECK;	/* writes the epoch file when it is behind */
+struct log *log_moved_to(struct log *);		/* borrowed; NULL: nothing has taken its place */
 void	    log_fail_queue(struct log *, enum kerr, const char *words);	/* owner: completes every queued set */
 enum err    log_close(struct log *, bool clean, struct errbuf *) MUST_CHECK;	/* clean: flush, trim, snapshot */
 
 /* ---- append.c ---- */
+void	    log_write_owned(struct log *, struct append_set *);	/* owner, past the queue; the result is in the set */
 void	    log_drain_later(struct log *);
 void	    log_complete(struct append_set *, bool own);
 

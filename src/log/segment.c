@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/reclaim.h"
 #include "log/names_int.h"
 #include "log/segment_int.h"
 
@@ -77,6 +78,22 @@ segment_unref(struct segment **sp)
 	s->magic.value = 0;
 	free(s->dir);
 	free(s);
+}
+
+static void
+replace_path(char **path, char *new)
+{
+	reclaim_defer(free, *path);	/* somebody may be printing it */
+	*path = new;
+}
+
+void
+segment_set_dir(struct segment *s, const char *dir)
+{
+	replace_path(&s->dir, xstrdup(dir));
+	replace_path(&s->offsets.path, segment_path(dir, s->base, SUFFIX_INDEX));
+	replace_path(&s->times.path, segment_path(dir, s->base, SUFFIX_TIME));
+	replace_path(&s->txns.path, segment_path(dir, s->base, SUFFIX_TXN));
 }
 
 static enum err

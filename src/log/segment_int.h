@@ -74,6 +74,8 @@ enum err segment_open(const char *dir, int64_t base, const struct segment_option
 enum err segment_activate(struct segment *, struct errbuf *) MUST_CHECK;
 struct segment *segment_ref(struct segment *);
 void	 segment_unref(struct segment **);
+/* Its directory was renamed: every path it keeps.  Owner of the log, with the right to flush, and no reader. */
+void	 segment_set_dir(struct segment *, const char *dir);
 
 enum err segment_write(struct segment *, const struct segment_set *, struct errbuf *) MUST_CHECK;
 void	 segment_publish(struct segment *, const struct segment_set *);	/* after a write: the bytes count */

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test/unit/log/test_move.c - a log moves to another directory: what it holds afterwards, and what a death or a failing disk leaves at every step.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "test/unit/fs_fault.h"
+#include "test/unit/log/fixture.h"
+#include "test/unit/unit.h"
+
+#define OPEN(f) do { struct errbuf eb_ = ERRBUF_INIT; enum err e_ = fixture_open((f), &eb_); \
+	CHECK_STR(eb_.text, ""); if (e_ != OK) abort(); } while (0)
+
+static struct append_result
+put(struct fixture *f, struct log *log, int32_t sequence)
+{
+	return (fixture_append(f, log, &(struct batch_spec){ .value_len = 700, .producer_id = 3, .sequence = sequence }));
+}
+
+/* To the other directory; until it is there or fails. */
+static enum err
+move(struct fixture *f, struct log *log, bool *swapped, struct errbuf *eb)
+{
+	const char *to = strcmp(log_dir(log), f->path[0]) == 0 ? f->path[1] : f->path[0];
+	struct log *future = log_dirs_find_future(f->dirs, "t", 0);
+	uint64_t copied;
+	bool caught_up;
+	enum err e = OK;
+
+	*swapped = false;
+	if (future == NULL)
+		e = log_dirs_move_begin(f->dirs, "t", 0, to, &f->options, &future, eb);
+	if (e == OK)
+		e = log_dirs_move_align(f->dirs, log, future, eb);
+	while (e == OK && !*swapped) {
+		e = log_dirs_move_copy(f->dirs, log, future, 4096, &copied, &caught_up, eb);
+		if (e == OK && caught_up)
+			e = log_dirs_move_swap(f->dirs, log, future, swapped, eb);
+	}
+	if (*swapped)
+		log_dirs_move_retire(f->dirs, log);
+	log_unref(&future);
+	return (e);
+}
+
+static struct log *
+find(struct fixture *f)
+{
+	struct log *log = log_dirs_find(f->dirs, "t", 0);
+
+	CHECK(log != NULL);
+	if (log == NULL)
+		abort();
+	return (log);
+}
+
+static unsigned
+entries(struct fixture *f, unsigned dir, const char *part)
+{
+	char command[1200], out[32] = "";
+	FILE *p;
+
+	snprintf(command, sizeof(command), "ls '%s' | grep -c -e '%s'", f->path[dir], part);
+	p = popen(command, "r");
+	if (p == NULL || fgets(out, sizeof(out), p) == NULL)
+		out[0] = '\0';
+	if (p != NULL)
+		pclose(p);
+	return ((unsigned)atoi(out));
+}
+
+TEST(a_log_that_has_moved_is_the_same_log)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	struct log *old, *new;
+	int64_t start;
+	bool swapped;
+
+	fixture_init(&f, 2);
+	f.options.segment_bytes = 8192;
+	OPEN(&f);
+	old = fixture_log(&f);
+	for (int i = 0; i < 40; i++)
+		CHECK_EQ(put(&f, old, i).error, KERR_NONE);
+	log_raise_high_watermark(old, 39);
+	CHECK_EQ(log_delete_records(old, 11, &start), KERR_NONE);
+	fixture_lead(old, 9);		/* an epoch without a batch */
+	CHECK_STR(log_dir(old), f.path[0]);
+	CHECK_EQ(move(&f, old, &swapped, &eb), OK);
+	REQUIRE(swapped);
+	new = find(&f);
+	CHECK(new != old);
+	CHECK(!log_is_future(new));
+	CHECK_STR(log_dir(new), f.path[1]);
+	CHECK_EQ(log_start_offset(new), 11);
+	CHECK_EQ(log_end_offset(new), 40);
+	CHECK_EQ(log_high_watermark(new), 39);
+	CHECK_EQ(log_latest_epoch(new), 9);
+	CHECK_EQ(log_epoch_of_offset(new, 20), 5);
+	CHECK_GE(log_segment_count(new), 3);
+	CHECK_EQ(fixture_read_all(new, 11), 29);
+	log_check(new);
+	/* Who still has the old one, and the last batch once more: where it was. */
+	CHECK_EQ(put(&f, old, 40).base_offset, 40);
+	CHECK(put(&f, old, 40).duplicate);
+	CHECK(put(&f, new, 38).duplicate);
+	CHECK_EQ(put(&f, new, 41).base_offset, 41);
+	CHECK_EQ(log_end_offset(old), 40);
+	CHECK_EQ(log_delete_records(old, 12, &start), KERR_NONE);
+	CHECK_EQ(log_start_offset(new), 12);
+	/* Rolls, retention and its deleted files find the new place. */
+	for (int i = 42; i < 60; i++)
+		CHECK_EQ(put(&f, new, i).error, KERR_NONE);
+	log_raise_high_watermark(new, 50);
+	CHECK_EQ(log_delete_records(new, 50, &start), KERR_NONE);
+	log_dirs_retain(f.dirs);
+	CHECK_EQ(fixture_read_all(new, 50), 10);
+	CHECK_EQ(entries(&f, 0, "^t-0$"), 0);
+	CHECK_EQ(entries(&f, 0, "^t-0\\..*-delete$"), 1);
+	CHECK_EQ(entries(&f, 1, "^t-0$"), 1);
+	CHECK_EQ(entries(&f, 1, "future"), 0);
+	clock_manual_advance_ns(&f.clock, INT64_C(60001) * 1000000);
+	log_dirs_delete_due(f.dirs);
+	CHECK_EQ(entries(&f, 0, "^t-0"), 0);
+	CHECK_EQ(f.offline, 0);
+	log_unref(&old);
+	log_unref(&new);
+	fixture_close(&f);
+	OPEN(&f);
+	new = find(&f);
+	CHECK_EQ(log_start_offset(new), 50);
+	CHECK_EQ(fixture_read_all(new, 50), 10);
+	fixture_lead(new, 10);
+	CHECK(put(&f, new, 59).duplicate);
+	/* And back. */
+	CHECK_EQ(move(&f, new, &swapped, &eb), OK);
+	CHECK(swapped);
+	old = find(&f);
+	CHECK_STR(log_dir(old), f.path[0]);
+	CHECK_EQ(fixture_read_all(old, 50), 10);
+	log_unref(&old);
+	log_unref(&new);
+	fixture_fini(&f);
+}
+
+TEST(a_move_that_is_broken_off_goes_on_after_a_restart)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	struct log *log, *future = NULL;
+	uint64_t copied;
+	bool caught_up, swapped;
+
+	fixture_init(&f, 2);
+	OPEN(&f);
+	log = fixture_log(&f);
+	for (int i = 0; i < 30; i++)
+		CHECK_EQ(put(&f, log, i).error, KERR_NONE);
+	CHECK_EQ(log_dirs_move_begin(f.dirs, "t", 0, f.path[1], &f.options, &future, &eb), OK);
+	CHECK_EQ(log_dirs_move_align(f.dirs, log, future, &eb), OK);
+	CHECK_EQ(log_dirs_move_copy(f.dirs, log, future, UINT64_MAX, &copied, &caught_up, &eb), OK);
+	CHECK_EQ(log_end_offset(future), 30);
+	/* The current log loses its tail and goes another way: the future one must follow. */
+	CHECK_EQ(log_truncate_to(log, 20, &eb), OK);
+	fixture_lead(log, 6);
+	for (int i = 20; i < 35; i++)
+		CHECK_EQ(put(&f, log, i).error, KERR_NONE);
+	log_unref(&future);
+	log_unref(&log);
+	fixture_crash(&f);
+	OPEN(&f);
+	log = find(&f);
+	fixture_lead(log, 7);
+	future = log_dirs_find_future(f.dirs, "t", 0);
+	REQUIRE(future != NULL);
+	CHECK(log_is_future(future));
+	CHECK_EQ(log_end_offset(future), 30);
+	log_unref(&future);
+	CHECK_EQ(move(&f, log, &swapped, &eb), OK);
+	CHECK(swapped);
+	log_unref(&log);
+	log = find(&f);
+	CHECK_EQ(log_end_offset(log), 35);
+	CHECK_EQ(log_epoch_of_offset(log, 19), 5);
+	CHECK_EQ(log_epoch_of_offset(log, 20), 6);
+	CHECK_EQ(fixture_read_all(log, 0), 35);
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
+TEST(a_move_can_be_cancelled_and_a_deleted_topic_ends_it)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	struct log *log, *future = NULL;
+	uint64_t copied;
+	bool caught_up, swapped;
+
+	fixture_init(&f, 2);
+	OPEN(&f);
+	log = fixture_log(&f);
+	(void)fixture_put(&f, log);
+	CHECK_EQ(log_dirs_move_cancel(f.dirs, "t", 0, &eb), ERR_NOTFOUND);
+	CHECK_EQ(log_dirs_move_begin(f.dirs, "t", 0, "/no/such", &f.options, &future, &eb), ERR_NOTFOUND);
+	CHECK_EQ(log_dirs_move_begin(f.dirs, "t", 0, f.path[0], &f.options, &future, &eb), ERR_EXISTS);
+	CHECK_EQ(log_dirs_move_begin(f.dirs, "no", 0, f.path[1], &f.options, &future, &eb), ERR_NOTFOUND);
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(log_dirs_move_begin(f.dirs, "t", 0, f.path[1], &f.options, &future, &eb), OK);
+		CHECK_EQ(log_dirs_move_align(f.dirs, log, future, &eb), OK);
+		CHECK_EQ(entries(&f, 1, "^t-0\\..*-future$"), 1);
+		if (i == 0)
+			CHECK_EQ(log_dirs_move_cancel(f.dirs, "t", 0, &eb), OK);
+		else
+			CHECK_EQ(log_dirs_delete(f.dirs, "t", 0, &eb), OK);
+		CHECK_EQ(entries(&f, 1, "future"), 0);
+		CHECK_EQ(log_dirs_move_copy(f.dirs, log, future, 1, &copied, &caught_up, &eb), ERR_CLOSED);
+		CHECK_EQ(log_dirs_move_swap(f.dirs, log, future, &swapped, &eb), ERR_OFFLINE);
+		CHECK(!swapped);
+		log_unref(&future);
+	}
+	CHECK_EQ(log_dirs_count(f.dirs), 0);
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
+TEST(a_partition_that_comes_later_is_made_where_it_was_asked_for)
+{
+	struct log_dir_info rows[2];
+	struct fixture f;
+	struct log *log = NULL;
+
+	fixture_init(&f, 2);
+	OPEN(&f);
+	CHECK_EQ(log_dirs_check_path(f.dirs, "/no/such"), ERR_NOTFOUND);
+	CHECK_EQ(log_dirs_check_path(f.dirs, f.path[1]), OK);
+	CHECK_EQ(log_dirs_prefer(f.dirs, "t", 7, "/no/such"), ERR_NOTFOUND);
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(log_dirs_prefer(f.dirs, "t", i, f.path[0]), OK);
+		CHECK_EQ(log_dirs_prefer(f.dirs, "t", i, f.path[1]), OK);
+		CHECK_EQ(log_dirs_create(f.dirs, "t", i, UUID_ZERO, &f.options, &log, NULL), OK);
+		CHECK_STR(log_dir(log), f.path[1]);
+		log_unref(&log);
+	}
+	CHECK_EQ(log_dirs_prefer(f.dirs, "never", 1, f.path[1]), OK);
+	CHECK_EQ(log_dirs_create(f.dirs, "t", 3, UUID_ZERO, &f.options, &log, NULL), OK);
+	CHECK_STR(log_dir(log), f.path[0]);
+	log_unref(&log);
+	CHECK_EQ(log_dirs_info(f.dirs, rows, 2), 2);
+	CHECK_EQ(rows[1].logs, 3);
+	fixture_fini(&f);
+}
+
+/* ---- every step ---- */
+
+enum victim { BOTH, SOURCE, TARGET, VICTIMS };
+
+static void
+check_whole(struct fixture *f, int64_t acked, unsigned n, enum victim who)
+{
+	struct log *log = log_dirs_find(f->dirs, "t", 0);
+
+	unit_check(log != NULL, __FILE__, __LINE__, "call %u, victim %d: no log", n, who);
+	if (log == NULL)
+		return;
+	unit_check(log_end_offset(log) == acked && fixture_read_all(log, 0) == acked, __FILE__, __LINE__,
+	    "call %u, victim %d: ends at %lld of %lld, in %s", n, who, (long long)log_end_offset(log), (long long)acked, log_path(log));
+	log_check(log);
+	log_unref(&log);
+}
+
+static int64_t
+append_while_it_serves(struct fixture *f, int64_t acked)
+{
+	struct log *log = log_dirs_find(f->dirs, "t", 0);
+
+	if (log != NULL && !log_is_offline(log) && put(f, log, (int32_t)acked).error == KERR_NONE)
+		acked++;
+	log_unref(&log);
+	return (acked);
+}
+
+/* The disk (or one of the two) dies at the n-th call that changes something.  What serves on takes more; then everything is good again. */
+static bool
+die_at(unsigned n, enum victim who)
+{
+	struct fs *fs = fs_fault_new(fixture_fs());
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	struct log *log;
+	int64_t acked = 0;
+	bool swapped, fired;
+
+	fixture_init(&f, 2);
+	f.fs = fs;
+	f.options.segment_bytes = 8192;
+	OPEN(&f);
+	log = fixture_log(&f);
+	while (acked < 25)
+		acked = append_while_it_serves(&f, acked);
+	fs_fault_only(fs, who == BOTH ? NULL : f.path[who == SOURCE ? 0 : 1]);
+	fs_fault_stay(fs, true);
+	fs_fault_arm(fs, FS_FAULT_RENAME | FS_FAULT_MKDIR | FS_FAULT_SYNC_DIR | FS_FAULT_WRITE | FS_FAULT_SYNC | FS_FAULT_UNLINK | FS_FAULT_TRUNCATE, n, ERR_IO);
+	(void)!move(&f, log, &swapped, &eb);
+	log_unref(&log);
+	for (int i = 0; i < 3; i++)
+		acked = append_while_it_serves(&f, acked);
+	fired = fs_fault_fired(fs);
+	fs_fault_arm(fs, 0, 0, OK);
+	fixture_crash(&f);
+	OPEN(&f);
+	log = find(&f);
+	/* A batch whose write failed, and could not be taken back from a disk that was dead by then, may be there. */
+	unit_check(log_end_offset(log) >= acked && log_end_offset(log) <= acked + 1, __FILE__, __LINE__, "call %u, victim %d: ends at %lld of %lld",
+	    n, who, (long long)log_end_offset(log), (long long)acked);
+	acked = log_end_offset(log);
+	check_whole(&f, acked, n, who);
+	fixture_lead(log, 8);
+	acked = append_while_it_serves(&f, acked);
+	unit_check(move(&f, log, &swapped, &eb) == OK && swapped, __FILE__, __LINE__, "call %u, victim %d: the move does not go on: %s", n, who, eb.text);
+	log_unref(&log);
+	check_whole(&f, acked, n, who);
+	fixture_close(&f);
+	OPEN(&f);
+	check_whole(&f, acked, n, who);
+	unit_check(entries(&f, 0, "^t-0$") + entries(&f, 1, "^t-0$") == 1 && entries(&f, 0, "future") + entries(&f, 1, "future") == 0, __FILE__, __LINE__,
+	    "call %u, victim %d: not one log is left", n, who);
+	fixture_fini(&f);
+	fs_fault_free(&fs);
+	return (fired);
+}
+
+TEST(whatever_dies_during_a_move_one_whole_log_is_left)
+{
+	for (enum victim who = BOTH; who < VICTIMS; who++) {
+		unsigned n = 1;
+
+		while (die_at(n, who))
+			n++;
+		CHECK_GE(n, who == SOURCE ? 3 : 20);
+	}
+}
+
+UNIT_MAIN("log/move", T(a_log_that_has_moved_is_the_same_log), T(a_move_that_is_broken_off_goes_on_after_a_restart),
+    T(a_move_can_be_cancelled_and_a_deleted_topic_ends_it), T(a_partition_that_comes_later_is_made_where_it_was_asked_for),
+    T(whatever_dies_during_a_move_one_whole_log_is_left))
