@@ -15,6 +15,7 @@
 #include "event/workers.h"
 #include "log/log_dirs.h"
 #include "net/listener.h"
+#include "replica/dirs.h"
 #include "replica/manager.h"
 #include "server/server.h"
 #include "txn/producer_ids.h"
@@ -158,6 +159,7 @@ void	 configs_topic_set(struct broker *, const char *topic, const struct zk_conf
 void	 configs_apply_dynamic(struct broker *);	/* dynamic maps changed: a new effective config goes to every part */
 void	 configs_reseal(struct broker *);	/* password.encoder.old.secret: what was read, in memory */
 void	 configs_store_resealed(struct broker *);	/* ... and in ZooKeeper, when there is a controller */
+void	 configs_tell_move_rate(struct broker *);	/* of replicas between log directories, to the replica manager */
 void	 configs_free(struct broker *);
 void	 configs_next_session(struct broker *);	/* readings that the end of a session broke off are made anew, or given up when there is no client */
 struct replica_configs configs_for_replicas(struct broker *);

@@ -321,13 +321,30 @@ same_listeners(const struct config_listeners *a, const struct config_listeners *
 	return (a->count == b->count);
 }
 
+/* A key that stands in ZooKeeper only: this broker's own, else the cluster's. */
+void
+configs_tell_move_rate(struct broker *b)
+{
+	static const char key[] = "replica.alter.log.dirs.io.max.bytes.per.second";
+	const char *text = config_map_get(&b->dynamic_broker, key);
+	int64_t rate = INT64_MAX;
+
+	if (text == NULL)
+		text = config_map_get(&b->dynamic_default, key);
+	if (text != NULL && !str_to_i64(slice_str(text), &rate))
+		rate = INT64_MAX;
+	replica_set_move_rate(b->replicas, rate);
+}
+
 static void
 tell_parts(struct broker *b)
 {
 	if (b->server != NULL)
 		server_set_config(b->server, b->config);
-	if (b->replicas != NULL)
+	if (b->replicas != NULL) {
 		replica_topic_config_changed(b->replicas, NULL);
+		configs_tell_move_rate(b);
+	}
 	listeners_follow(b);
 }
 

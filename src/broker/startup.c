@@ -772,6 +772,7 @@ make_replicas(struct broker *b)
 	};
 
 	b->replicas = replica_manager_new(&opt);
+	configs_tell_move_rate(b);
 }
 
 static void

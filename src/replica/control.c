@@ -306,6 +306,7 @@ change_publish(struct lisr *l, struct change *ch)
 	partition_set_state(p, &st, id);
 	partition_progress(p);
 	partition_wake(p);	/* who waits under an older role must look again */
+	move_consider(p);	/* a move that a restart broke off goes on */
 }
 
 static void
@@ -638,6 +639,9 @@ control_run(struct replica_manager *m, struct control_request *c)
 		return;
 	case CONTROL_UPDATE_METADATA:
 		control_update_metadata(m, c);
+		return;
+	case CONTROL_ALTER_DIRS:
+		control_alter_dirs(m, c);
 		return;
 	}
 	unreachable("control request of no kind");

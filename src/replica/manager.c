@@ -23,6 +23,9 @@ replica_manager_new(const struct replica_manager_options *opt)
 	}
 	m->table = table_empty();
 	STAILQ_INIT(&m->control);
+	STAILQ_INIT(&m->moves_waiting);
+	TAILQ_INIT(&m->moves_paused);
+	m->move_rate = INT64_MAX;
 	return (m);
 }
 
@@ -33,7 +36,7 @@ replica_manager_free(struct replica_manager **mp)
 
 	if (m == NULL)
 		return;
-	must(STAILQ_EMPTY(&m->control));
+	must(STAILQ_EMPTY(&m->control) && m->moves_running == 0 && m->retiring == 0);
 	for (uint32_t i = 0; i < m->table->nslots; i++) {
 		struct partition *p = m->table->slots[i];
 
@@ -74,6 +77,7 @@ void
 replica_manager_stop(struct replica_manager *m)
 {
 	m->stopping = true;
+	moves_stop(m);
 	for (uint32_t i = 0; i < m->opt.nloops; i++) {
 		m->loops[i].stop_task.fn = stop_on_loop;
 		loop_post(m->loops[i].loop, &m->loops[i].stop_task);
@@ -83,7 +87,7 @@ replica_manager_stop(struct replica_manager *m)
 bool
 replica_manager_busy(const struct replica_manager *m)
 {
-	return (m->control_busy || !STAILQ_EMPTY(&m->control));
+	return (m->control_busy || !STAILQ_EMPTY(&m->control) || m->moves_running > 0 || m->retiring > 0);
 }
 
 void

@@ -60,11 +60,11 @@ struct replica_manager_options {
 };
 
 struct replica_manager *replica_manager_new(const struct replica_manager_options *);
-/* No loop may use it any more; waiting requests were ended by replica_manager_stop. */
+/* No loop may use it any more; waiting requests were ended by replica_manager_stop, and it is not busy. */
 void replica_manager_free(struct replica_manager **);
 /* Ends every waiting append and fetch (REQUEST_TIMED_OUT, or what is there), refuses new ones; each loop's part runs on that loop. */
 void replica_manager_stop(struct replica_manager *);
-/* A control request is under way or waits.  Control loop. */
+/* A control request is under way or waits, or a move between directories is at a step that must end first.  Control loop. */
 bool	 replica_manager_busy(const struct replica_manager *);
 /* This broker is not the only one any more (a foreign id holds /controller): appends answer NOT_LEADER_OR_FOLLOWER from now on. */
 void replica_manager_refuse_appends(struct replica_manager *);
@@ -74,7 +74,9 @@ void replica_end_offset_moved(struct replica_manager *, struct log *);
 void replica_dir_offline(struct replica_manager *, const char *dir);
 
 /* ---- what the controller says ---- */
-enum control_kind { CONTROL_LEADER_AND_ISR, CONTROL_STOP_REPLICA, CONTROL_UPDATE_METADATA };
+enum control_kind { CONTROL_LEADER_AND_ISR, CONTROL_STOP_REPLICA, CONTROL_UPDATE_METADATA,
+    CONTROL_ALTER_DIRS,		/* a client's: replica/dirs.h */
+};
 
 struct control_request {
 	enum control_kind kind;
@@ -82,6 +84,7 @@ struct control_request {
 		const struct wire_leader_and_isr_request  *leader_and_isr;
 		const struct wire_stop_replica_request	  *stop_replica;
 		const struct wire_update_metadata_request *update_metadata;
+		struct replica_alter_dirs *alter_dirs;
 	};
 	struct arena	 *arena;	/* for the response */
 	union {				/* filled before done */

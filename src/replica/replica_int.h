@@ -14,6 +14,7 @@
 
 enum {
 	PARTITION_MAGIC = 0x50415254,
+	PATH_ROOM = 4096,
 	REPLICA_LOOPS_MAX = 64,		/* bits of partition.waiting */
 };
 
@@ -47,6 +48,7 @@ struct partition {
 	char		  *topic;
 	int32_t		   number;
 	bool		   leaving;	/* being deleted: not in the next table.  The control loop's */
+	struct move	  *move;	/* to another directory, under way or in line.  The control loop's */
 	bool		   changing;	/* named by the LeaderAndIsr under way.  The control loop's */
 	struct log	  *log;		/* published; NULL: none.  The control loop changes it */
 	const struct state_box *box;	/* published; never NULL.  The control loop changes it */
@@ -70,6 +72,10 @@ struct replica_manager {
 	_Atomic bool		 stopping, refusing;
 	STAILQ_HEAD(, control_request) control;
 	bool			 control_busy;
+	TAILQ_HEAD(, move)	 moves_paused;
+	STAILQ_HEAD(, move)	 moves_waiting;	/* move.c; control loop */
+	uint32_t		 moves_running, retiring;
+	int64_t			 move_rate;
 };
 
 /* ---- table.c ---- */
@@ -97,6 +103,11 @@ void	 partition_apply_role(struct partition *);	/* tells the log what the state 
 /* ---- control.c ---- */
 void	 control_run(struct replica_manager *, struct control_request *);	/* by kind; ends with control_finished */
 void	 control_finished(struct replica_manager *, struct control_request *);
+
+/* ---- move.c ---- */
+void	 move_consider(struct partition *);	/* control loop: it moves when there is a future log of it */
+void	 moves_stop(struct replica_manager *);	/* those that wait; those under way end by themselves */
+void	 control_alter_dirs(struct replica_manager *, struct control_request *);
 
 uint32_t manager_loop_index(const struct replica_manager *, const struct loop *);
 

@@ -12,7 +12,8 @@ from harness import records, wire
 from harness.pair import NAME, difference, normalise, topic_id
 
 CLIENT_APIS = ("ApiVersions", "Metadata", "Produce", "Fetch", "ListOffsets", "CreateTopics", "DeleteTopics", "CreatePartitions", "DescribeConfigs",
-               "AlterConfigs", "IncrementalAlterConfigs", "DescribeCluster", "InitProducerId", "DescribeProducers", "AllocateProducerIds", "DescribeLogDirs")
+               "AlterConfigs", "IncrementalAlterConfigs", "DescribeCluster", "InitProducerId", "DescribeProducers", "AllocateProducerIds", "DescribeLogDirs",
+               "AlterReplicaLogDirs")
 
 
 def ask(b, name, version, message):
@@ -35,6 +36,10 @@ def same(pair, name, version, message):
 def case(name, words, message, first=0, last=99):
     """One request at each version from first to last."""
     return [(name, v, words, message) for v in range(first, last + 1)]
+
+
+def move_row(path, *topics):
+    return {"Dirs": [{"Path": path, "Topics": [{"Name": t, "Partitions": p} for t, p in topics]}]}
 
 
 def topic_row(**fields):
@@ -239,6 +244,15 @@ CASES = [
                                                         "TimeoutMs": 5000, "ValidateOnly": True}, 0, 3),
     *case("CreatePartitions", "an empty assignment", {"Topics": [{"Name": NAME, "Count": 4, "Assignments": []}], "TimeoutMs": 5000,
                                                       "ValidateOnly": True}, 0, 3),
+    *case("AlterReplicaLogDirs", "nothing", {"Dirs": []}, 0, 2),
+    *case("AlterReplicaLogDirs", "a directory that is none", move_row("/no/such", (NAME, [0, 1, 77]), ("no.such", [0])), 0, 2),
+    *case("AlterReplicaLogDirs", "an empty path", move_row("", (NAME, [0])), 0, 2),
+    *case("AlterReplicaLogDirs", "where it is", lambda b: move_row(str(b.data), (NAME, [0, 2])), 0, 2),
+    *case("AlterReplicaLogDirs", "what is not here", lambda b: move_row(str(b.data), (NAME, [3, -1]), ("no.such", [0]), ("a b", [0]), ("", [0])), 0, 2),
+    *case("AlterReplicaLogDirs", "a name that is too long", lambda b: move_row(str(b.data), ("x" * 213, [0]), ("x" * 214, [0]), ("y" * 300, [0])), 0, 2),
+    *case("AlterReplicaLogDirs", "another spelling", lambda b: move_row(f"{b.data}/", (NAME, [0])), 0, 2),
+    *case("AlterReplicaLogDirs", "the last word counts", lambda b: {"Dirs": move_row("/no/such", (NAME, [0, 1]))["Dirs"]
+                                                                    + move_row(str(b.data), (NAME, [1, 0, 1]))["Dirs"]}, 0, 2),
     *case("DescribeLogDirs", "all", {"Topics": None}, 0, 4),
     *case("DescribeLogDirs", "none", {"Topics": []}, 0, 4),
     *case("DescribeLogDirs", "some", {"Topics": [{"Topic": NAME, "Partitions": [2, 0, 2]}, {"Topic": "no.such", "Partitions": [0]},

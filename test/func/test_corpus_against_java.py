@@ -53,8 +53,6 @@ WAITING = {
     **dict.fromkeys(["LeaderAndIsr", "StopReplica", "UpdateMetadata", "ControlledShutdown", "AlterPartition", "Envelope"], CLUSTER),
     **dict.fromkeys(["AlterPartitionReassignments", "ListPartitionReassignments"],
                     "issue 4: the rest of the single-broker APIs"),
-    **dict.fromkeys(["AlterReplicaLogDirs"],
-                    "issue 4: the rest of the single-broker APIs"),
 }
 
 

@@ -8,9 +8,10 @@ import pytest
 from harness import records
 from harness.clients import confluent_consume, confluent_produce
 from harness.proc import wait_until
+from test_durability import Load
 from test_fetch import fetch, one, produce
 
-STORAGE, NO_LEADER = 56, 5
+STORAGE, NO_LEADER, NO_DIR, NOT_HERE, UNKNOWN = 56, 5, 57, 9, 3
 # A directory is looked at often, so that a failure is met at once also where nobody writes.
 OFTEN = {"replica.high.watermark.checkpoint.interval.ms": 200}
 
@@ -155,3 +156,167 @@ def test_directories_are_added_taken_away_and_lose_their_identity(brokers, kind,
         assert one(fetch(c, t, partition=lost))["HighWatermark"] == 0
     b.stop()
     shutil.rmtree(d.paths[1])
+
+
+# ---- replicas move ------------------------------------------------------------------------------------------------------------------------
+def alter(b, path, t, *partitions):
+    with b.connect() as c:
+        answer = c.call("AlterReplicaLogDirs", 2, {"Dirs": [{"Path": str(path), "Topics": [{"Name": t, "Partitions": list(partitions)}]}]})
+    return {p["PartitionIndex"]: p["ErrorCode"] for p in answer["Results"][0]["Partitions"]}
+
+
+def places(b, t):
+    """{(partition, future): (path, size, lag)}"""
+    with b.connect() as c:
+        answer = c.call("DescribeLogDirs", 4, {"Topics": None})
+    return {(p["PartitionIndex"], p["IsFutureKey"]): (r["LogDir"], p["PartitionSize"], p["OffsetLag"])
+            for r in answer["Results"] for topic in r["Topics"] if topic["Name"] == t for p in topic["Partitions"]}
+
+
+def moved(b, t, path, partition=0, seconds=60):
+    def there():
+        now = places(b, t)
+        return now.get((partition, False), ("",))[0] == str(path) and (partition, True) not in now
+    wait_until(there, seconds, f"{t}-{partition} to be in {path}")
+
+
+SMALL = {"segment.bytes": 1 << 20}
+
+
+def slow(b, bytes_per_second):
+    """The quota of moves stands in ZooKeeper only, as Java's; None: no limit."""
+    value = {"Name": "replica.alter.log.dirs.io.max.bytes.per.second", "ConfigOperation": 0 if bytes_per_second else 1,
+             "Value": str(bytes_per_second) if bytes_per_second else None}
+    with b.connect() as c:
+        answer = c.call("IncrementalAlterConfigs", 1, {"Resources": [{"ResourceType": 4, "ResourceName": str(b.id), "Configs": [value]}]})
+        assert answer["Responses"][0]["ErrorCode"] == 0, answer
+
+
+def test_a_replica_moves_while_it_is_written_and_read(brokers, kind, topic):
+    b = brokers(kind)
+    d = Dirs(b)
+    b.start()
+    t = topic(b, config=SMALL)
+    confluent_produce(b, t, [b"%06d" % i + bytes(500) for i in range(6000)], idempotent=True)
+    load = Load(b, t, 0)
+    wait_until(lambda: len(load.acked) > 50, 20)
+    for _ in range(2):
+        here = d.of(f"{t}-0")
+        assert alter(b, d.paths[1 - here], t, 0) == {0: 0}
+        moved(b, t, d.paths[1 - here])
+        had = len(load.acked)
+        wait_until(lambda: len(load.acked) > had + 50, 20, "the producer to go on")
+    acked = load.end()
+    assert len(acked) == load.n, "nothing was refused (and this producer does not try twice)"
+    got = confluent_consume(b, t, max(acked) + 1)
+    assert got[:6000] == [b"%06d" % i + bytes(500) for i in range(6000)]
+    assert len(set(got[6000:])) == len(got) - 6000, "nothing twice"
+    assert all(got[o] == v for o, v in acked.items())
+    wait_until(lambda: sum((p / f"{t}-0").exists() for p in d.paths) == 1, 20)
+    b.kill9()
+    b.start()
+    assert confluent_consume(b, t, max(acked) + 1) == got
+    b.stop()
+
+
+def test_a_move_survives_kills_and_java_takes_over_in_the_middle(brokers, kind, topic):
+    """Each kind continues what the other one began."""
+    b = brokers(kind)
+    d = Dirs(b)
+    b.start()
+    slow(b, 1_000_000)
+    t = topic(b, config=SMALL)
+    values = [b"%06d" % i + bytes(1000) for i in range(20000)]
+    confluent_produce(b, t, values)
+    here = d.of(f"{t}-0")
+    assert alter(b, d.paths[1 - here], t, 0) == {0: 0}
+    wait_until(lambda: places(b, t).get((0, True), ("", 0, 0))[1] > 0, 20, "the future log to get something")
+    (path, size, lag) = places(b, t)[0, True]
+    assert path == str(d.paths[1 - here]) and lag > 0
+    b.kill9()
+    assert len(list(d.paths[1 - here].glob(f"{t}-0.*-future"))) == 1
+    other = b.as_kind("java" if kind == "ottla" else "ottla") if kind != "java" else b
+    brokers.adopt(other)
+    other.start()
+    slow(other, None)
+    moved(other, t, d.paths[1 - here])
+    assert confluent_consume(other, t, len(values)) == values
+    other.stop()
+    back = other.as_kind(kind)
+    brokers.adopt(back)
+    back.start()
+    assert confluent_consume(back, t, len(values)) == values
+    assert alter(back, d.paths[here], t, 0) == {0: 0}
+    moved(back, t, d.paths[here])
+    assert confluent_consume(back, t, len(values)) == values
+    back.stop()
+
+
+def test_moves_are_refused_cancelled_and_remembered(brokers, kind, topic):
+    b = brokers(kind)
+    d = Dirs(b)
+    b.start()
+    slow(b, 1_000_000)
+    t = topic(b, partitions=1, config=SMALL)
+    here = d.of(f"{t}-0")
+    there = 1 - here
+    assert alter(b, "/no/such", t, 0, 5) == {0: NO_DIR, 5: NO_DIR}
+    assert alter(b, str(d.paths[there]) + "/", t, 0) == {0: NO_DIR}
+    assert alter(b, d.paths[here], t, 0, 1) == {0: 0, 1: UNKNOWN}
+    assert alter(b, d.paths[there], "x" * 230, 0) == {0: 17}
+    assert alter(b, d.paths[there], "a b", 0) == {0: UNKNOWN}
+    confluent_produce(b, t, [bytes([i % 256]) * 1000 for i in range(20000)])
+    assert alter(b, d.paths[there], t, 0) == {0: 0}
+    wait_until(lambda: (0, True) in places(b, t), 20)
+    assert alter(b, d.paths[there], t, 0) == {0: 0}, "twice is once"
+    assert alter(b, d.paths[here], t, 0) == {0: 0}, "cancelled"
+    assert (0, True) not in places(b, t)
+    assert not list(d.paths[there].glob("*-future")) and list(d.paths[there].glob(f"{t}-0.*-delete"))
+    # Both places are as good for a new partition; what was asked for before it came counts.
+    u = topic()
+    for i in range(3):
+        assert alter(b, d.paths[there], u, i) == {i: UNKNOWN}
+    topic(b, partitions=3, name=u)
+    assert {d.of(f"{u}-{i}") for i in range(3)} == {there}
+    # A topic that is deleted in the middle takes its future log along.
+    assert alter(b, d.paths[there], t, 0) == {0: 0}
+    wait_until(lambda: (0, True) in places(b, t), 20)
+    with b.connect() as c:
+        assert c.call("DeleteTopics", 3, {"TopicNames": [t], "TimeoutMs": 20000})["Responses"][0]["ErrorCode"] == 0
+    wait_until(lambda: not [p for q in d.paths for p in q.glob(f"{t}-0*") if not p.name.endswith("-delete")], 20)
+    d.break_(there)
+    wait_until(lambda: str(d.paths[there]) in b.text() and "offline" in b.text(), 20)
+    wait_until(lambda: alter(b, d.paths[there], u, 0) == {0: STORAGE}, 20)
+    with b.connect() as c:
+        rows = c.call("DescribeLogDirs", 4, {"Topics": None})["Results"]
+    assert [(r["ErrorCode"], r["TotalBytes"], r["Topics"]) for r in rows if r["LogDir"] == str(d.paths[there])] == [(STORAGE, -1, [])]
+    b.stop()
+
+
+@pytest.mark.parametrize("which", ["target", "source"])
+def test_a_directory_that_dies_during_a_move_costs_only_what_stands_in_it(brokers, kind, topic, which):
+    b = brokers(kind)
+    d = Dirs(b)
+    b.start()
+    slow(b, 1_000_000)
+    t = topic(b, config=SMALL)
+    values = [b"%06d" % i + bytes(1000) for i in range(15000)]
+    confluent_produce(b, t, values)
+    here = d.of(f"{t}-0")
+    assert alter(b, d.paths[1 - here], t, 0) == {0: 0}
+    wait_until(lambda: places(b, t).get((0, True), ("", 0))[1] > 0, 20)
+    d.break_(here if which == "source" else 1 - here)
+    if which == "target":
+        wait_until(lambda: (0, True) not in places(b, t), 30, "the move to end")
+        confluent_produce(b, t, [b"goes on"])
+        values.append(b"goes on")
+        assert partitions(b, t)[0]["ErrorCode"] == 0
+    else:
+        wait_until(lambda: partitions(b, t)[0]["ErrorCode"] == NO_LEADER, 30)
+    b.kill9()
+    d.mend(here if which == "source" else 1 - here)
+    b.start()
+    slow(b, None)
+    moved(b, t, d.paths[1 - here])
+    assert confluent_consume(b, t, len(values)) == values
+    b.stop()

@@ -126,6 +126,8 @@ channel_run(struct task *task)
 	case CONTROL_STOP_REPLICA:
 		told_stop(ch->w, m);
 		break;
+	case CONTROL_ALTER_DIRS:
+		break;
 	}
 	if (m->answered != NULL)
 		m->answered(m, m->ctx);

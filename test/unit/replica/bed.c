@@ -75,8 +75,8 @@ open_all(struct bed *b)
 {
 	struct errbuf eb = ERRBUF_INIT;
 	const struct log_dirs_options lo = {
-		.fs = b->fs, .clock = &b->clock.clock, .diag = b->diag, .random = &b->random.random, .workers = b->workers, .dirs = &b->path,
-		.ndirs = 1, .defaults = b->config.log,
+		.fs = b->fs, .clock = &b->clock.clock, .diag = b->diag, .random = &b->random.random, .workers = b->workers, .dirs = b->paths,
+		.ndirs = b->npaths, .defaults = b->config.log,
 		.events = { b, on_moved, on_offline, on_all_offline, NULL },
 	};
 	struct replica_manager_options mo = {
@@ -95,14 +95,14 @@ static void
 close_all(struct bed *b)
 {
 	replica_manager_stop(b->manager);
-	bed_run(b);
+	bed_settle(b);
 	replica_manager_free(&b->manager);
 	log_dirs_shutdown(b->dirs);
 	log_dirs_free(&b->dirs);
 }
 
 void
-bed_init(struct bed *b)
+bed_init_dirs(struct bed *b, unsigned ndirs)
 {
 	static unsigned turn;
 
@@ -118,11 +118,30 @@ bed_init(struct bed *b)
 	b->cluster = cluster_new("AAAAAAAAAAAAAAAAAAAAAA");
 	arena_init(&b->arena, 64 << 20);
 	b->path = arena_printf(&b->arena, "%s/data-%u", unit_tmpdir(), turn++);
+	b->npaths = ndirs;
+	b->paths[0] = b->path;
+	b->paths[1] = arena_printf(&b->arena, "%s/other-%u", unit_tmpdir(), turn);
 	log_options_default(&b->config.log);
 	b->config.rules = (struct record_rules)RECORD_RULES_DEFAULT;
 	b->config.downconversion = true;
 	b->config.min_insync_replicas = 1;
 	open_all(b);
+}
+
+void
+bed_init(struct bed *b)
+{
+	bed_init_dirs(b, 1);
+}
+
+void
+bed_settle(struct bed *b)
+{
+	bed_run(b);
+	while (replica_manager_busy(b->manager)) {
+		reclaim_barrier();
+		bed_run(b);
+	}
 }
 
 void
@@ -204,7 +223,6 @@ run_control(struct bed *b, struct control_request *c)
 	c->done = on_control;
 	replica_control(b->manager, c);
 	bed_run(b);
-	CHECK(!replica_manager_busy(b->manager));
 }
 
 enum kerr

@@ -30,15 +30,19 @@ struct bed {
 	struct replica_manager *manager;
 	struct replica_topic_config config;	/* of every topic; refresh looks here */
 	struct arena	 arena;
-	const char	*path;
+	const char	*path;		/* the first directory */
+	const char	*paths[2];
+	unsigned	 npaths;
 	bool		 all_offline;
 	unsigned	 values;	/* distinct values of records */
 };
 
 void	 bed_init(struct bed *);
+void	 bed_init_dirs(struct bed *, unsigned ndirs);	/* 1 or 2 log directories */
 void	 bed_fini(struct bed *);
 void	 bed_restart(struct bed *);		/* clean shutdown, and the same directories again */
 void	 bed_run(struct bed *);			/* until nothing is left to do now */
+void	 bed_settle(struct bed *);		/* ... and until moves and what they leave to base/reclaim are over */
 void	 bed_pass(struct bed *, int64_t ms);	/* time, then bed_run */
 
 /* ---- the controller speaks ---- */
