@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rest of the single-broker APIs as in test_records_against_java: flows of requests, sent to Java and to the broker under test."""
 import json
+import re
 
 import pytest
 
-from harness import records, wire
+from harness import java, records, wire
+from harness.proc import wait_until
 from test_admin_against_java import create, ends, look, put
 from test_against_java import ask, difference
 from test_records_against_java import check, make_topic, play
@@ -216,6 +218,7 @@ def elect(*partitions, kind=0, timeout=5000):
 
 
 FLOWS |= {
+    "nothing in an envelope": ("Envelope", 0, 0, [at("Envelope", RequestData=b"x", RequestPrincipal=None, ClientHostAddress=b"\x7f\0\0\1")]),
     "elections": ("ElectLeaders", 0, 2, [create(4), put(), *[elect(*p, kind=k) for k in (0, 1) for p in ((0,), (0, 1), (0, 0), (), (None,), (2,), (-1,), (("nobody", 0),),
                                                                                                         (("a b", 0), 1, ("", 3)), (("nobody", 0), ("nobody", 0)))],
                                          elect(0, timeout=0), elect(0, timeout=-1), look()]),
@@ -264,6 +267,50 @@ def test_quotas_and_credentials_leave_javas_nodes_and_changes(pair, kind, zk):
             c.call(*FLOWS["credentials"][3][0](0, "x"))
     java, ours = (config_nodes(zk, b) for b in pair)
     assert ours == java and len(java[0]) > 10, difference(ours[0], java[0])
+
+
+# Java's own programs: (name, arguments, file for {file}); {t} is a topic of each.
+TOOLS = [
+    ("kafka-delete-records", ["--offset-json-file", "{file}"], {"version": 1, "partitions": [{"topic": "{t}", "partition": 0, "offset": 2}, {"topic": "{t}", "partition": 1, "offset": 9}]}),
+    ("kafka-leader-election", ["--election-type", "preferred", "--topic", "{t}", "--partition", "0"], None),
+    ("kafka-leader-election", ["--election-type", "unclean", "--all-topic-partitions"], None),
+    ("kafka-acls", ["--list"], None),
+    ("kafka-acls", ["--add", "--allow-principal", "User:a", "--operation", "read", "--topic", "{t}"], None),
+    ("kafka-configs", ["--alter", "--entity-type", "users", "--entity-name", "tool", "--add-config", "producer_byte_rate=1024,SCRAM-SHA-256=[iterations=4096,password=secret]"], None),
+    ("kafka-configs", ["--describe", "--entity-type", "users"], None),
+    ("kafka-configs", ["--alter", "--entity-type", "clients", "--entity-name", "tool", "--add-config", "request_percentage=250"], None),
+    ("kafka-configs", ["--alter", "--entity-type", "ips", "--entity-name", "10.2.3.4", "--add-config", "connection_creation_rate=7"], None),
+    ("kafka-configs", ["--describe", "--entity-type", "ips"], None),
+    ("kafka-configs", ["--alter", "--entity-type", "users", "--entity-name", "tool", "--delete-config", "producer_byte_rate,SCRAM-SHA-256"], None),
+    ("kafka-configs", ["--alter", "--entity-type", "ips", "--entity-name", "10.2.3.4", "--add-config", "no.such=7"], None),
+    ("kafka-features", ["describe"], None),
+    ("kafka-features", ["upgrade", "--feature", "no.such=1"], None),
+]
+
+
+def said_by(b, name, args, file, tmp_path):
+    """What a tool said and how it ended, without what belongs to the run: addresses, stacks, salts."""
+    if file:
+        path = tmp_path / f"{b.kind}-{b.port}.json"
+        path.write_text(json.dumps(file).replace("{t}", "tooled"))
+        args = [a.replace("{file}", str(path)) for a in args]
+    done = java.tool(name, "--bootstrap-server", b.address, *[a.replace("{t}", "tooled") for a in args], check=False)
+    lines = [re.sub(r"\(version=.*?\)|" + re.escape(b.address) + "|brokerId=\\d+", "", line) for line in done.stdout.splitlines()]
+    lines = [re.sub(r"(Could not upgrade \S+ to \d+\.).*", r"\1", line) for line in lines]        # then come our own words
+    errors = sorted(set(re.findall(r"org\.apache\.kafka\.common\.errors\.\w+", done.stdout + done.stderr)))
+    return done.returncode, [line for line in lines if "Exception" not in line and not line.startswith("\tat ")] if not errors else [], errors
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name,args,file", [pytest.param(*t, id="_".join([t[0], *t[1][:4]])) for t in TOOLS])
+def test_javas_tools_hear_the_same(pair, kind, tmp_path, name, args, file):
+    for b in pair:
+        with b.connect() as c:
+            if c.call(*create(4)(4, "tooled"))["Topics"][0]["ErrorCode"] == 0:
+                for _ in range(3):
+                    wait_until(lambda: c.call(*put()(9, "tooled"))["Responses"][0]["PartitionResponses"][0]["ErrorCode"] == 0, 20)
+    java_said, ours = (said_by(b, name, args, file, tmp_path) for b in pair)
+    assert ours == java_said, f"ours {ours}\nJava's {java_said}"
 
 
 def test_deleted_records_take_their_segments_along(pair, kind):

@@ -35,6 +35,7 @@ NO_ANSWER = {
 }
 # APIs whose good message is an error all the same, or is never more than one
 NO_SUCCESS = {
+    "Envelope": "closes the connection without a migration to KRaft",
     "FindCoordinator": "COORDINATOR_NOT_AVAILABLE while the internal topic is being made",
     "SaslHandshake": "ILLEGAL_SASL_STATE without SASL", "SaslAuthenticate": "ILLEGAL_SASL_STATE without SASL",
     "CreateDelegationToken": "only over authenticated connections", "RenewDelegationToken": "only over authenticated connections",
@@ -50,7 +51,7 @@ WAITING = {
                      "OffsetDelete"], GROUPS),
     **dict.fromkeys(["AddPartitionsToTxn", "AddOffsetsToTxn", "EndTxn", "WriteTxnMarkers", "TxnOffsetCommit", "DescribeTransactions",
                      "ListTransactions"], TRANSACTIONS),
-    **dict.fromkeys(["LeaderAndIsr", "StopReplica", "UpdateMetadata", "ControlledShutdown", "AlterPartition", "Envelope"], CLUSTER),
+    **dict.fromkeys(["LeaderAndIsr", "StopReplica", "UpdateMetadata", "ControlledShutdown", "AlterPartition"], CLUSTER),
     **dict.fromkeys(["AlterPartitionReassignments", "ListPartitionReassignments"],
                     "issue 4: the rest of the single-broker APIs"),
 }
