@@ -8,8 +8,9 @@
  *
  * RECALL  A snapshot has only the last batch of each producer.  A producer that had five on the way when the broker died sends all of them again, and
  *	those before the last would be out of order: Java's producer then takes another epoch, and what was written already is written twice.
- *	So the batches just before the snapshot are read, as far back as RECALL_BYTES, for producers heard of within RECALL_MS (no client retries longer
- *	by default).  Kafka does not do this.
+ *	So the batches just before the snapshot are read: a little of a log that was written to within RECALL_MS (no client retries longer by default),
+ *	and more, step by step, while there is a producer with a record of that time of whom not all is known.  (A record's time is the client's and
+ *	may be anything: hence the little.)  Kafka does not do this.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@
 #include "log/names_int.h"
 
 enum { SNAPSHOT_BYTES_MAX = 1 << 30, REPLAY_WINDOW = 1 << 18, RECALL_MS = 3600 * 1000 };
-static const uint64_t recall_bytes[] = { 1 << 16, 1 << 20, 1 << 23 };	/* RECALL_BYTES: as little as will do */
+static const uint64_t recall_bytes[] = { 1 << 17, 1 << 20, 1 << 23 };	/* before the snapshot */
 
 static enum err
 load_one(struct log *log, struct producer_state *ps, int64_t offset, struct errbuf *eb)
@@ -122,10 +123,11 @@ static enum err
 recall(struct log *log, struct producer_state *ps, struct segment *const *segs, uint32_t n, int64_t start)
 {
 	int64_t since = clock_wall_ms(log->env->clock) - RECALL_MS;
+	bool fresh = n > 0 && segment_mtime_ms(segs[n - 1]) >= since, whole = false, all;
 	struct producer_state *history = producer_state_new(INT64_MAX);
-	bool all = producer_state_recall(ps, history, since), whole = false;
 	enum err e = OK;
 
+	all = producer_state_recall(ps, history, fresh ? INT64_MIN : since);
 	for (size_t i = 0; i < NELEM(recall_bytes) && !all && !whole && e == OK; i++) {
 		producer_state_clear(history);
 		e = recall_bytes_before(history, segs, n, start, producer_state_end(ps), recall_bytes[i], &whole);
