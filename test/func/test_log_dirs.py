@@ -320,3 +320,63 @@ def test_a_directory_that_dies_during_a_move_costs_only_what_stands_in_it(broker
     moved(b, t, d.paths[1 - here])
     assert confluent_consume(b, t, len(values)) == values
     b.stop()
+
+
+# ---- left-overs ---------------------------------------------------------------------------------------------------------------------------
+def offset_name(base, suffix):
+    return f"{base:020d}{suffix}"
+
+
+def test_leftovers_of_a_broker_that_died_are_completed_dropped_or_left_alone(brokers, kind, topic):
+    """Planted as compaction, retention, deletion and a move leave them; the same rules on both kinds of broker."""
+    b = brokers(kind, config={"log.segment.delete.delay.ms": 1000})
+    d = Dirs(b, 1)
+    b.start()
+    t, u = (topic(b, config={"segment.bytes": 20000, "file.delete.delay.ms": 1000}) for _ in range(2))
+    values = [b"%05d" % i + bytes(900) for i in range(60)]
+    for name in (t, u):
+        for v in values:
+            confluent_produce(b, name, [v], **{"linger.ms": 0})
+    b.stop()
+    first, second = d.paths[0] / f"{t}-0", d.paths[0] / f"{u}-0"
+    bases = sorted(int(p.stem) for p in first.glob("*.log"))
+    assert len(bases) >= 3
+    # A compaction that had not committed: .cleaned goes, and so does a .swap at or above it.
+    for s in (".log", ".index", ".timeindex"):
+        shutil.copy(first / offset_name(0, s), first / offset_name(0, s + ".cleaned"))
+        shutil.copy(first / offset_name(bases[1], s), first / offset_name(bases[1], s + ".swap"))
+    (first / offset_name(7777, ".log.deleted")).write_bytes(b"x" * 100)
+    for s in (".index", ".timeindex", ".txnindex"):
+        (first / offset_name(9999, s)).write_bytes(b"")
+    # One that had: the .swap takes the places of what it replaces, which had gone in part.
+    for s in (".log", ".index", ".timeindex"):
+        (second / offset_name(0, s)).rename(second / offset_name(0, s + ".swap"))
+    dead, stray = (d.paths[0] / f"{n}-0.{'0123456789abcdef' * 2}-{kind_}" for n, kind_ in (("dead", "delete"), ("stray", "stray")))
+    for place in (dead, stray):
+        shutil.copytree(first, place)
+        (place / "partition.metadata").unlink(missing_ok=True)
+    b.start()
+    for name in (t, u):
+        assert confluent_consume(b, name, len(values)) == values
+    for place in (first, second):
+        left = [p.name for p in place.iterdir() if p.suffix in (".cleaned", ".swap", ".deleted") or "9999" in p.name or "7777" in p.name]
+        assert not left, left
+    assert sorted(int(p.stem) for p in second.glob("*.log"))[0] == 0
+    wait_until(lambda: not dead.exists(), 30, "the deleted topic's directory to go")
+    assert stray.exists()
+    confluent_produce(b, t, [b"on"])
+    assert confluent_consume(b, t, 1, offset=len(values)) == [b"on"]
+    b.stop()
+
+
+def test_the_tool_sees_the_directories(broker, topic):
+    from harness import java
+    t = topic(broker, partitions=2)
+    confluent_produce(broker, t, [b"x" * 1000])
+    text = java.tool("kafka-log-dirs", "--bootstrap-server", broker.address, "--describe", "--topic-list", t).stdout
+    answer = json.loads([line for line in text.splitlines() if line.startswith("{")][0])
+    (row,) = answer["brokers"]
+    (log_dir,) = row["logDirs"]
+    assert row["broker"] == broker.id and log_dir["error"] is None
+    sizes = {p["partition"]: (p["size"], p["offsetLag"], p["isFuture"]) for p in log_dir["partitions"]}
+    assert sizes[f"{t}-0"] == ((broker.partition_dir(t) / offset_name(0, ".log")).stat().st_size, 0, False) and sizes[f"{t}-1"] == (0, 0, False)
