@@ -131,7 +131,7 @@ struct broker {
 	struct timer	 ready_timer;		/* ready.c's, with all that begins with ready_ */
 	char		**ready_topics;		/* those of ZooKeeper that the image does not name yet */
 	uint32_t	 ready_ntopics, ready_turns;
-	bool		 ready_listed, ready_watching;
+	bool		 ready_listed, ready_watching, ready_ask;
 	uint64_t	 ready_missing;		/* at the last look; changes are progress */
 	int64_t		 ready_since_ms;	/* the last progress */
 	char		 host_name[256];

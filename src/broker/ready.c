@@ -25,7 +25,7 @@
 enum {
 	READY_WAIT_MS = 10000,
 	POLL_MS = 50,
-	LIST_AGAIN_TURNS = 20,		/* a topic may be deleted meanwhile, or the list could not be had */
+	LIST_AGAIN_TURNS = 20,		/* a topic may be deleted meanwhile */
 };
 
 /* What is missing, and one example of it. */
@@ -151,8 +151,10 @@ topics_listed(void *ctx, const struct zk_result *r)
 
 	if (b->state != BROKER_STARTING)
 		return;
-	if (r->error != ZKE_OK && r->error != ZKE_NO_NODE)
-		return;			/* asked again by the timer */
+	if (r->error != ZKE_OK && r->error != ZKE_NO_NODE) {
+		b->ready_ask = true;
+		return;
+	}
 	forget_topics(b);
 	b->ready_ntopics = r->error == ZKE_OK ? r->nchildren : 0;
 	b->ready_topics = xcalloc((size_t)b->ready_ntopics + 1, sizeof(*b->ready_topics));
@@ -163,14 +165,22 @@ topics_listed(void *ctx, const struct zk_result *r)
 }
 
 static void
+list_topics(struct broker *b)
+{
+	b->ready_ask = false;
+	zk_children(b->zk, ZK_TOPICS, NULL, topics_listed, b);
+}
+
+static void
 poll(struct timer *timer)
 {
 	struct broker *b = CONTAINER_OF(timer, struct broker, ready_timer);
 
 	if (b->state != BROKER_STARTING)
 		return;
-	if (++b->ready_turns % LIST_AGAIN_TURNS == 0 && (!b->ready_listed || b->ready_ntopics > 0))
-		zk_children(b->zk, ZK_TOPICS, NULL, topics_listed, b);
+	b->ready_turns++;
+	if (b->ready_ask || (b->ready_ntopics > 0 && b->ready_turns % LIST_AGAIN_TURNS == 0))
+		list_topics(b);
 	timer_set(b->opt.control, timer, POLL_MS);
 	ready_check(b);
 }
@@ -182,7 +192,7 @@ ready_watch(struct broker *b)
 	timer_init(&b->ready_timer, poll);
 	timer_set(b->opt.control, &b->ready_timer, POLL_MS);
 	b->ready_watching = true;
-	zk_children(b->zk, ZK_TOPICS, NULL, topics_listed, b);
+	list_topics(b);
 }
 
 void

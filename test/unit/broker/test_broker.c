@@ -26,7 +26,15 @@
 
 /* ---- the world: one ZooKeeper, some brokers ---- */
 
+/* Real time, and what was skipped of it: where `skips`, nobody waits for a timer that is the next thing to happen. */
+struct skipping_clock {
+	struct clock	 clock;
+	_Atomic int64_t	 skipped_ns;
+};
+
 struct world {
+	struct skipping_clock time;
+	bool		 skips;
 	struct loop	*control;
 	struct zk_fake	*fake;
 	struct zk	*user;		/* somebody else */
@@ -67,18 +75,31 @@ capture(void *ctx, enum diag_level level, const char *area, const char *text)
 		strbuf_add(&w->said, "%d %s: %s\n", (int)level, area, text);
 }
 
+static int64_t
+skipping_mono_ns(struct clock *c)
+{
+	return (clock_mono_ns(clock_real()) + CONTAINER_OF(c, struct skipping_clock, clock)->skipped_ns);
+}
+
+static int64_t
+skipping_wall_ms(struct clock *c)
+{
+	return (clock_wall_ms(clock_real()) + CONTAINER_OF(c, struct skipping_clock, clock)->skipped_ns / 1000000);
+}
+
 static void
 world_init(struct world *w)
 {
-	struct loop_options opt = { .name = "control", .clock = clock_real() };
+	struct loop_options opt = { .name = "control", .clock = &w->time.clock };
 
 	memset(w, 0, sizeof(*w));
+	w->time.clock = (struct clock){ skipping_mono_ns, skipping_wall_ms };
 	reclaim_thread_register();
 	w->said = (struct strbuf)STRBUF_INIT;
 	w->diag = diag_capture(capture, w);
 	if (loop_new(&opt, &w->control, NULL) != OK)
 		abort();
-	w->fake = zk_fake_new(clock_real());
+	w->fake = zk_fake_new(&w->time.clock);
 	w->user = zk_fake_client(w->fake, w->control);
 }
 
@@ -225,7 +246,7 @@ node_make_with(struct node *n, struct world *w, int id, const char *dir, const c
 	    "num.network.threads=2\nqueued.max.requests=100\nno.such.key=1\n%s", id, unit_tmpdir(), dir, more);
 	struct config_input input = { .file = "test", .text = slice_str(text) };
 	struct broker_options opt = {
-	    .fs = fs_unsynced(), .clock = clock_real(), .random = random_real(), .diag = w->diag, .control = w->control, .by_hand = true,
+	    .fs = fs_unsynced(), .clock = &w->time.clock, .random = random_real(), .diag = w->diag, .control = w->control, .by_hand = true,
 	    .started = on_started, .must_stop = on_must_stop, .ended = on_ended, .ctx = n,
 	};
 
@@ -257,6 +278,24 @@ turn(struct node *n)
 	return ((n->broker != NULL && broker_turn(n->broker)) || some);
 }
 
+/* There was nothing to do. */
+static void
+idle(struct node *n)
+{
+	int64_t next = loop_next_ns(n->w->control), now = clock_mono_ns(&n->w->time.clock);
+	struct broker *b = n->broker;
+
+	for (uint32_t i = 0; b != NULL && i < b->nloops; i++)
+		if (b->loops[i] != NULL)
+			next = MIN(next, loop_next_ns(b->loops[i]));
+	if (b != NULL && b->controller_loop != NULL)
+		next = MIN(next, loop_next_ns(b->controller_loop));
+	if (n->w->skips && next != INT64_MAX && next > now)
+		n->w->time.skipped_ns += next - now;
+	else
+		usleep(200);
+}
+
 /* Turns until *flag, at most so long. */
 static bool
 turn_until(struct node *n, const bool *flag, int64_t ms)
@@ -265,7 +304,7 @@ turn_until(struct node *n, const bool *flag, int64_t ms)
 
 	while (!*flag && clock_mono_ns(clock_real()) < until)
 		if (!turn(n))
-			usleep(500);
+			idle(n);
 	return (*flag);
 }
 
@@ -300,7 +339,7 @@ node_start(struct node *n)
 	broker_start(n->broker);
 	while (!n->started && !n->ended && clock_mono_ns(clock_real()) < until)
 		if (!turn(n))
-			usleep(500);
+			idle(n);
 	return (n->started);
 }
 
@@ -428,7 +467,7 @@ session_fault(struct node *n, enum zk_fault kind, uint64_t at)
 	zk_fake_fault(n->session->own, kind, at);
 	for (int i = 0; i < 20000 && !n->started && !n->ended; i++)
 		if (!turn(n))
-			usleep(200);
+			idle(n);
 }
 
 /* A start with this fault at every operation in turn; survive: it must come up all the same. */
@@ -442,6 +481,7 @@ start_with_faults(enum zk_fault kind, bool survive)
 
 	for (uint64_t k = 1; k < 400 && !pending; k++) {
 		world_init(&w);
+		w.skips = true;
 		snprintf(dir, sizeof(dir), "d%d", (int)k);
 		node_make(&n, &w, 1, dir);
 		session_fault(&n, kind, k);
@@ -480,7 +520,7 @@ turn_until_node(struct node *n, const char *path, const char *what)
 		if (look(n->w, path, &f) && strstr(f.data, what) != NULL)
 			return (true);
 		if (!turn(n))
-			usleep(500);
+			idle(n);
 	}
 	return (false);
 }
@@ -562,10 +602,11 @@ TEST(zookeeper_that_is_away_does_not_hold_up_an_end)
 		zk_fake_disconnect(n.session->own);
 		if (round == 2)
 			turn_for(&n, 30);
-		began = clock_mono_ns(clock_real());
+		w.skips = true;
+		began = clock_mono_ns(&w.time.clock);
 		broker_stop(n.broker);
 		CHECK(turn_until(&n, &n.ended, 8000));
-		CHECK(clock_mono_ns(clock_real()) - began < INT64_C(7000000000));
+		CHECK(clock_mono_ns(&w.time.clock) - began < INT64_C(7000000000));
 		CHECK(file_there("a", ".kafka_cleanshutdown"));
 		if (round == 2)		/* it knew: who starts next may close what is left */
 			CHECK(file_there("a", SESSION_RECORD_NAME));
@@ -665,6 +706,7 @@ TEST(a_client_that_waits_for_zookeeper_does_not_hold_up_an_end)
 	turn_for(&n, 20);
 	CHECK_EQ(write(fd, create_topics, sizeof(create_topics)), sizeof(create_topics));
 	turn_for(&n, 50);
+	w.skips = true;
 	broker_stop(n.broker);
 	CHECK(turn_until(&n, &n.ended, 15000));
 	node_free(&n);
@@ -1152,6 +1194,7 @@ TEST(a_topic_that_is_deleted_during_the_start_is_not_waited_for)
 	(void)turn_until(&n, &never, 100);
 	CHECK(!n.started);
 	zk_delete(w.user, zk_path_topic("bad").s, -1, ignore_result, NULL);
+	w.skips = true;
 	CHECK(turn_until(&n, &n.started, 10000));
 	CHECK(strstr(strbuf_str(&w.said), "ready, but") == NULL);
 	node_end(&n);

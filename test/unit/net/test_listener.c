@@ -85,7 +85,7 @@ world_init(struct world *w, const struct net_limits *limits)
 static struct net_listener_options
 listener(const char *name)
 {
-	return ((struct net_listener_options){ .name = name, .host = "127.0.0.1", .backlog = 50, .send_buffer = -1, .receive_buffer = -1,
+	return ((struct net_listener_options){ .name = name, .host = "127.0.0.1", .backlog = 2000, .send_buffer = -1, .receive_buffer = -1,
 	    .connections_max = INT32_MAX, .connection_rate_max = INT32_MAX });
 }
 
