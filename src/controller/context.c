@@ -120,6 +120,8 @@ static void
 partition_fini(struct ctl_partition *p)
 {
 	free(p->replicas.v);
+	free(p->adding.v);
+	free(p->removing.v);
 	free(p->replica_states);
 	free(p->dir_offline);
 	free(p->l.isr.v);

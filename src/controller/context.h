@@ -46,6 +46,7 @@ struct ctl_partition {
 	int32_t		 id;
 	enum partition_machine_state state;
 	struct id_list	 replicas;
+	struct id_list	 adding, removing;		/* as the topic's node said when the partition became known; empty: not being reassigned */
 	enum replica_machine_state *replica_states;	/* parallel to replicas */
 	bool		*dir_offline;			/* parallel: its broker said that the replica's log directory is offline */
 	bool		 elected;			/* by the election in progress */

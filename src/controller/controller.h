@@ -72,6 +72,26 @@ void	 controller_elect(struct controller *, struct controller_election *);
 /* Elections that wait are answered now, later ones at once: NOT_CONTROLLER.  Any thread; the broker ends. */
 void	 controller_refuse_elections(struct controller *);
 
+/* ---- ListPartitionReassignments ---- */
+struct controller_reassignment {
+	struct controller_reassignment *next;
+	struct slice	 topic;		/* all of it in the request's arena */
+	int32_t		 partition;
+	struct controller_ids { int32_t *v; int32_t n; } replicas, adding, removing;
+};
+
+struct controller_reassignments {
+	struct loop	*loop;
+	struct arena	*arena;
+	void	       (*done)(struct controller_reassignments *);
+	/* answered */
+	enum kerr	 error;		/* NOT_CONTROLLER; UNKNOWN_SERVER_ERROR: the arena is full */
+	struct controller_reassignment *list;	/* every partition that is being reassigned, topic by topic, from its lowest number on */
+	struct controller *controller;	/* private, and the next one */
+	struct task	 task;
+};
+void	 controller_list_reassignments(struct controller *, struct controller_reassignments *);
+
 bool	 controller_active(const struct controller *);	/* elected, and its failover is done */
 int32_t	 controller_id(const struct controller *);	/* as last observed; -1 */
 

@@ -41,9 +41,16 @@ topic_take(struct controller *c, struct ctl_topic *t, const struct zk_result *r,
 	*lacks_id = uuid_is_zero(info.id) && uuid_is_zero(t->id);
 	if (uuid_is_zero(t->id))
 		t->id = info.id;
-	for (uint32_t i = 0; i < info.npartitions; i++)
-		if (topic_partition(t, info.partitions[i].id) == NULL)
-			context_add_partition(t, info.partitions[i].id, info.partitions[i].replicas.v, info.partitions[i].replicas.n);
+	for (uint32_t i = 0; i < info.npartitions; i++) {
+		const struct zk_topic_partition *said = &info.partitions[i];
+		struct ctl_partition *p;
+
+		if (topic_partition(t, said->id) != NULL)
+			continue;
+		p = context_add_partition(t, said->id, said->replicas.v, said->replicas.n);
+		p->adding = id_list_copy(said->adding.v, said->adding.n);
+		p->removing = id_list_copy(said->removing.v, said->removing.n);
+	}
 	if (t->npartitions == before)
 		return (true);
 	/* Pointers are taken after the last one was added: adding moves them. */

@@ -218,6 +218,8 @@ def elect(*partitions, kind=0, timeout=5000):
 
 
 FLOWS |= {
+    "no reassignment": ("ListPartitionReassignments", 0, 0, [create(4), *[at("ListPartitionReassignments", Topics=t) for t in (
+        None, [], [{"Name": "o-no-reassignment-0", "PartitionIndexes": [0, 1, 7, 0]}], [{"Name": "nobody", "PartitionIndexes": [0]}] * 2)]]),
     "nothing in an envelope": ("Envelope", 0, 0, [at("Envelope", RequestData=b"x", RequestPrincipal=None, ClientHostAddress=b"\x7f\0\0\1")]),
     "elections": ("ElectLeaders", 0, 2, [create(4), put(), *[elect(*p, kind=k) for k in (0, 1) for p in ((0,), (0, 1), (0, 0), (), (None,), (2,), (-1,), (("nobody", 0),),
                                                                                                         (("a b", 0), 1, ("", 3)), (("nobody", 0), ("nobody", 0)))],

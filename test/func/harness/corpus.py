@@ -254,6 +254,11 @@ def describe_all_scram_credentials(p, v):
     return {"Users": None}
 
 
+@good("Envelope")
+def envelope(p, v):
+    return {"RequestData": b"\1\2\3", "RequestPrincipal": b"x", "ClientHostAddress": b"\x7f\0\0\1"}
+
+
 @good("AlterUserScramCredentials")
 def alter_user_scram_credentials(p, v):
     return {"Deletions": [{"Name": "nobody", "Mechanism": 1}], "Upsertions": [

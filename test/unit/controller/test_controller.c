@@ -928,6 +928,43 @@ TEST(a_leader_can_be_asked_for)
 	arena_fini(&a);
 }
 
+static void
+on_listed(struct controller_reassignments *q)
+{
+	q->loop = NULL;
+}
+
+TEST(partitions_that_are_being_reassigned_are_listed)
+{
+	struct world w;
+	struct arena a;
+	struct controller_reassignments q = { .done = on_listed };
+
+	arena_init(&a, 1 << 20);
+	world_init(&w);
+	q.arena = &a;
+	world_start(&w);
+	make_topic(&w, "u", 2, 1, true);
+	zk_create(w.user, "/brokers/topics/t", SLICE_LIT("{\"version\":3,\"topic_id\":\"AAAAAAAAAAAAAAAAAAAAAQ\",\"partitions\":{\"0\":[1],\"1\":[1,7]},"
+	    "\"adding_replicas\":{\"1\":[7]},\"removing_replicas\":{}}"), ZK_PERSISTENT, ignore_result, NULL);
+	world_settle(&w);
+	q.loop = w.loop;
+	controller_list_reassignments(w.c, &q);
+	world_settle(&w);
+	CHECK(q.loop == NULL);
+	CHECK_EQ(q.error, KERR_NONE);
+	REQUIRE(q.list != NULL);
+	CHECK(slice_eq_str(q.list->topic, "t"));
+	CHECK_EQ(q.list->partition, 1);
+	CHECK_EQ(q.list->replicas.n, 2);
+	CHECK_EQ(q.list->adding.n, 1);
+	CHECK_EQ(q.list->adding.v[0], 7);
+	CHECK_EQ(q.list->removing.n, 0);
+	CHECK(q.list->next == NULL);
+	world_fini(&w);
+	arena_fini(&a);
+}
+
 TEST(who_asks_for_an_election_is_answered_whatever_happens)
 {
 	for (int turns = 0; turns < 20; turns++)
@@ -1096,7 +1133,7 @@ UNIT_MAIN("controller",
     T(a_foreign_broker_is_reported_and_gets_nothing),
     T(a_dead_leader_is_replaced_from_the_isr),
     T(acknowledged_records_are_not_given_up_without_permission),
-    T(a_leader_can_be_asked_for),
+    T(a_leader_can_be_asked_for), T(partitions_that_are_being_reassigned_are_listed),
     T(who_asks_for_an_election_is_answered_whatever_happens), T(another_controller_ends_our_reign),
     T(every_operation_survives_a_lost_connection_an_expiry_and_an_error),
     T(who_asks_the_controller_is_known_by_id_and_epoch),
