@@ -24,7 +24,7 @@ zk_cluster_id_decode(struct arena *a, struct slice s, const char **id, struct er
 	struct dec d;
 
 	*id = NULL;
-	if (dec_begin(&d, a, s, "cluster id", eb))
+	if (dec_begin(&d, a, s, "/cluster/id", eb))
 		*id = dec_dup(&d, dec_str(&d, d.root, "id"));
 	return (dec_end(&d));
 }
@@ -84,9 +84,10 @@ enum err
 zk_controller_epoch_decode(struct slice s, int32_t *epoch, struct errbuf *eb)
 {
 	*epoch = 0;
-	if (s.p != NULL && str_to_i32(s, epoch))
+	if (s.p != NULL && str_to_i32(s, epoch) && *epoch >= 0)
 		return (OK);
-	errbuf_set(eb, "controller epoch: not a number");
+	*epoch = 0;
+	errbuf_set(eb, "/controller_epoch: not a number of 0 or more; write the highest epoch known there");
 	return (ERR_MALFORMED);
 }
 

@@ -110,6 +110,8 @@ zk_partition_state_decode(struct arena *a, struct slice s, struct zk_partition_s
 	if (dec_begin(&d, a, s, "partition state", eb)) {
 		p->leader = dec_int(&d, d.root, "leader");
 		p->leader_epoch = dec_int(&d, d.root, "leader_epoch");
+		if (p->leader_epoch < 0)
+			dec_fail(&d, "leader epoch %" PRId32 " is negative", p->leader_epoch);
 		p->controller_epoch = dec_int(&d, d.root, "controller_epoch");
 		p->isr = dec_ints(&d, dec_array(&d, d.root, "isr", true), "isr");
 		recovery = dec_int_or(&d, d.root, "leader_recovery_state", 0);

@@ -30,6 +30,7 @@ struct alter {
 	/* of that resource */
 	char		*name;
 	struct config_map wanted;
+	struct slice	 raw;		/* the node's text, while it is at hand */
 	bool		 begun;
 };
 
@@ -283,7 +284,7 @@ resource_written(void *ctx, enum err e, const struct errbuf *why)
 static void
 resource_write(struct alter *s)
 {
-	struct zk_config config = { xcalloc(s->wanted.count + 1, sizeof(*config.items)), 0, SLICE_NULL };
+	struct zk_config config = { xcalloc(s->wanted.count + 1, sizeof(*config.items)), 0, s->raw };
 	struct zk_entity entity = entity_of(s);
 	size_t bytes = 0;
 
@@ -354,7 +355,9 @@ resource_read(void *ctx, enum err e, const struct zk_config *config, bool found,
 		return;
 	}
 	admin_config_map(config, &current);
+	s->raw = config->raw;		/* what we do not know stays in the node */
 	resource_work(s, &current);
+	s->raw = SLICE_NULL;
 	config_map_fini(&current);
 }
 

@@ -38,6 +38,11 @@ topic_take(struct controller *c, struct ctl_topic *t, const struct zk_result *r,
 		    r->error != ZKE_OK ? zke_text(r->error) : eb.text);
 		return (false);
 	}
+	for (uint32_t i = 0; i < info.npartitions; i++)
+		if (info.partitions[i].replicas.n == 0)
+			diag_error(c->opt.diag, "controller", "topic %s: partition %d has no replicas in /brokers/topics/%s", t->name, info.partitions[i].id, t->name);
+	if (info.npartitions == 0)
+		diag_error(c->opt.diag, "controller", "topic %s has no partitions in /brokers/topics/%s: what brokers hold of it is not served", t->name, t->name);
 	*lacks_id = uuid_is_zero(info.id) && uuid_is_zero(t->id);
 	if (uuid_is_zero(t->id))
 		t->id = info.id;

@@ -137,6 +137,19 @@ stored_topic_id(struct replica_manager *m, const struct partition *p)
 	return (id);
 }
 
+static void
+say_wrong_id(const struct replica_manager *m, const struct partition *p, struct uuid theirs, struct uuid ours)
+{
+	char a[UUID_TEXT_LEN + 1], b[UUID_TEXT_LEN + 1];
+
+	uuid_format(theirs, a);
+	uuid_format(ours, b);
+	diag_error(m->opt.diag, "replica",
+	    "%s-%d is not served: its topic has the id %s in /brokers/topics/%s, but %s in the partition's partition.metadata; if the topic was made "
+	    "again, move the directory away, else put the id of partition.metadata back into the znode",
+	    p->topic, p->number, a, p->topic, b);
+}
+
 /* What the request means for this partition: NONE and *change, or the answer. */
 static enum kerr
 partition_judge(struct replica_manager *m, const struct partition *p, struct uuid topic_id,
@@ -148,8 +161,10 @@ partition_judge(struct replica_manager *m, const struct partition *p, struct uui
 	*change = false;
 	if (st->offline)
 		return (KERR_KAFKA_STORAGE_ERROR);
-	if (!uuid_is_zero(topic_id) && !uuid_is_zero(stored) && !uuid_eq(topic_id, stored))
+	if (!uuid_is_zero(topic_id) && !uuid_is_zero(stored) && !uuid_eq(topic_id, stored)) {
+		say_wrong_id(m, p, topic_id, stored);
 		return (KERR_INCONSISTENT_TOPIC_ID);
+	}
 	if (want->leader_epoch < st->leader_epoch)
 		return (KERR_STALE_CONTROLLER_EPOCH);
 	if (want->leader_epoch == st->leader_epoch) {

@@ -315,6 +315,7 @@ TEST(what_java_refuses_we_refuse_and_nothing_crashes)
 	struct zk_partition_state s;
 	struct zk_broker_info b;
 	struct zk_topic_info t;
+	int32_t epoch;
 	size_t i;
 
 	arena_init(&arena, 1 << 20);
@@ -324,6 +325,11 @@ TEST(what_java_refuses_we_refuse_and_nothing_crashes)
 		CHECK(eb.text[0] != '\0');
 		CHECK(zk_partition_state_decode(&arena, slice_str(bad[i]), &s, &eb) != OK);
 	}
+	CHECK(zk_partition_state_decode(&arena, slice_str("{\"controller_epoch\":1,\"leader\":0,\"version\":1,\"leader_epoch\":-3,\"isr\":[0]}"), &s, &eb) != OK);
+	CHECK(zk_controller_epoch_decode(slice_str("-7"), &epoch, &eb) != OK);
+	CHECK(strstr(eb.text, "/controller_epoch") != NULL);
+	CHECK_EQ(epoch, 0);
+	CHECK_EQ(zk_controller_epoch_decode(slice_str("0"), &epoch, &eb), OK);
 	for (i = 18; i < 23; i++)
 		CHECK(zk_topic_decode(&arena, slice_str(bad[i]), &t, &eb) != OK);
 	arena_fini(&arena);
