@@ -174,8 +174,8 @@ ZNODES = {
 }
 
 
-# Where the partition is offline, and nothing is lost, but nobody says why: to be mended.
-SILENT = {}
+# Where the partition is not served, and nothing is lost, without a word: it is not this broker's, or not listed, and that may be meant.
+SILENT = {f"/brokers/topics/{VICTIM}": {"a gap", "a stranger"}}
 
 
 # A partition that stays offline takes seconds to be sure of.

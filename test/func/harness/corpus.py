@@ -295,6 +295,11 @@ def list_transactions(p, v):
     return {"StateFilters": ["Ongoing"], "ProducerIdFilters": [5]}
 
 
+@good("Envelope")
+def envelope(p, v):
+    return {"RequestData": b"data", "RequestPrincipal": b"User:a", "ClientHostAddress": b"\x7f\0\0\1"}
+
+
 @good("AllocateProducerIds")
 def allocate_producer_ids(p, v):
     return {"BrokerId": 1, "BrokerEpoch": p.epoch}
