@@ -144,6 +144,11 @@ brokers_listed(void *v, enum err e, const struct zk_broker_entry *entries, uint3
 	bool failover;
 
 	free(v);
+	if (ask.reign != c->reign) {
+		/* The list went on after its reign had ended and its watches were dropped: it has armed some again. */
+		zk_unwatch(c->opt.zk, &c->brokers_watch);
+		event_push(c, EVENT_BROKERS, NULL);	/* a new reign lost its own with them */
+	}
 	if (!step_release(c, ask.reign))
 		return;
 	if (e != OK) {
