@@ -463,6 +463,42 @@ controller_free(struct controller **cp)
 		free(c);
 }
 
+struct unclean_change { struct controller *c; bool unclean, only_elect; };
+
+static void
+unclean_changed(void *v)
+{
+	struct unclean_change u = *(struct unclean_change *)v;
+	bool allowed = u.only_elect || (u.unclean && !u.c->opt.unclean_election);
+
+	free(v);
+	if (!u.only_elect)
+		u.c->opt.unclean_election = u.unclean;
+	if (allowed)
+		event_push(u.c, EVENT_BROKERS, NULL);	/* its pass ends with the partitions that have no leader */
+}
+
+static void
+tell_unclean(struct controller *c, struct unclean_change u)
+{
+	struct unclean_change *copy = xmalloc(sizeof(*copy));
+
+	*copy = u;
+	loop_call(c->opt.loop, unclean_changed, copy);
+}
+
+void
+controller_set_unclean_election(struct controller *c, bool unclean)
+{
+	tell_unclean(c, (struct unclean_change){ c, unclean, false });
+}
+
+void
+controller_elect_again(struct controller *c)
+{
+	tell_unclean(c, (struct unclean_change){ c, true, true });
+}
+
 bool
 controller_active(const struct controller *c)
 {

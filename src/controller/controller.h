@@ -92,6 +92,11 @@ struct controller_reassignments {
 };
 void	 controller_list_reassignments(struct controller *, struct controller_reassignments *);
 
+/* Any thread, between controller_start and controller_stop: the broker's default has changed, or a topic's own setting; when unclean elections
+ * are allowed, partitions without a leader get their chance at once. */
+void	 controller_set_unclean_election(struct controller *, bool);
+void	 controller_elect_again(struct controller *);
+
 bool	 controller_active(const struct controller *);	/* elected, and its failover is done */
 int32_t	 controller_id(const struct controller *);	/* as last observed; -1 */
 

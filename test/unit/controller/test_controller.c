@@ -994,6 +994,41 @@ TEST(who_asks_for_an_election_is_answered_whatever_happens)
 		}
 }
 
+TEST(a_permission_given_while_it_rules_counts_at_once)
+{
+	for (int of_topic = 0; of_topic < 2; of_topic++) {
+		struct world w;
+		struct arena a;
+		int32_t both[] = { 7, 1 }, seven[] = { 7 };
+		struct zk_topic_partition p = { .id = 0, .replicas = { both, 2 } };
+		struct zk_topic_info info = { .partitions = &p, .npartitions = 1 };
+		struct zk_partition_state s = { .leader = 7, .leader_epoch = 4, .isr = { seven, 1 } };
+
+		arena_init(&a, 1 << 20);
+		world_init(&w);
+		info.id = uuid_random(&w.random.random);
+		zk_create(w.user, "/brokers/topics/t", zk_topic_encode(&a, &info), ZK_PERSISTENT, ignore_result, NULL);
+		zk_create_recursive(w.user, "/brokers/topics/t/partitions/0/state", zk_partition_state_encode(&a, &s), ignore_result, NULL);
+		zk_fake_settle(w.loop);
+		world_start(&w);
+		controller_set_unclean_election(w.c, false);
+		world_settle(&w);
+		CHECK_EQ(state(&w, &a, "t", 0).leader, -1);
+		if (of_topic) {
+			zk_create(w.user, "/config/topics/t", SLICE_LIT("{\"version\":1,\"config\":{\"unclean.leader.election.enable\":\"true\"}}"),
+			    ZK_PERSISTENT, ignore_result, NULL);
+			zk_fake_settle(w.loop);
+			controller_elect_again(w.c);
+		} else
+			controller_set_unclean_election(w.c, true);
+		world_settle(&w);
+		CHECK_EQ(state(&w, &a, "t", 0).leader, 1);
+		CHECK_EQ(state(&w, &a, "t", 0).leader_recovery_state, 1);
+		world_fini(&w);
+		arena_fini(&a);
+	}
+}
+
 TEST(another_controller_ends_our_reign)
 {
 	struct world w;
@@ -1134,7 +1169,8 @@ UNIT_MAIN("controller",
     T(a_dead_leader_is_replaced_from_the_isr),
     T(acknowledged_records_are_not_given_up_without_permission),
     T(a_leader_can_be_asked_for), T(partitions_that_are_being_reassigned_are_listed),
-    T(who_asks_for_an_election_is_answered_whatever_happens), T(another_controller_ends_our_reign),
+    T(who_asks_for_an_election_is_answered_whatever_happens), T(a_permission_given_while_it_rules_counts_at_once),
+    T(another_controller_ends_our_reign),
     T(every_operation_survives_a_lost_connection_an_expiry_and_an_error),
     T(who_asks_the_controller_is_known_by_id_and_epoch),
     T(only_listed_transitions_are_allowed))
