@@ -142,6 +142,7 @@ struct broker {
 void	 startup_run(struct broker *);
 void	 broker_fail(struct broker *, enum err, const char *fmt, ...) PRINTF_LIKE(3, 4);	/* the start cannot go on */
 void	 broker_blocking(struct broker *, void (*step)(struct broker *), void (*after)(struct broker *));	/* step on a worker */
+void	 broker_resize_workers(struct broker *);	/* num.io.threads */
 void	 broker_register(struct broker *, zk_registered_fn *);
 void	 broker_update_registration(struct broker *);	/* advertised listeners changed while running */
 void	 broker_request_stop(struct broker *, const char *fmt, ...) PRINTF_LIKE(2, 3);		/* must_stop, once */

@@ -6,6 +6,7 @@
  * created with its configuration but without a notification).  Dynamic broker settings replace the struct config as a whole.
  */
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/limits.h"
@@ -293,9 +294,12 @@ warn_idle(const struct broker *b, const struct config_map *now, const struct con
 	for (size_t i = 0; i < now->count; i++) {
 		const struct config_map_entry *e = &now->entries[i];
 		const struct config_key *key = config_broker_key_of(e->name);
-		const char *old = config_map_get(before, e->name);
+		const char *old = config_map_get(before, e->name), *base = config_listener_base(e->name);
 
-		if (key != NULL && config_impl_kind(key->impl) == CONFIG_IMPL_HARMLESS && (old == NULL || strcmp(old, e->value) != 0))
+		if (base != NULL && strcmp(base, "num.network.threads") == 0 && (old == NULL || strcmp(old, e->value) != 0))
+			diag_warning(b->opt.diag, "config", "/config/brokers/%s: %s: accepted, but without effect: all listeners share the network "
+			    "threads", node, e->name);
+		else if (key != NULL && config_impl_kind(key->impl) == CONFIG_IMPL_HARMLESS && (old == NULL || strcmp(old, e->value) != 0))
 			diag_warning(b->opt.diag, "config", "/config/brokers/%s: %s: accepted, but without effect: %s", node, e->name,
 			    config_impl_words(key->impl));
 	}
@@ -345,6 +349,11 @@ tell_parts(struct broker *b)
 		replica_topic_config_changed(b->replicas, NULL);
 		configs_tell_move_rate(b);
 	}
+	if (b->log_dirs != NULL)
+		log_dirs_set_recovery_threads(b->log_dirs, b->opt.by_hand ? 0 : (uint32_t)b->config->num_recovery_threads_per_data_dir);
+	if (b->controller != NULL)
+		controller_set_unclean_election(b->controller, b->config->unclean_leader_election_enable);
+	broker_resize_workers(b);
 	listeners_follow(b);
 }
 
@@ -363,6 +372,9 @@ configs_apply_dynamic(struct broker *b)
 	}
 	b->registration_stale = b->registration_stale || !same_listeners(&b->config->advertised, &next->advertised);
 	warn_all_idle(b, next, b->config);
+	if (b->nloops > 0 && next->num_network_threads != b->config->num_network_threads)
+		diag_warning(b->opt.diag, "config", "num.network.threads: %d from the next start on; %u network threads run now",
+		    next->num_network_threads, b->nloops);
 	b->config = next;
 	config_unref(&old);
 	tell_parts(b);
@@ -436,6 +448,14 @@ configs_store_resealed(struct broker *b)
 
 /* ---- news ---- */
 
+static bool
+allows_unclean(const struct zk_config *config)
+{
+	const char *value = zk_config_value(config, "unclean.leader.election.enable");
+
+	return (value != NULL && strcasecmp(value, "true") == 0);
+}
+
 void
 configs_changed(void *ctx, const struct zk_entity *entity, const struct zk_config *config)
 {
@@ -447,6 +467,8 @@ configs_changed(void *ctx, const struct zk_entity *entity, const struct zk_confi
 	case ZK_ENTITY_TOPIC:
 		configs_topic_set(b, entity->name, config);
 		replica_topic_config_changed(b->replicas, entity->name);
+		if (allows_unclean(config))
+			controller_elect_again(b->controller);
 		return;
 	case ZK_ENTITY_BROKER:
 		if (strcmp(entity->name, ZK_DEFAULT_ENTITY) == 0) {

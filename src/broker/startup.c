@@ -2,14 +2,14 @@
  *
  * broker/startup.c - a broker starts: the steps of KafkaServer.startup, in its order, each on the control loop; what blocks runs on a worker.
  *
- *    1 workers, loops; log directories made and locked, their meta.properties read
+ *    1 workers; log directories made and locked, their meta.properties read
  *    2 ZooKeeper session (the keeper hears of it), chroot
  *    3 top-level paths; refused: a cluster that migrates to KRaft
  *    4 cluster id; broker id (given, stored, or generated)
  *    5 refused: another broker in /brokers/ids (until brokers can replicate)
  *    6 dynamic broker settings, topic overrides
  *    7 identity stored in the directories; logs loaded, recovered where needed
- *    8 the parts: cluster image, replica manager, server, network (bound, not serving)
+ *    8 the parts: loops, cluster image, replica manager, server, network (bound, not serving)
  *    9 the session of a killed predecessor closed (session records); records written; registration: broker epoch
  *   10 controller; configuration changes followed; requests served; periodic jobs
  *   11 ready when the controller has told this broker about itself and given its partitions their leader (ready.c)
@@ -122,6 +122,20 @@ worker_threads(const struct broker *b)
 	uint32_t n = MAX(4, MAX(2 * b->ndirs, (uint32_t)get_nprocs()));
 
 	return (b->config->num_io_threads_set ? (uint32_t)b->config->num_io_threads : n);
+}
+
+void
+broker_resize_workers(struct broker *b)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	uint32_t n = worker_threads(b);
+
+	if (b->opt.by_hand || n == workers_count(b->workers))
+		return;
+	if (workers_resize(b->workers, n, &eb) != OK)
+		diag_error(b->opt.diag, "config", "num.io.threads: %s; %u workers run now", eb.text, workers_count(b->workers));
+	else
+		diag_info(b->opt.diag, "config", "num.io.threads: %u workers now", n);
 }
 
 static enum err
@@ -285,8 +299,6 @@ startup_run(struct broker *b)
 	b->started_ns = clock_mono_ns(b->opt.clock);
 	collect_dirs(b);
 	e = workers_new(b->opt.by_hand ? 0 : worker_threads(b), "worker", &b->workers, &eb);
-	if (e == OK)
-		e = make_loops(b, &eb);
 	if (e != OK) {
 		broker_fail(b, e, "starting threads: %s", eb.text);
 		return;
@@ -840,8 +852,12 @@ static void
 s8_parts(struct broker *b)
 {
 	struct errbuf eb = ERRBUF_INIT;
-	enum err e;
+	enum err e = make_loops(b, &eb);	/* dynamic settings say how many */
 
+	if (e != OK) {
+		broker_fail(b, e, "starting threads: %s", eb.text);
+		return;
+	}
 	b->cluster = cluster_new(b->cluster_id);
 	b->cluster_listener.loop = b->opt.control;
 	b->cluster_listener.changed = image_changed;

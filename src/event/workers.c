@@ -9,6 +9,7 @@
  *         A job may be freed by its run (done == NULL) or by its done: nothing of it is read after either was handed on.
  */
 #include <stdlib.h>
+#include <sys/queue.h>
 #include <uthash.h>
 
 #include "base/alloc.h"
@@ -31,6 +32,13 @@ struct busy_key {
 	UT_hash_handle	 hh;
 };
 
+struct worker {
+	STAILQ_ENTRY(worker) link;
+	struct workers	*pool;
+	pthread_t	 thread;
+	bool		 gone;		/* under the pool's lock: it does nothing more, and can be joined */
+};
+
 struct workers {
 	struct magic	 magic;
 	char		 name[16];
@@ -41,8 +49,9 @@ struct workers {
 	size_t		 unfinished;	/* queued anywhere, or running */
 	bool		 stopping;
 	bool		 by_hand;	/* no threads: constant */
-	unsigned	 nthreads;	/* started; only workers_new and workers_free look */
-	pthread_t	*threads;
+	unsigned	 running, wanted;	/* threads that have not left, threads that should be */
+	STAILQ_HEAD(, worker) threads;	/* started and not joined; only the owner's thread looks */
+	unsigned	 nstarted;	/* ever, for their names; likewise */
 };
 
 static void
@@ -180,20 +189,24 @@ step(struct workers *w)
 static void *
 worker_main(void *arg)
 {
-	struct workers *w = arg;
+	struct worker *me = arg;
+	struct workers *w = me->pool;
 	struct job *j;
 
 	reclaim_thread_register();
 	reclaim_offline();
 	lock_acquire(&w->lock);
 	for (;;) {
-		while ((j = queue_take(&w->ready)) != NULL)
+		while (w->running <= w->wanted && (j = queue_take(&w->ready)) != NULL)
 			run_job(w, j);
 		/* Jobs of a busy key come back to `ready` when the worker that holds the key is done: it will not leave before. */
-		if (w->stopping)
+		if (w->stopping || w->running > w->wanted)
 			break;
 		condition_wait(&w->work, &w->lock);
 	}
+	w->running--;
+	me->gone = true;
+	condition_signal(&w->work);	/* what woke us may have been meant for one who stays */
 	lock_release(&w->lock);
 	reclaim_thread_unregister();
 	return (NULL);
@@ -201,26 +214,84 @@ worker_main(void *arg)
 
 /* ---- the interface ---- */
 static enum err
-start_threads(struct workers *w, unsigned n, struct errbuf *eb)
+start_thread(struct workers *w, struct errbuf *eb)
+{
+	struct worker *t = xcalloc(1, sizeof(*t));
+	char name[16];
+	enum err e;
+
+	t->pool = w;
+	str_format(name, sizeof(name), "%.11s-%u", w->name, w->nstarted++ % 1000);
+	lock_acquire(&w->lock);
+	w->running++;
+	lock_release(&w->lock);
+	e = thread_start(&t->thread, name, worker_main, t, eb);
+	if (e == OK) {
+		STAILQ_INSERT_TAIL(&w->threads, t, link);
+		return (OK);
+	}
+	lock_acquire(&w->lock);
+	w->running--;
+	lock_release(&w->lock);
+	free(t);
+	return (e);
+}
+
+/* Joins those that have left; with `all` also those that will. */
+static void
+join_threads(struct workers *w, bool all)
+{
+	struct worker *t, *next;
+	bool gone;
+
+	for (t = STAILQ_FIRST(&w->threads); t != NULL; t = next) {
+		next = STAILQ_NEXT(t, link);
+		lock_acquire(&w->lock);
+		gone = t->gone;
+		lock_release(&w->lock);
+		if (!gone && !all)
+			continue;
+		must_zero(pthread_join(t->thread, NULL));
+		STAILQ_REMOVE(&w->threads, t, worker, link);
+		free(t);
+	}
+}
+
+enum err
+workers_resize(struct workers *w, unsigned threads, struct errbuf *eb)
 {
 	enum err e = OK;
+	unsigned missing;
 
-	w->threads = xcalloc(n, sizeof(w->threads[0]));
-	while (w->nthreads < n && e == OK) {
-		char name[16];
-
-		str_format(name, sizeof(name), "%.11s-%u", w->name, w->nthreads % 1000);
-		e = thread_start(&w->threads[w->nthreads], name, worker_main, w, eb);
-		w->nthreads += e == OK;
-	}
+	MAGIC_OK(w, WORKERS_MAGIC);
+	must(threads > 0 && !w->by_hand);
+	join_threads(w, false);
+	lock_acquire(&w->lock);
+	w->wanted = threads;
+	missing = w->running < threads ? threads - w->running : 0;
+	condition_broadcast(&w->work);
+	lock_release(&w->lock);
+	for (; missing > 0 && e == OK; missing--)
+		e = start_thread(w, eb);
 	return (e);
+}
+
+unsigned
+workers_count(struct workers *w)
+{
+	unsigned n;
+
+	lock_acquire(&w->lock);
+	n = w->running;
+	lock_release(&w->lock);
+	return (n);
 }
 
 enum err
 workers_new(unsigned threads, const char *name, struct workers **wp, struct errbuf *eb)
 {
 	struct workers *w;
-	enum err e;
+	enum err e = OK;
 
 	must(*wp == NULL);
 	w = xcalloc(1, sizeof(*w));
@@ -230,8 +301,10 @@ workers_new(unsigned threads, const char *name, struct workers **wp, struct errb
 	condition_init(&w->work);
 	condition_init(&w->idle);
 	queue_init(&w->ready);
+	STAILQ_INIT(&w->threads);
 	w->by_hand = threads == 0;
-	e = start_threads(w, threads, eb);
+	if (threads > 0)
+		e = workers_resize(w, threads, eb);
 	if (e != OK)
 		workers_free(&w);
 	*wp = w;
@@ -251,15 +324,13 @@ workers_free(struct workers **wp)
 	w->stopping = true;
 	condition_broadcast(&w->work);
 	lock_release(&w->lock);
-	for (unsigned i = 0; i < w->nthreads; i++)
-		must_zero(pthread_join(w->threads[i], NULL));
+	join_threads(w, true);
 	while (step(w))
 		;
 	must(w->unfinished == 0 && w->keys == NULL);
 	condition_fini(&w->work);
 	condition_fini(&w->idle);
 	lock_fini(&w->lock);
-	free(w->threads);
 	w->magic.value = 0;
 	free(w);
 }

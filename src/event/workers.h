@@ -25,6 +25,10 @@ struct job {
 };
 
 enum err workers_new(unsigned threads, const char *name, struct workers **, struct errbuf *) MUST_CHECK;
+/* From the thread that made it, any number of times: missing threads start now, surplus ones leave when their job is done.  A failure leaves what
+ * could be started.  Not with threads = 0. */
+enum err workers_resize(struct workers *, unsigned threads, struct errbuf *) MUST_CHECK;
+unsigned workers_count(struct workers *);	/* threads now */
 void	 workers_free(struct workers **);	/* runs what is queued, joins the threads */
 void	 workers_submit(struct workers *, struct job *);
 bool	 workers_step(struct workers *);	/* threads == 0: runs one queued job; false when there was none */

@@ -240,6 +240,7 @@ log_dirs_new(const struct log_dirs_options *o, struct log_dirs **out, struct err
 	must(o->ndirs > 0);
 	ld->magic.value = LOG_DIRS_MAGIC;
 	ld->options = *o;
+	ld->recovery_threads = o->recovery_threads_per_dir;
 	ld->env = (struct log_env){ o->fs, o->clock, o->diag, o->metrics, o->random, o->workers, o->events };
 	ld->broker_id = -1;
 	ld->ndirs = o->ndirs;

@@ -125,6 +125,7 @@ void	 log_dirs_checkpoint_high_watermarks(struct log_dirs *);	/* replica.high.wa
 void	 log_dirs_retain(struct log_dirs *);				/* log.retention.check.interval.ms */
 void	 log_dirs_flush_due(struct log_dirs *);				/* log.flush.scheduler.interval.ms: logs past flush.ms */
 void	 log_dirs_delete_due(struct log_dirs *);			/* every second or so: files and directories whose delay has passed */
+void	 log_dirs_set_recovery_threads(struct log_dirs *, uint32_t per_dir);	/* for the next load or shutdown; any thread */
 void	 log_dirs_expire_producers(struct log_dirs *);			/* producer.id.expiration.check.interval.ms */
 
 #endif

@@ -57,6 +57,7 @@ struct log_dirs {
 	int32_t		 broker_id;
 	char		 cluster_id[128];
 	_Atomic bool	 all_offline_told;
+	_Atomic uint32_t recovery_threads;	/* per directory */
 	struct lock	 lock;			/* the table, deletions, dir.logs */
 	struct condition created;
 	struct log_entry *table, *futures;

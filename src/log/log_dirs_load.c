@@ -295,7 +295,7 @@ load_dir(struct log_dirs *ld, struct dir *d, struct errbuf *eb)
 			its.rows[i]->done = &done;
 			its.rows[i]->total = its.n;
 		}
-		run_parallel(ld->options.recovery_threads_per_dir, "recovery", load_item, (void *const *)its.rows, its.n);
+		run_parallel(ld->recovery_threads, "recovery", load_item, (void *const *)its.rows, its.n);
 		d->loaded = true;
 	}
 	e = its.e;
@@ -417,7 +417,7 @@ close_logs(struct log_dirs *ld, struct dir *d)
 		items[i].log = logs[i];
 		ps[i] = &items[i];
 	}
-	run_parallel(ld->options.recovery_threads_per_dir, "closing", close_item, ps, n);
+	run_parallel(ld->recovery_threads, "closing", close_item, ps, n);
 	for (uint32_t i = 0; i < n; i++)
 		good = good && items[i].e == OK;
 	free(ps);

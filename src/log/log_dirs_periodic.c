@@ -223,6 +223,12 @@ expire(struct log *log)
 }
 
 void
+log_dirs_set_recovery_threads(struct log_dirs *ld, uint32_t per_dir)
+{
+	ld->recovery_threads = per_dir;
+}
+
+void
 log_dirs_expire_producers(struct log_dirs *ld)
 {
 	each_log(ld, expire);

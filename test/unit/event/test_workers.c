@@ -193,6 +193,83 @@ note_done(struct job *j)
 	note(j);
 }
 
+struct gate {
+	struct job job;
+	_Atomic unsigned *inside;
+	_Atomic bool *open;
+};
+
+static void
+gate_run(struct job *j)
+{
+	struct gate *g = CONTAINER_OF(j, struct gate, job);
+
+	(*g->inside)++;
+	while (!*g->open)
+		usleep(100);
+	(*g->inside)--;
+}
+
+/* So many jobs run at once that are let in, and no more. */
+static void
+check_width(struct workers *w, unsigned width)
+{
+	_Atomic unsigned inside = 0;
+	_Atomic bool open = false;
+	struct gate gates[20];
+
+	for (size_t i = 0; i < NELEM(gates); i++) {
+		gates[i] = (struct gate){ .job = { .run = gate_run }, .inside = &inside, .open = &open };
+		workers_submit(w, &gates[i].job);
+	}
+	for (int i = 0; i < 20000 && (inside < width || workers_count(w) != width); i++)
+		usleep(100);
+	CHECK_EQ(inside, width);
+	open = true;
+	workers_drain(w);
+	CHECK_EQ(inside, 0);
+	CHECK_EQ(workers_count(w), width);
+}
+
+TEST(a_pool_grows_and_shrinks_while_it_works)
+{
+	static const unsigned widths[] = { 2, 7, 3, 12, 1, 4, 4 };
+	struct workers *w = NULL;
+	struct errbuf eb = ERRBUF_INIT;
+
+	REQUIRE(workers_new(3, "resize", &w, &eb) == OK);
+	check_width(w, 3);
+	for (size_t i = 0; i < NELEM(widths); i++) {
+		REQUIRE(workers_resize(w, widths[i], &eb) == OK);
+		for (int j = 0; j < 20000 && workers_count(w) != widths[i]; j++)	/* those too many leave when they wake */
+			usleep(100);
+		check_width(w, widths[i]);
+	}
+	for (unsigned i = 0; i < 200; i++)
+		REQUIRE(workers_resize(w, 1 + i % 5, &eb) == OK);
+	workers_free(&w);
+}
+
+TEST(a_pool_that_shrinks_ends_what_is_queued)
+{
+	struct workers *w = NULL;
+	struct errbuf eb = ERRBUF_INIT;
+	_Atomic unsigned inside = 0;
+	_Atomic bool open = false;
+	struct gate gates[50];
+
+	REQUIRE(workers_new(8, "resize", &w, &eb) == OK);
+	for (size_t i = 0; i < NELEM(gates); i++) {
+		gates[i] = (struct gate){ .job = { .run = gate_run, .key = i % 3 == 0 ? &inside : NULL }, .inside = &inside, .open = &open };
+		workers_submit(w, &gates[i].job);
+	}
+	REQUIRE(workers_resize(w, 1, &eb) == OK);
+	open = true;
+	workers_drain(w);
+	workers_free(&w);
+	CHECK_EQ(inside, 0);
+}
+
 TEST(without_threads_a_pool_runs_one_job_per_step)
 {
 	struct clock_manual clock;
@@ -230,4 +307,5 @@ TEST(without_threads_a_pool_runs_one_job_per_step)
 }
 
 UNIT_MAIN("event/workers", T(jobs_of_one_key_run_one_after_another_and_their_dones_too), T(jobs_without_a_common_key_run_at_the_same_time),
-    T(what_is_queued_runs_before_the_pool_ends), T(without_threads_a_pool_runs_one_job_per_step))
+    T(what_is_queued_runs_before_the_pool_ends), T(a_pool_grows_and_shrinks_while_it_works), T(a_pool_that_shrinks_ends_what_is_queued),
+    T(without_threads_a_pool_runs_one_job_per_step))
