@@ -96,7 +96,8 @@ static struct config *
 configuration(const struct arguments *a)
 {
 	struct config_report report = CONFIG_REPORT_INIT;
-	struct config_input input = { .file = a->file, .overrides = a->overrides, .override_count = a->noverrides };
+	struct config_input input = { .file = a->file, .overrides = a->overrides, .override_count = a->noverrides,
+		.fs = fs_real(), .environment = environ };
 	struct strbuf words = STRBUF_INIT;
 	struct errbuf eb = ERRBUF_INIT;
 	struct config *config = NULL;

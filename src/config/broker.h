@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/fs.h"
 #include "base/kerr.h"
 #include "base/slice.h"
 #include "base/str.h"
@@ -95,6 +96,8 @@ struct config_input {
 	struct slice	 text;			/* its bytes */
 	const char *const *overrides;		/* "key=value" each */
 	size_t		 override_count;
+	struct fs	*fs;			/* for ${provider:path:key}; NULL = no files can be read */
+	char *const	*environment;		/* likewise, as environ; may be NULL */
 };
 
 /* Defaults, file, overrides.  On success *configp has one reference, and the report may hold warnings. */

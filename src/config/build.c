@@ -314,6 +314,7 @@ config_load(const struct config_input *input, struct config **configp, struct co
 	for (i = 0; e == OK && i < input->override_count; i++)
 		(void)add_override(&fixed, input->overrides[i], report);
 	if (e == OK) {
+		config_resolve(&fixed, input, report);
 		same_id(&fixed);
 		*configp = config_build(input->file != NULL ? input->file : "configuration", &fixed, NULL, NULL, report);
 		config_screen(*configp, report);

@@ -49,6 +49,9 @@ void	 config_place(const char *file, const struct config_map *, const char *name
 /* ---- cross.c: rules that involve several settings (KafkaConfig.validateValues); also fills the derived fields ---- */
 void	 config_derive(struct config *, struct config_report *);
 
+/* ---- providers.c ---- */
+void	 config_resolve(struct config_map *, const struct config_input *, struct config_report *);	/* ${provider:path:key} */
+
 /* ---- secrets.c ---- */
 bool	 config_is_secret(const char *name);
 bool	 config_secret_open(const struct config *, const char *encoded, char **clear, struct errbuf *);

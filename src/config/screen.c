@@ -50,10 +50,8 @@ screen_unknown(const struct screen *s, const char *name)
 {
 	const char *near;
 
-	if (strncmp(name, "config.providers", strlen("config.providers")) == 0) {
-		note(s, CONFIG_ERROR, name, "values from other places (${provider:...}) are not built; write the values themselves");
-		return;
-	}
+	if (strncmp(name, "config.providers", strlen("config.providers")) == 0)
+		return;		/* providers.c has its own words */
 	if (foreign(name))
 		return;
 	near = config_nearest_broker_key(name);

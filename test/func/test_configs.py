@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings: what a change does, not only that it is stored; the same changes on Java and on us, answer by answer and znode by znode."""
 import json
+import os
 import socket
 
 import pytest
@@ -191,6 +192,51 @@ def test_pools_of_threads_at_most_double_and_halve(own):
         wait_until(lambda: describe(own, BROKER, "1", [name])[name]["Value"] == str(now), 20)
     with own.connect() as c:
         assert c.call("ApiVersions", 0, {})["ErrorCode"] == 0
+
+
+def threads(b, prefix):
+    """Those of the ZooKeeper client have the name of the worker that opened the session."""
+    return sum(open(f"/proc/{b.pid}/task/{t}/comm").read().startswith(prefix) for t in os.listdir(f"/proc/{b.pid}/task"))
+
+
+@pytest.mark.only("ottla")
+def test_num_io_threads_is_the_number_of_workers(own):
+    more = threads(own, "worker-") - 8
+    assert more >= 0
+    for n in (16, 9, 5):
+        assert change(own, BROKER, "1", ("num.io.threads", str(n))) == 0
+        wait_until(lambda: threads(own, "worker-") == n + more, 20)
+    assert change(own, BROKER, "1", ("num.io.threads", None)) == 0
+    wait_until(lambda: threads(own, "worker-") == 8 + more, 20)
+
+
+def test_values_come_from_files_and_the_environment(brokers, kind, tmp_path):
+    (tmp_path / "values").write_text("io = 11\nrack: r\u00e4ck \\u20ac\n", encoding="utf-8")
+    (tmp_path / "threads").write_text("4\n")
+    provider = "org.apache.kafka.common.config.provider"
+    b = brokers(kind, config={
+        "config.providers": "f,d,e", "config.providers.f.class": f"{provider}.FileConfigProvider",
+        "config.providers.d.class": f"{provider}.DirectoryConfigProvider", "config.providers.e.class": f"{provider}.EnvVarConfigProvider",
+        "num.io.threads": f"${{f:{tmp_path}/values:io}}", "broker.rack": f"${{f:{tmp_path}/values:rack}}", "background.threads": f"${{d:{tmp_path}:threads}}",
+        "log.roll.hours": "${e:OTTLA_TEST_HOURS}", "num.partitions": 3, "of.a.plugin": "${f:/none}"})
+    os.environ["OTTLA_TEST_HOURS"] = "7"
+    try:
+        b.start()
+    finally:
+        del os.environ["OTTLA_TEST_HOURS"]
+    rows = describe(b, BROKER, str(b.id))
+    assert [rows[k]["Value"] for k in ("num.io.threads", "broker.rack", "background.threads", "log.roll.hours")] == ["11", "r\u00e4ck \u20ac", "4", "7"]
+    assert rows["config.providers.f.class"]["Value"] is None        # an unknown name, for all DescribeConfigs knows
+
+
+def test_dynamic_numbers_of_threads_are_those_of_the_next_start(brokers, kind):
+    b = brokers(kind, config={"num.network.threads": 2, "num.io.threads": 4}).start()
+    workers = threads(b, "worker-")
+    assert change(b, BROKER, str(b.id), ("num.network.threads", "3"), ("num.io.threads", "6")) == 0
+    b.restart()
+    if kind == "ottla":
+        assert threads(b, "net-") == 3 and threads(b, "worker-") == workers + 2
+    assert describe(b, BROKER, str(b.id), ["num.network.threads"])["num.network.threads"]["Value"] == "3"
 
 
 # ---- listeners ----------------------------------------------------------------------------------------------------------------------------

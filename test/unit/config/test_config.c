@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/must.h"
 #include "base/random.h"
 #include "config/topic.h"
 #include "test/unit/unit.h"
@@ -340,7 +341,6 @@ TEST(what_is_not_built_is_refused_by_name)
 	refuses("remote.log.storage.system.enable=true", "tiered storage");
 	refuses("create.topic.policy.class.name=a.B", "Java classes cannot be loaded");
 	refuses("replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector", "refused");
-	refuses("config.providers=file", "write the values themselves");
 	silent("authorizer.class.name=\nzookeeper.set.acl=FALSE\nprocess.roles=");
 	silent("principal.builder.class=org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder");
 }
@@ -498,6 +498,106 @@ TEST(listeners_cannot_be_added_while_running)
 	config_unref(&base);
 }
 
+/* ---- ${provider:path:key} ---- */
+
+static void
+put_file(const char *name, const char *text)
+{
+	char *path = xasprintf("%s/%s", unit_tmpdir(), name);
+	FILE *f = fopen(path, "w");
+
+	must(f != NULL && fputs(text, f) >= 0 && fclose(f) == 0);
+	free(path);
+}
+
+#define PROVIDERS	"config.providers=f,d,e\nconfig.providers.f.class=org.apache.kafka.common.config.provider.FileConfigProvider\n" \
+	"config.providers.d.class=org.apache.kafka.common.config.provider.DirectoryConfigProvider\n" \
+	"config.providers.e.class=org.apache.kafka.common.config.provider.EnvVarConfigProvider\n"
+
+/* NULL: it was refused.  @ stands for the test's directory. */
+static struct config *
+load_from_elsewhere(const char *text, struct config_report *r)
+{
+	static char io[] = "IO=9", iox[] = "IOX=10", empty[] = "EMPTY=";
+	static char *const env[] = { io, iox, empty, NULL };
+	struct config_input input = { .file = "test", .fs = fs_real(), .environment = env };
+	struct strbuf sb = STRBUF_INIT;
+	struct config *c = NULL;
+
+	strbuf_add(&sb, MINIMUM PROVIDERS);
+	for (; *text != '\0'; text++)
+		if (*text == '@')
+			strbuf_add(&sb, "%s", unit_tmpdir());
+		else
+			strbuf_add_bytes(&sb, text, 1);
+	input.text = slice_of(strbuf_str(&sb), sb.len);
+	(void)!config_load(&input, &c, r);
+	strbuf_fini(&sb);
+	return (c);
+}
+
+static void
+resolves(const char *text, const char *key, const char *value)
+{
+	struct config_report r = CONFIG_REPORT_INIT;
+	struct config *c = load_from_elsewhere(text, &r);
+	char *got = c == NULL ? NULL : config_value_text(c, config_broker_key(key));
+
+	unit_check(got != NULL && strcmp(got, value) == 0, __FILE__, __LINE__, "%s: %s, expected %s (%s)", text, got, value,
+	    r.count > 0 ? r.notes[0].text : "");
+	free(got);
+	config_unref(&c);
+	config_report_fini(&r);
+}
+
+static void
+resolves_not(const char *text, const char *words)
+{
+	struct config_report r = CONFIG_REPORT_INIT;
+	struct config *c = load_from_elsewhere(text, &r);
+
+	unit_check(c == NULL && says(&r, CONFIG_ERROR, words), __FILE__, __LINE__, "%s: %s", text, r.count > 0 ? r.notes[0].text : "accepted");
+	config_unref(&c);
+	config_report_fini(&r);
+}
+
+TEST(values_are_read_from_files_directories_and_the_environment)
+{
+	struct config_report r = CONFIG_REPORT_INIT;
+	struct config *c;
+
+	put_file("values", "io = 11\nrack: r\xc3\xa4" "ck \\u20ac\nodd=a\\\xc3\xa4" "b\nwith:colon=x\n");
+	put_file("io", "12\n");
+	resolves("num.io.threads=${f:@/values:io}", "num.io.threads", "11");
+	resolves("num.io.threads=1${f:@/values:io}0${e:IO}", "num.io.threads", "11109");
+	resolves("broker.rack=${f:@/values:rack}", "broker.rack", "r\xc3\xa4" "ck \xe2\x82\xac");
+	resolves("broker.rack=${f:@/values:odd}", "broker.rack", "a\xc3\xa4" "b");
+	resolves("num.io.threads=${d:@:io}", "num.io.threads", "12");
+	resolves("num.io.threads=${e:IO}", "num.io.threads", "9");
+	resolves("num.io.threads=${e::IO}", "num.io.threads", "9");
+	resolves("broker.rack=${e:EMPTY}", "broker.rack", "");
+	resolves("config.providers.f.param.allowed.paths=/usr/..,@\nnum.io.threads=${f:@/x/../values:io}", "num.io.threads", "11");
+	resolves("config.providers.e.param.allowlist.pattern=I.\nnum.io.threads=${e:IO}", "num.io.threads", "9");
+	/* What has no value stays as it is written; so does what is no variable of ours. */
+	resolves("broker.rack=${other:a:b}${}${nothing}$ {e:IO}${e:IO", "broker.rack", "${other:a:b}${}${nothing}$ {e:IO}${e:IO");
+	resolves("broker.rack=${e:NOT_SET}", "broker.rack", "${e:NOT_SET}");
+	resolves("config.providers.e.param.allowlist.pattern=I.\nbroker.rack=${e:IOX}", "broker.rack", "${e:IOX}");
+	c = load_from_elsewhere("broker.rack=${e:NOT_SET}", &r);
+	CHECK(says(&r, CONFIG_WARNING, "broker.rack: ${e:NOT_SET} has no value and stays as it is written"));
+	config_unref(&c);
+	config_report_fini(&r);
+	resolves_not("num.io.threads=${f:@/missing:io}", "missing cannot be read");
+	resolves_not("num.io.threads=${e:/path:IO}", "environment variables have no path");
+	resolves_not("config.providers.f.param.allowed.paths=@/no.such.place\nnum.io.threads=${f:@/values:io}", "is not an absolute path that exists");
+	resolves_not("config.providers.f.param.allowed.paths=@/io\nnum.io.threads=${f:@/values:io}", "num.io.threads");
+	resolves_not("config.providers.e.param.allowlist.pattern=(", "is not an extended regular expression");
+	resolves_not("config.providers.f.class=com.example.Vault", "com.example.Vault cannot be loaded here");
+	put_file("broken", "a=\\u12\n");
+	resolves_not("num.io.threads=${f:@/broken:a}", "broken:1");
+	put_file("latin", "a=\xe4\n");
+	resolves_not("num.io.threads=${f:@/latin:a}", "not text in UTF-8");
+}
+
 /* ---- topics ---- */
 
 TEST(a_topic_takes_its_own_settings_then_the_brokers)
@@ -597,4 +697,5 @@ UNIT_MAIN("config/config", T(the_minimum_gives_kafkas_defaults), T(kafkas_stock_
     T(what_is_not_built_is_refused_by_name), T(what_has_no_effect_is_warned_about_once), T(coordinator_keys_are_checked_and_kept_in_silence),
     T(unknown_keys_are_named_with_what_was_meant), T(secrets_are_never_shown), T(dynamic_settings_cover_the_file_and_its_synonyms),
     T(bad_entries_in_zookeeper_are_dropped_and_the_rest_counts), T(listeners_cannot_be_added_while_running),
+    T(values_are_read_from_files_directories_and_the_environment),
     T(a_topic_takes_its_own_settings_then_the_brokers), T(a_foreign_hand_in_zookeeper_does_not_break_a_topic), T(no_file_breaks_the_loader))

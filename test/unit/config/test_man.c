@@ -300,6 +300,8 @@ TEST(the_example_has_only_settings_that_work_and_values_that_are_right)
 		if (!setting(line, &key, &value))
 			continue;
 		n++;
+		if (strncmp(key, "config.providers", strlen("config.providers")) == 0)
+			continue;	/* whose names are the operator's: providers.c */
 		row = config_broker_key(key);
 		unit_check(row != NULL, __FILE__, __LINE__, "%s is no setting", key);
 		if (row == NULL)
