@@ -174,7 +174,7 @@ def compare(places, kind, name, version, requests):
     for r in requests:
         if (name, r.words) in NO_ANSWER:
             unanswered.add((name, r.words))
-            assert lines[1].ask(name, version, r) != "nothing" or kind == "java"
+            assert kind == "java" or lines[1].ask(name, version, r) != "nothing"      # some end a Java broker
             continue
         java, ours = (line.ask(name, version, r) for line in lines)
         assert java != "nothing", f"{r.words}: Java never answers: NO_ANSWER?"
