@@ -51,6 +51,9 @@ warn_of(const struct broker *b, const char *topic, const struct config_map *map)
 
 	for (size_t i = 0; i < report.count; i++)
 		diag_warning(b->opt.diag, "config", "/config/topics/%s: %s", topic, report.notes[i].text);
+	if (t->compact && config_map_get(map, "cleanup.policy") != NULL)
+		diag_warning(b->opt.diag, "config", "/config/topics/%s: cleanup.policy has compact: accepted, but compaction is not built yet, so all "
+		    "records stay", topic);
 	config_report_fini(&report);
 	topic_config_unref(&t);
 }

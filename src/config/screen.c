@@ -74,12 +74,26 @@ asks_nothing(const struct config_key *key, const char *value)
 	return (strcmp(key->name, "metric.reporters") == 0 && strcmp(value, "org.apache.kafka.common.metrics.JmxReporter") == 0);
 }
 
+static bool
+asks_for_compaction(const struct config_list *policy)
+{
+	size_t i;
+
+	for (i = 0; i < policy->count; i++)
+		if (strcmp(policy->items[i], "compact") == 0)
+			return (true);
+	return (false);
+}
+
 static void
 screen_known(const struct screen *s, const struct config_key *key)
 {
 	enum config_impl_kind kind = config_impl_kind(key->impl);
 	char *value;
 
+	if (strcmp(key->name, "log.cleanup.policy") == 0 && asks_for_compaction(&s->c->log_cleanup_policy))
+		note(s, CONFIG_WARNING, key->name, "accepted, but %s: all records of compacted topics stay",
+		    config_impl_words(CONFIG_HARMLESS_CLEANER));
 	if (kind == CONFIG_IMPL_HONOURED || kind == CONFIG_IMPL_SILENT)
 		return;
 	value = config_value_text(s->c, key);

@@ -348,6 +348,7 @@ TEST(what_is_not_built_is_refused_by_name)
 TEST(what_has_no_effect_is_warned_about_once)
 {
 	warns("log.cleaner.threads=2", "log.cleaner.threads = 2: accepted, but without effect: compaction");
+	warns("log.cleanup.policy=delete,compact", "compaction is not built yet: all records of compacted topics stay");
 	warns("ssl.keystore.password=secret", "ssl.keystore.password = [hidden]: accepted");
 	warns("num.replica.fetchers=4", "replication between brokers");
 	warns("quota.window.num=12", "quotas");
