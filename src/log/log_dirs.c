@@ -768,22 +768,57 @@ log_dirs_take_future(struct log_dirs *ld, const char *topic, int32_t partition)
 	return (log);
 }
 
-bool
+enum err
 log_dirs_hold_move(struct log_dirs *ld, const struct log *current, const struct log *future)
 {
 	char *key = log_key(current->topic, current->partition);
 	struct log_entry *en, *f;
-	bool here;
+	enum err e = ERR_CLOSED;
 
 	lock_acquire(&ld->lock);
 	en = find_entry(ld, key);
 	f = find_in(ld->futures, key);
-	here = en != NULL && en->log == current && f != NULL && f->log == future;
+	if (en != NULL && en->log == current && f != NULL && f->log == future)
+		e = en->before == NULL && !en->swapping ? OK : ERR_AGAIN;
+	if (e == OK)
+		en->swapping = true;
+	lock_release(&ld->lock);
+	free(key);
+	return (e);
+}
+
+bool
+log_dirs_hold_retired(struct log_dirs *ld, const struct log *old)
+{
+	char *key = log_key(old->topic, old->partition);
+	struct log_entry *en;
+	bool here;
+
+	lock_acquire(&ld->lock);
+	while ((en = find_entry(ld, key)) != NULL && en->before == old && en->swapping)
+		condition_wait(&ld->created, &ld->lock);
+	here = en != NULL && en->before == old;
 	if (here)
 		en->swapping = true;
 	lock_release(&ld->lock);
 	free(key);
 	return (here);
+}
+
+void
+log_dirs_release_retired(struct log_dirs *ld, const struct log *old)
+{
+	char *key = log_key(old->topic, old->partition);
+	struct log_entry *en;
+
+	lock_acquire(&ld->lock);
+	en = find_entry(ld, key);
+	must(en != NULL && en->swapping && en->before == old);
+	log_unref(&en->before);		/* not the last: the caller has one */
+	en->swapping = false;
+	condition_broadcast(&ld->created);
+	lock_release(&ld->lock);
+	free(key);
 }
 
 void
@@ -811,12 +846,13 @@ log_dirs_replace(struct log_dirs *ld, struct log *current, struct log *future)
 	en = find_entry(ld, key);
 	f = find_in(ld->futures, key);
 	must(en != NULL && en->log == current && f != NULL && f->log == future);
-	en->log = f->log;			/* with its reference; the other one is the caller's to give back */
+	must(en->before == NULL);
+	en->before = en->log;			/* both with their references */
+	en->log = f->log;
 	CONTAINER_OF(current->dir, struct dir, base)->logs--;
 	remove_from(&ld->futures, f);
 	lock_release(&ld->lock);
 	free(key);
-	log_unref(&current);
 }
 
 enum err
@@ -824,7 +860,7 @@ log_dirs_delete(struct log_dirs *ld, const char *topic, int32_t partition, struc
 {
 	char *key = log_key(topic, partition);
 	struct log_entry *en;
-	struct log *log = NULL;
+	struct log *log = NULL, *before = NULL;
 	struct dir *d;
 	enum err e;
 
@@ -833,7 +869,8 @@ log_dirs_delete(struct log_dirs *ld, const char *topic, int32_t partition, struc
 	while ((en = find_entry(ld, key)) != NULL && (en->log == NULL || en->swapping))
 		condition_wait(&ld->created, &ld->lock);
 	if (en != NULL) {
-		log = en->log;		/* with the table's reference */
+		log = en->log;		/* with the table's references */
+		before = en->before;
 		CONTAINER_OF(log->dir, struct dir, base)->logs--;
 		remove_entry(ld, en);
 	}
@@ -841,6 +878,9 @@ log_dirs_delete(struct log_dirs *ld, const char *topic, int32_t partition, struc
 	free(key);
 	if (log == NULL)
 		return (ERR_NOTFOUND);
+	if (before != NULL)	/* first: alone, after a crash, it would be this partition's log */
+		log_dirs_put_away(ld, before);
+	log_unref(&before);
 	d = CONTAINER_OF(log->dir, struct dir, base);
 	(void)!log_close(log, false, NULL);
 	e = dir_is_online(d) ? log_dirs_rename_for_deletion(ld, log, eb) : ERR_OFFLINE;
@@ -863,6 +903,7 @@ free_table(struct log_dirs *ld)
 	struct deletion *del;
 
 	HASH_ITER(hh, ld->table, en, tmp) {
+		log_unref(&en->before);
 		(void)!log_close(en->log, false, NULL);
 		log_unref(&en->log);
 		remove_entry(ld, en);

@@ -101,9 +101,10 @@ enum err log_dirs_move_align(struct log_dirs *, struct log *current, struct log 
 enum err log_dirs_move_copy(struct log_dirs *, struct log *current, struct log *future, uint64_t bytes_max, uint64_t *copied, bool *caught_up,
     struct errbuf *) MUST_CHECK;
 /* For the time of the last few bytes, two syncs and a rename the current log takes nothing: sets wait in its queue.  *done: the future log is the
- * log of this partition now, with role and queue; log_append and log_delete_records on the old one go to it.  !*done: copy more. */
+ * log of this partition now, with role and queue; log_append and log_delete_records on the old one go to it.  !*done: copy more, or (nothing to
+ * copy) what an earlier move replaced is not retired yet. */
 enum err log_dirs_move_swap(struct log_dirs *, struct log *current, struct log *future, bool *done, struct errbuf *) MUST_CHECK;
-/* After a swap, when no thread can have the old log from where it was published: its directory goes. */
+/* After a swap, when no thread can have the old log from where it was published: its directory goes, unless a deletion has taken it along. */
 void	 log_dirs_move_retire(struct log_dirs *, struct log *old);
 /* While others use the future log: closes it (they get ERR_CLOSED) and deletes it.  ERR_NOTFOUND: there is none. */
 enum err log_dirs_move_cancel(struct log_dirs *, const char *topic, int32_t partition, struct errbuf *) MUST_CHECK;

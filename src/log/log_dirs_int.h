@@ -16,6 +16,7 @@ struct log_entry {
 	char		 *key;		/* "<topic>-<partition>" */
 	struct log	 *log;		/* one reference; NULL while log_dirs_create is at work */
 	bool		  swapping;	/* of a current log: it must stay in the table */
+	struct log	 *before;	/* referenced: what this log has replaced, until that is retired.  Its directory has the name still */
 	UT_hash_handle	  hh;
 };
 
@@ -85,7 +86,11 @@ enum err     log_dirs_make_log(struct log_dirs *, struct dir *, struct log *, st
 enum err     log_dirs_rename_for_deletion(struct log_dirs *, struct log *, struct errbuf *) MUST_CHECK;
 void	     log_dirs_forget(struct log_dirs *, struct dir *, const char *topic, int32_t partition);	/* the checkpoints of that directory do */
 void	     log_dirs_replace(struct log_dirs *, struct log *current, struct log *future);	/* in the table; the caller holds references */
-bool	     log_dirs_hold_move(struct log_dirs *, const struct log *current, const struct log *future);	/* false: one is gone */
+/* ERR_CLOSED: one is gone; ERR_AGAIN: what the current one has replaced is not retired yet, and its directory may be in the way. */
+enum err     log_dirs_hold_move(struct log_dirs *, const struct log *current, const struct log *future) MUST_CHECK;
+bool	     log_dirs_hold_retired(struct log_dirs *, const struct log *old);	/* false: a deletion has taken it along */
+void	     log_dirs_release_retired(struct log_dirs *, const struct log *old);	/* and it is forgotten */
+void	     log_dirs_put_away(struct log_dirs *, struct log *old);	/* to -delete, whoever may be reading */
 void	     log_dirs_release_move(struct log_dirs *, const struct log *);
 struct log  *log_dirs_take_future(struct log_dirs *, const char *topic, int32_t partition);	/* out of the table, with its reference */
 struct log  *log_dirs_loser(struct log_dirs *, struct log *, struct log *);	/* of two logs with one name; NULL: nobody can tell */

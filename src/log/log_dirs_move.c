@@ -8,7 +8,8 @@
  *   swap      the rest is copied while the current log is owned, so that nothing is appended; then the names change, and the state of the current
  *             log (role, producers, epochs, high watermark, the sets that wait in its queue) goes over.  Whoever still has the old
  *             pointer and appends is sent on to the new log
- *   retire    when nobody can be reading from the old log any more: <topic>-<partition>.<32 hex>-delete, removed after the delay
+ *   retire    when nobody can be reading from the old log any more: <topic>-<partition>.<32 hex>-delete, removed after the delay.  Until then the
+ *             old directory has the partition's name: no other log moves there, and a deletion takes it along, before the new one
  *   cancel    the future log becomes -delete instead
  *
  * IF IT DIES
@@ -421,8 +422,10 @@ log_dirs_move_swap(struct log_dirs *ld, struct log *current, struct log *future,
 	e = log_flush(future, eb);	/* nearly all of it, while others append */
 	if (e == OK)
 		dir_checkpoint_starts(ld, CONTAINER_OF(future->dir, struct dir, base));
-	if (e != OK || !log_dirs_hold_move(ld, current, future))
-		return (e == OK ? ERR_CLOSED : e);
+	if (e == OK)
+		e = log_dirs_hold_move(ld, current, future);
+	if (e != OK)
+		return (e == ERR_AGAIN ? OK : e);
 	log_own(current);
 	if (!is_open(current) || !is_open(future))
 		e = ERR_CLOSED;
@@ -455,13 +458,12 @@ remove_marker(struct log_dirs *ld, const char *path)
 }
 
 void
-log_dirs_move_retire(struct log_dirs *ld, struct log *old)
+log_dirs_put_away(struct log_dirs *ld, struct log *old)
 {
 	struct dir *d = CONTAINER_OF(old->dir, struct dir, base);
 	struct errbuf eb = ERRBUF_INIT;
 	enum err e;
 
-	log_wait_for_readers(old);
 	log_own(old);
 	e = dir_is_online(d) ? log_dirs_rename_for_deletion(ld, old, &eb) : ERR_OFFLINE;
 	log_disown(old);
@@ -471,6 +473,17 @@ log_dirs_move_retire(struct log_dirs *ld, struct log *old)
 		remove_marker(ld, old->moved_to->path);
 	} else if (e != ERR_OFFLINE)
 		log_dir_fail(&d->base, eb.text);
+}
+
+/* Held in the table meanwhile: a deletion waits, and nobody renames the new log. */
+void
+log_dirs_move_retire(struct log_dirs *ld, struct log *old)
+{
+	if (!log_dirs_hold_retired(ld, old))
+		return;
+	log_wait_for_readers(old);
+	log_dirs_put_away(ld, old);
+	log_dirs_release_retired(ld, old);
 }
 
 enum err

@@ -22,7 +22,7 @@
 #include "replica/dirs.h"
 #include "replica/replica_int.h"
 
-enum { MOVE_TURN_BYTES = 8 << 20, FULL_PAUSE_MS = 1000, PAUSE_MAX_MS = 60000, FUTURE_NAME_MAX = 255, FUTURE_SUFFIX = 40 };
+enum { MOVE_TURN_BYTES = 8 << 20, FULL_PAUSE_MS = 1000, RETIRE_PAUSE_MS = 10, PAUSE_MAX_MS = 60000, FUTURE_NAME_MAX = 255, FUTURE_SUFFIX = 40 };
 
 struct move {
 	struct replica_manager *m;
@@ -206,7 +206,9 @@ turn_over(struct job *job)
 		move_end(v);
 		return;
 	}
-	if (m->move_rate < INT64_MAX && v->copied > 0)
+	if (v->copied == 0)	/* the log that an earlier move replaced is being retired */
+		pause_for(v, RETIRE_PAUSE_MS);
+	else if (m->move_rate < INT64_MAX)
 		pause_for(v, pause_ms(m, v->copied));
 	else {		/* to the end of the line */
 		STAILQ_INSERT_TAIL(&m->moves_waiting, v, link);

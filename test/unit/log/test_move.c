@@ -190,6 +190,91 @@ TEST(a_move_that_is_broken_off_goes_on_after_a_restart)
 	fixture_fini(&f);
 }
 
+/* Moved, and the old log not retired yet: a reader may still have it. */
+static struct log *
+moved_not_retired(struct fixture *f, struct log *log)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct log *future = NULL;
+	uint64_t copied;
+	bool caught_up, swapped = false;
+
+	CHECK_EQ(log_dirs_move_begin(f->dirs, "t", 0, f->path[1], &f->options, &future, &eb), OK);
+	CHECK_EQ(log_dirs_move_align(f->dirs, log, future, &eb), OK);
+	CHECK_EQ(log_dirs_move_copy(f->dirs, log, future, UINT64_MAX, &copied, &caught_up, &eb), OK);
+	CHECK_EQ(log_dirs_move_swap(f->dirs, log, future, &swapped, &eb), OK);
+	if (!swapped)
+		abort();
+	return (future);
+}
+
+TEST(a_topic_deleted_before_the_old_log_is_retired_takes_it_along)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	struct log *old, *new, *other = NULL;
+
+	fixture_init(&f, 2);
+	OPEN(&f);
+	old = fixture_log(&f);
+	for (int i = 0; i < 10; i++)
+		CHECK_EQ(put(&f, old, i).error, KERR_NONE);
+	new = moved_not_retired(&f, old);
+	CHECK_EQ(log_dirs_delete(f.dirs, "t", 0, &eb), OK);
+	CHECK_EQ(entries(&f, 0, "^t-0$") + entries(&f, 1, "^t-0$"), 0);
+	/* Made again, in the directory of the old one: nothing of it is inherited, and its late retirement takes nothing away. */
+	CHECK_EQ(log_dirs_prefer(f.dirs, "t", 0, f.path[0]), OK);
+	CHECK_EQ(log_dirs_create(f.dirs, "t", 0, (struct uuid){ 0 }, &f.options, &other, &eb), OK);
+	REQUIRE(other != NULL);
+	CHECK_EQ(log_end_offset(other), 0);
+	log_dirs_move_retire(f.dirs, old);
+	CHECK_EQ(entries(&f, 0, "^t-0$"), 1);
+	CHECK_EQ(f.offline, 0);
+	log_unref(&old);
+	log_unref(&new);
+	log_unref(&other);
+	fixture_crash(&f);
+	OPEN(&f);
+	other = find(&f);
+	CHECK_EQ(log_end_offset(other), 0);
+	log_unref(&other);
+	fixture_fini(&f);
+}
+
+TEST(a_log_sent_back_before_it_is_retired_waits_for_that)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	struct log *old, *new, *back = NULL;
+	uint64_t copied;
+	bool caught_up, swapped;
+
+	fixture_init(&f, 2);
+	OPEN(&f);
+	old = fixture_log(&f);
+	for (int i = 0; i < 10; i++)
+		CHECK_EQ(put(&f, old, i).error, KERR_NONE);
+	new = moved_not_retired(&f, old);
+	CHECK_EQ(log_dirs_move_begin(f.dirs, "t", 0, f.path[0], &f.options, &back, &eb), OK);
+	CHECK_EQ(log_dirs_move_align(f.dirs, new, back, &eb), OK);
+	CHECK_EQ(log_dirs_move_copy(f.dirs, new, back, UINT64_MAX, &copied, &caught_up, &eb), OK);
+	CHECK_EQ(log_dirs_move_swap(f.dirs, new, back, &swapped, &eb), OK);
+	CHECK(!swapped);
+	CHECK_EQ(f.offline, 0);
+	log_dirs_move_retire(f.dirs, old);
+	CHECK_EQ(log_dirs_move_swap(f.dirs, new, back, &swapped, &eb), OK);
+	CHECK(swapped);
+	log_dirs_move_retire(f.dirs, new);
+	CHECK_EQ(f.offline, 0);
+	CHECK_EQ(entries(&f, 0, "^t-0$"), 1);
+	CHECK_EQ(entries(&f, 1, "^t-0$"), 0);
+	CHECK_EQ(fixture_read_all(back, 0), 10);
+	log_unref(&old);
+	log_unref(&new);
+	log_unref(&back);
+	fixture_fini(&f);
+}
+
 TEST(a_move_can_be_cancelled_and_a_deleted_topic_ends_it)
 {
 	struct errbuf eb = ERRBUF_INIT;
@@ -343,5 +428,6 @@ TEST(whatever_dies_during_a_move_one_whole_log_is_left)
 }
 
 UNIT_MAIN("log/move", T(a_log_that_has_moved_is_the_same_log), T(a_move_that_is_broken_off_goes_on_after_a_restart),
+    T(a_topic_deleted_before_the_old_log_is_retired_takes_it_along), T(a_log_sent_back_before_it_is_retired_waits_for_that),
     T(a_move_can_be_cancelled_and_a_deleted_topic_ends_it), T(a_partition_that_comes_later_is_made_where_it_was_asked_for),
     T(whatever_dies_during_a_move_one_whole_log_is_left))
