@@ -244,7 +244,7 @@ zk_config_write(struct zk *zk, const struct zk_entity *entity, const struct zk_c
 	w->node = zk_config_node(&w->arena, entity);
 	w->json = zk_config_encode(&w->arena, config);
 	w->change = zk_config_change_encode(&w->arena, entity);
-	if (!name_parents(w, entity) || w->json.p == NULL || w->change.p == NULL)
+	if (!name_parents(w, entity) || w->json.p == NULL || w->json.len > LIMIT_TOPIC_NODE_BYTES_MAX || w->change.p == NULL)
 		loop_call(zk_loop(zk), write_invalid, w);
 	else if ((flags & ZK_CONFIG_REMOVE_WHEN_EMPTY) != 0 && config->nitems == 0 && is_quota_entity(entity->type))
 		zk_delete(zk, w->node, ZK_ANY_VERSION, write_removed, w);

@@ -26,6 +26,7 @@ void zk_config_read_all(struct zk *, enum zk_entity_type, struct diag *, zk_conf
 /* ---- writing ---- */
 /* Replaces the whole config as Kafka does: needs a controller in /controller (ERR_FENCED: there is none, or it changed, or it is a KRaft
  * one); creates the node when it is missing; then, if `notify`, makes a change notification.  Topic creation writes without notifying.
+ * ERR_INVALID: larger as JSON than LIMIT_TOPIC_NODE_BYTES_MAX, or not UTF-8; nothing was sent.
  * remove_when_empty: client, user and ip entities without items are deleted instead, with empty parents. */
 enum { ZK_CONFIG_NOTIFY = 1, ZK_CONFIG_REMOVE_WHEN_EMPTY = 2 };
 void zk_config_write(struct zk *, const struct zk_entity *, const struct zk_config *, unsigned flags, zk_step_fn *, void *ctx);

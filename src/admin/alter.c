@@ -17,7 +17,6 @@
 #include "admin/config_int.h"
 #include "admin/configs.h"
 #include "base/alloc.h"
-#include "base/limits.h"
 #include "zk/notify.h"
 #include "zk/paths.h"
 
@@ -277,6 +276,8 @@ resource_written(void *ctx, enum err e, const struct errbuf *why)
 
 	if (e == OK)
 		resource_end(s, KERR_NONE, NULL);
+	else if (e == ERR_INVALID)
+		resource_end(s, KERR_INVALID_CONFIG, "so many settings do not fit into a node of ZooKeeper");
 	else
 		resource_failed(s, e, why);
 }
@@ -286,19 +287,12 @@ resource_write(struct alter *s)
 {
 	struct zk_config config = { xcalloc(s->wanted.count + 1, sizeof(*config.items)), 0, s->raw };
 	struct zk_entity entity = entity_of(s);
-	size_t bytes = 0;
 
-	for (size_t i = 0; i < s->wanted.count; i++) {
+	for (size_t i = 0; i < s->wanted.count; i++)
 		config.items[config.nitems++] = (struct zk_config_item){ s->wanted.entries[i].name, s->wanted.entries[i].value };
-		bytes += strlen(s->wanted.entries[i].name) + strlen(s->wanted.entries[i].value) + 6;
-	}
-	if (bytes > LIMIT_TOPIC_NODE_BYTES_MAX)
-		resource_end(s, KERR_INVALID_CONFIG, "so many settings do not fit into a node of ZooKeeper");
-	else {
-		diag_info(s->admin->opt.diag, "admin", "%s %s has %u settings of its own now", entity.type == ZK_ENTITY_TOPIC ? "topic" :
-		    "broker", entity.name, config.nitems);
-		zk_config_write(s->admin->opt.zk, &entity, &config, ZK_CONFIG_NOTIFY, resource_written, s);
-	}
+	diag_info(s->admin->opt.diag, "admin", "%s %s is to have %u settings of its own", entity.type == ZK_ENTITY_TOPIC ? "topic" : "broker",
+	    entity.name, config.nitems);
+	zk_config_write(s->admin->opt.zk, &entity, &config, ZK_CONFIG_NOTIFY, resource_written, s);
 	free(config.items);
 }
 

@@ -427,7 +427,9 @@ user_written(void *ctx, enum err e, const struct errbuf *why)
 		admin_again(&s->c->job);
 		return;
 	}
-	if (e != OK) {
+	if (e == ERR_INVALID)
+		refuse(s, s->i, KERR_UNACCEPTABLE_CREDENTIAL, "so much salt does not fit into a node of ZooKeeper");
+	else if (e != OK) {
 		enum kerr k = e == ERR_FENCED ? KERR_STALE_CONTROLLER_EPOCH : KERR_UNKNOWN_SERVER_ERROR;
 
 		diag_info(s->admin->opt.diag, "admin", "changing credentials: %s", why->text);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "admin/scram.h"
+#include "base/alloc.h"
 #include "test/unit/admin/world.h"
 #include "test/unit/unit.h"
 
@@ -101,6 +102,26 @@ TEST(what_is_wrong_with_a_change_is_said_and_nothing_of_that_user_changes)
 	alter(&w, &a);
 	CHECK(a.users == NULL);
 	world_fini(&w);
+}
+
+TEST(a_salt_that_no_node_takes_is_refused_and_the_others_are_changed)
+{
+	struct admin_scram_upsertion ups[2] = { put("a", 1, 4096), put("b", 1, 4096) };
+	struct admin_alter_scram a = { .upsertions = ups, .nupsertions = 2 };
+	uint8_t *salt = xcalloc(1, 1000000);
+	struct world w;
+
+	world_init(&w, "");
+	world_turn(&w);
+	ups[0].salt = slice_of(salt, 1000000);
+	alter(&w, &a);
+	REQUIRE(a.nusers == 2);
+	CHECK_EQ(a.users[0].outcome.error, KERR_UNACCEPTABLE_CREDENTIAL);
+	CHECK_EQ(a.users[1].outcome.error, KERR_NONE);
+	CHECK(!world_has(&w, "/config/users/a"));
+	CHECK(world_has(&w, "/config/users/b"));
+	world_fini(&w);
+	free(salt);
 }
 
 static struct admin_describe_scram
@@ -209,5 +230,5 @@ TEST(stopping_ends_what_is_under_way_and_what_waits_its_turn)
 }
 
 UNIT_MAIN("admin/scram", T(a_credential_is_what_the_standard_says), T(what_is_wrong_with_a_change_is_said_and_nothing_of_that_user_changes),
-    T(credentials_are_described_without_their_secrets), T(under_every_loss_and_expiry_a_change_is_made_once),
+    T(a_salt_that_no_node_takes_is_refused_and_the_others_are_changed), T(credentials_are_described_without_their_secrets), T(under_every_loss_and_expiry_a_change_is_made_once),
     T(stopping_ends_what_is_under_way_and_what_waits_its_turn))

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "test/unit/zk/zk_test.h"
 #include "zk/notify.h"
 #include "zk/session_record.h"
@@ -112,6 +113,29 @@ written_under(enum zk_fault fault, uint64_t n)
 TEST(a_config_is_written_and_notified_under_any_fault)
 {
 	at_every_operation(written_under);
+}
+
+/* ZooKeeper hangs up on what is larger than its jute.maxbuffer, and the client would send it again for ever. */
+TEST(a_config_that_zookeeper_would_not_take_is_not_sent)
+{
+	char *long_value = xcalloc(1, 1100001), *control = xcalloc(1, 300001);
+	struct world w;
+	struct step s;
+	int64_t before;
+
+	world_open(&w);
+	paths(&w);
+	before = zk_tree_zxid(zk_fake_tree(w.fake));
+	memset(long_value, 'a', 1100000);
+	memset(control, 1, 300000);	/* six bytes each in JSON */
+	s = write_config(&w, w.zk, topic_t, long_value, ZK_CONFIG_NOTIFY);
+	CHECK_EQ(s.err, ERR_INVALID);
+	CHECK(strstr(s.why, "too large") != NULL);
+	CHECK_EQ(write_config(&w, w.zk, topic_t, control, ZK_CONFIG_NOTIFY).err, ERR_INVALID);
+	CHECK_EQ(zk_tree_zxid(zk_fake_tree(w.fake)), before);
+	world_close(&w);
+	free(long_value);
+	free(control);
 }
 
 TEST(a_config_needs_a_zookeeper_controller)
@@ -405,7 +429,7 @@ TEST(connect_strings)
 	CHECK_EQ(zk_connect_parse("a:1/x//y", &hosts, &chroot, NULL), ERR_INVALID);
 }
 
-UNIT_MAIN("zk/configs", T(a_config_is_written_and_notified_under_any_fault), T(a_config_needs_a_zookeeper_controller),
+UNIT_MAIN("zk/configs", T(a_config_is_written_and_notified_under_any_fault), T(a_config_that_zookeeper_would_not_take_is_not_sent), T(a_config_needs_a_zookeeper_controller),
     T(topic_creation_writes_without_notifying), T(an_empty_quota_goes_with_its_empty_parents), T(every_change_arrives_under_any_fault),
     T(bad_notifications_are_passed_over_and_old_ones_deleted), T(a_watch_freed_in_the_middle_is_silent),
     T(all_entities_of_a_type_are_read_users_with_their_clients), T(a_session_record_is_private_and_read_back),
