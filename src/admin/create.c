@@ -265,6 +265,10 @@ configs_wrong(struct create *s, struct errbuf *eb)
 	const struct admin_topic *t = &s->c->topics[s->i];
 	size_t bytes = 0;
 
+	if (t->nconfigs > LIMIT_WISHES_MAX) {
+		errbuf_set(eb, "%d settings of one topic; %d at most", t->nconfigs, LIMIT_WISHES_MAX);
+		return (KERR_INVALID_CONFIG);
+	}
 	for (int32_t i = 0; i < t->nconfigs; i++) {
 		const struct config_wish *w = &t->configs[i];
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/limits.h"
 #include "config/alter.h"
 #include "config/config_int.h"
 
@@ -18,31 +19,51 @@ text_of(struct slice s)
 	return (xstrndup(s.len ? (const char *)s.p : "", s.len));
 }
 
+static int
+name_cmp(const void *a, const void *b)
+{
+	return (slice_cmp(*(const struct slice *)a, *(const struct slice *)b));
+}
+
+static enum kerr
+check_names(const struct config_wish *w, size_t n, struct errbuf *eb)
+{
+	struct slice *names = xcalloc(n + 1, sizeof(*names));
+	enum kerr k = KERR_NONE;
+
+	for (size_t i = 0; i < n; i++)
+		names[i] = w[i].name;
+	qsort(names, n, sizeof(*names), name_cmp);
+	for (size_t i = 0; k == KERR_NONE && i < n; i++) {
+		bool nul = names[i].len > 0 && memchr(names[i].p, 0, names[i].len) != NULL;
+
+		if (!nul && (i == 0 || !slice_eq(names[i], names[i - 1])))
+			continue;
+		errbuf_set(eb, nul ? "the setting %.*s has a NUL byte in its name" : "the setting %.*s is there twice", (int)MIN(names[i].len, 200),
+		    (const char *)names[i].p);
+		k = KERR_INVALID_REQUEST;
+	}
+	free(names);
+	return (k);
+}
+
 enum kerr
 config_wishes_check(const struct config_wish *w, size_t n, struct errbuf *eb)
 {
-	struct config_map seen = CONFIG_MAP_INIT;
-	enum kerr k = KERR_NONE;
+	enum kerr k;
 	size_t i;
 
-	for (i = 0; k == KERR_NONE && i < n; i++) {
-		char *name = text_of(w[i].name);
-
-		if (config_map_find(&seen, name) != NULL || strlen(name) != w[i].name.len) {
-			errbuf_set(eb, strlen(name) != w[i].name.len ? "the setting %s has a NUL byte in its name" : "the setting %s is there twice",
-			    name);
-			k = KERR_INVALID_REQUEST;
-		}
-		config_map_set(&seen, name, "");
-		free(name);
+	if (n > LIMIT_WISHES_MAX) {
+		errbuf_set(eb, "%zu settings of one resource; %d at most in one request", n, LIMIT_WISHES_MAX);
+		return (KERR_INVALID_REQUEST);
 	}
+	k = check_names(w, n, eb);
 	for (i = 0; k == KERR_NONE && i < n; i++) {
 		if (w[i].value.p == NULL && w[i].op != CONFIG_OP_DELETE) {
 			errbuf_set(eb, "the setting %.*s has no value", (int)MIN(w[i].name.len, 200), (const char *)w[i].name.p);
 			k = KERR_INVALID_REQUEST;
 		}
 	}
-	config_map_fini(&seen);
 	return (k);
 }
 

@@ -19,7 +19,7 @@ struct config_wish {
 	int8_t		 op;		/* enum config_op, as received; AlterConfigs has only SET */
 };
 
-/* Duplicate names and null values; the first test of either request, for any kind of entity. */
+/* Too many, duplicate names, null values; the first test of either request, for any kind of entity. */
 enum kerr config_wishes_check(const struct config_wish *, size_t n, struct errbuf *);
 
 /* AlterConfigs: the wishes are the new set.  IncrementalAlterConfigs: they are worked into `current`. */
@@ -32,7 +32,7 @@ enum kerr config_alter_broker(const struct config *, bool per_broker, const stru
     struct config_map *out, struct errbuf *);
 
 /* Before a broker's new set is written: encodes the passwords in *out; of `current`, keeps those that cannot be read and that no wish names.
- * INVALID_CONFIG when the passwords cannot be kept (Java's ConfigException). */
+ * INVALID_CONFIG when there are too many, or when the passwords cannot be kept (Java's ConfigException). */
 enum kerr config_seal(const struct config *, bool per_broker, const struct config_map *current, const struct config_wish *, size_t n,
     struct config_map *out, struct random *, struct errbuf *);
 

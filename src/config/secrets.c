@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/limits.h"
 #include "config/alter.h"
 #include "config/config_int.h"
 #include "config/password.h"
@@ -86,10 +87,26 @@ keep_unreadable(const struct config *c, const struct config_map *current, const 
 	}
 }
 
+static size_t
+count_secrets(const struct config_map *m)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; m != NULL && i < m->count; i++)
+		n += config_is_secret(m->entries[i].name);
+	return (n);
+}
+
 enum kerr
 config_seal(const struct config *c, bool per_broker, const struct config_map *current, const struct config_wish *w, size_t n,
     struct config_map *out, struct random *r, struct errbuf *eb)
 {
+	size_t secrets = count_secrets(out);
+
+	if (secrets > LIMIT_DYNAMIC_PASSWORDS_MAX && secrets > count_secrets(current)) {
+		errbuf_set(eb, "%zu passwords among the dynamic settings; %d at most", secrets, LIMIT_DYNAMIC_PASSWORDS_MAX);
+		return (KERR_INVALID_CONFIG);
+	}
 	for (size_t i = 0; i < out->count; i++) {
 		const char *name = out->entries[i].name;
 		char *sealed;

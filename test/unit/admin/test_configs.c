@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/limits.h"
 #include "base/must.h"
 #include "config/password.h"
 #include "test/unit/admin/world.h"
@@ -325,6 +326,45 @@ TEST(a_password_is_kept_encoded_and_comes_through_other_changes)
 	world_fini(&w);
 }
 
+static struct admin_outcome
+alter_many(struct world *w, const char *format, size_t n)
+{
+	struct config_wish *v = ARENA_ARRAY(&w->arena, struct config_wish, n);
+	struct admin_altered r = { .type = ADMIN_RESOURCE_BROKER, .name = SLICE_LIT("1"), .wishes = v, .nwishes = (int32_t)n };
+	struct admin_alter_configs c = { .resources = &r, .nresources = 1, .incremental = true };
+	unsigned before = w->done;
+
+	for (size_t i = 0; i < n; i++) {	/* downwards: each would go to the front of what there is */
+		char name[100];
+
+		str_format(name, sizeof(name), format, (unsigned)(n - i));
+		v[i] = (struct config_wish){ arena_dup(&w->arena, slice_str(name)), SLICE_LIT("x"), CONFIG_OP_SET };
+	}
+	world_job(w, &c.job);
+	admin_alter_configs(w->admin, &c);
+	world_turn(w);
+	CHECK_EQ(w->done, before + 1);
+	return (r.outcome);
+}
+
+/* The loop they are worked on is ZooKeeper's, too: what takes minutes there costs the session. */
+TEST(what_one_request_may_make_the_loop_do_is_bounded)
+{
+	struct admin_outcome o;
+	struct world w;
+
+	begin(&w, "password.encoder.secret=key one\n");
+	o = alter_many(&w, "listener.name.l%u.ssl.key.password", LIMIT_DYNAMIC_PASSWORDS_MAX + 1);
+	CHECK_EQ(o.error, KERR_INVALID_CONFIG);
+	CHECK(o.message != NULL && has_text(o.message, "passwords"));
+	CHECK(!world_has(&w, "/config/brokers/1"));
+	CHECK_EQ(alter_many(&w, "listener.name.l%u.ssl.key.password", LIMIT_DYNAMIC_PASSWORDS_MAX).error, KERR_NONE);
+	CHECK_EQ(alter(&w, ADMIN_RESOURCE_BROKER, "1", SECRET_KEY, "hunter2", CONFIG_OP_SET).error, KERR_INVALID_CONFIG);
+	CHECK_EQ(alter_many(&w, "some.%08u", LIMIT_WISHES_MAX + 1).error, KERR_INVALID_REQUEST);
+	CHECK_EQ(alter_many(&w, "some.%08u", LIMIT_WISHES_MAX).error, KERR_NONE);
+	world_fini(&w);
+}
+
 TEST(a_password_that_cannot_be_read_is_not_lost_with_the_next_change)
 {
 	struct password_encoder pe = { "another key", NULL, "AES/CBC/PKCS5Padding", 128, 1024 };
@@ -533,7 +573,7 @@ UNIT_MAIN("admin/configs", T(a_topics_settings_come_from_zookeeper_and_the_broke
     T(a_broker_and_its_logger_are_described), T(many_resources_are_described_in_the_order_asked),
     T(single_settings_change_and_everybody_is_told), T(a_whole_set_replaces_the_old_one), T(brokers_have_settings_of_their_own_and_of_all),
     T(what_cannot_be_changed_says_so_and_stays), T(a_password_is_kept_encoded_and_comes_through_other_changes),
-    T(a_password_that_cannot_be_read_is_not_lost_with_the_next_change), T(an_operation_nobody_knows_is_javas_stumble), T(the_whole_set_of_a_logger_cannot_be_given), T(a_loggers_level_changes_at_once),
+    T(what_one_request_may_make_the_loop_do_is_bounded), T(a_password_that_cannot_be_read_is_not_lost_with_the_next_change), T(an_operation_nobody_knows_is_javas_stumble), T(the_whole_set_of_a_logger_cannot_be_given), T(a_loggers_level_changes_at_once),
     T(a_request_that_repeats_itself_is_refused_where_it_does), T(validating_changes_nothing), T(changes_at_the_same_time_are_all_kept),
     T(without_a_controller_nothing_is_written), T(under_every_loss_and_expiry_a_change_is_made_once),
     T(stopping_ends_what_is_under_way_and_what_waits_its_turn))

@@ -778,6 +778,23 @@ TEST(internal_topics_get_their_own_settings)
 	world_fini(&w);
 }
 
+/* 300000 of them would fit into the bytes of a node, and sorting them in takes minutes of the loop that the session lives on. */
+TEST(a_topic_with_endless_settings_is_refused_at_once)
+{
+	struct admin_topic t = plain("a", 1, 1);
+	struct config_wish *v;
+	struct world w;
+
+	world_init(&w, "");
+	t.configs = v = ARENA_ARRAY(&w.arena, struct config_wish, LIMIT_WISHES_MAX + 1);
+	t.nconfigs = LIMIT_WISHES_MAX + 1;
+	for (int32_t i = 0; i < t.nconfigs; i++)
+		v[i] = (struct config_wish){ slice_str(arena_printf(&w.arena, "%05x", t.nconfigs - i)), SLICE_LIT(""), 0 };
+	CHECK_EQ(create(&w, &t), KERR_INVALID_CONFIG);
+	CHECK(has_text(t.outcome.message, "at most"));
+	world_fini(&w);
+}
+
 TEST(names_that_come_twice_are_found)
 {
 	static const struct slice names[] = { SLICE_LIT("b"), SLICE_LIT("a"), SLICE_LIT("b"), SLICE_LIT(""), SLICE_LIT("b"), SLICE_LIT("") };
@@ -802,4 +819,4 @@ UNIT_MAIN("admin/topics", T(a_topic_gets_its_settings_and_an_id), T(minus_one_me
     T(growth_that_cannot_be_is_refused), T(under_every_fault_growth_is_done_or_not_as_the_answer_says),
     T(growth_does_not_undo_what_somebody_else_wrote_meanwhile), T(a_topic_asked_for_is_made_once),
     T(a_topic_that_cannot_be_made_automatically_says_why_at_once), T(internal_topics_get_their_own_settings),
-    T(names_that_come_twice_are_found))
+    T(a_topic_with_endless_settings_is_refused_at_once), T(names_that_come_twice_are_found))
