@@ -418,6 +418,7 @@ static void
 control_leader_and_isr(struct replica_manager *m, struct control_request *c)
 {
 	const struct wire_leader_and_isr_request *rq = c->leader_and_isr;
+	uint32_t ntopics;
 	struct lisr *l;
 	enum kerr k;
 
@@ -439,7 +440,8 @@ control_leader_and_isr(struct replica_manager *m, struct control_request *c)
 		lisr_finish(l);
 		return;
 	}
-	m->opt.configs.refresh(m->opt.configs.ctx, l->topics, lisr_topics(l), lisr_configured, l);
+	ntopics = lisr_topics(l);	/* not among the arguments: it sets l->topics, and they have no order */
+	m->opt.configs.refresh(m->opt.configs.ctx, l->topics, ntopics, lisr_configured, l);
 }
 
 /* ---- StopReplica ---- */
