@@ -350,7 +350,7 @@ resource_read(void *ctx, enum err e, const struct zk_config *config, bool found,
 	}
 	admin_config_map(config, &current);
 	s->raw = config->raw;		/* what we do not know stays in the node */
-	resource_work(s, &current);
+	resource_work(s, s->c->incremental ? &current : NULL);
 	s->raw = SLICE_NULL;
 	config_map_fini(&current);
 }
@@ -362,10 +362,8 @@ resource_begin(struct alter *s)
 
 	if (s->admin->opt.zk == NULL)
 		resource_end(s, KERR_UNKNOWN_SERVER_ERROR, NULL);
-	else if (s->c->incremental)
-		zk_config_read(s->admin->opt.zk, &entity, resource_read, s);
 	else
-		resource_work(s, NULL);
+		zk_config_read(s->admin->opt.zk, &entity, resource_read, s);	/* who replaces the settings reads too: for the rest of the node */
 }
 
 /* What Java says of a topic's wishes before it asks whether there is such a topic. */

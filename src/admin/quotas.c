@@ -496,10 +496,11 @@ change_written(void *ctx, enum err e, const struct errbuf *why)
 		change_failed(s, e, why);
 }
 
+/* raw: the node's text; what we do not know stays in it. */
 static void
-change_write(struct alter *s, const struct config_map *m)
+change_write(struct alter *s, const struct config_map *m, struct slice raw)
 {
-	struct zk_config config = { ARENA_ARRAY(&s->arena, struct zk_config_item, m->count + 1), 0, SLICE_NULL };
+	struct zk_config config = { ARENA_ARRAY(&s->arena, struct zk_config_item, m->count + 1), 0, raw };
 	const char *path = zk_entity_path(&s->arena, &s->entity);
 
 	if (config.items == NULL || path == NULL) {
@@ -549,7 +550,7 @@ change_read(void *ctx, enum err e, const struct zk_config *now, bool found, cons
 	else if (s->admin->opt.zk == NULL)
 		change_end(s, KERR_UNKNOWN_SERVER_ERROR, NULL);
 	else
-		change_write(s, &m);
+		change_write(s, &m, now->raw);
 	config_map_fini(&m);
 }
 

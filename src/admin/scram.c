@@ -370,6 +370,7 @@ struct user {				/* beside admin_scram_user, of the same number */
 	const struct change *changes;
 	int32_t		 n;
 	struct config_map config;	/* what the node said, and then what it is to say */
+	struct slice	 raw;		/* the node's text, in the job's memory: what we do not know stays in it */
 	const char	*name;
 };
 
@@ -444,7 +445,7 @@ user_write(struct alter *s)
 {
 	struct user *u = &s->users[s->i];
 	struct zk_entity entity = { .type = ZK_ENTITY_USER, .name = u->name };
-	struct zk_config config = { ARENA_ARRAY(&s->arena, struct zk_config_item, u->config.count + 1), 0, SLICE_NULL };
+	struct zk_config config = { ARENA_ARRAY(&s->arena, struct zk_config_item, u->config.count + 1), 0, u->raw };
 
 	if (config.items == NULL || !config_quotas_valid(QUOTA_OF_CLIENTS, &u->config, true)) {
 		refuse(s, s->i++, KERR_UNKNOWN_SERVER_ERROR, kerr_text(KERR_UNKNOWN_SERVER_ERROR));
@@ -512,6 +513,7 @@ user_read(void *ctx, enum err e, const struct zk_config *now, bool found, const 
 	}
 	for (uint32_t i = 0; i < now->nitems; i++)
 		config_map_set(&u->config, now->items[i].key, now->items[i].value);
+	u->raw = arena_dup(&s->arena, now->raw);
 	for (int32_t i = 0; i < u->n; i++)
 		if (u->changes[i].put == NULL && config_map_get(&u->config, mechanism_name(u->changes[i].mechanism)) == NULL)
 			refuse(s, s->i, KERR_RESOURCE_NOT_FOUND, "there is no such credential to delete");

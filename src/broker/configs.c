@@ -428,6 +428,7 @@ resealed_read(void *ctx, enum err e, const struct zk_config *config, bool found,
 		str_format(own, sizeof(own), "%d", b->id);
 		entity.name = own;
 		out.items = xcalloc(map.count, sizeof(*out.items));
+		out.raw = config->raw;
 		for (size_t i = 0; i < map.count; i++)
 			out.items[out.nitems++] = (struct zk_config_item){ map.entries[i].name, map.entries[i].value };
 		zk_config_write(b->zk, &entity, &out, ZK_CONFIG_NOTIFY, resealed_written, b);

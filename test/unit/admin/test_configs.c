@@ -233,6 +233,32 @@ TEST(a_whole_set_replaces_the_old_one)
 	world_fini(&w);
 }
 
+TEST(fields_that_nobody_knows_stay_when_settings_change_or_are_replaced)
+{
+	static const struct { int8_t type; const char *name, *node, *key; } rows[] = {
+		{ ADMIN_RESOURCE_TOPIC, "t", "topics/t", "segment.bytes" }, { ADMIN_RESOURCE_BROKER, "1", "brokers/1", "log.retention.ms" },
+		{ ADMIN_RESOURCE_BROKER, "", "brokers/<default>", "log.retention.ms" },
+	};
+	struct world w;
+
+	begin(&w, "");
+	for (size_t i = 0; i < NELEM(rows); i++) {
+		for (int incremental = 0; incremental < 2; incremental++) {
+			struct config_wish one = wish(rows[i].key, "2000", CONFIG_OP_SET);
+			struct admin_altered r = { .type = rows[i].type, .name = slice_str(rows[i].name), .wishes = &one, .nwishes = 1 };
+
+			CHECK_EQ(alter_with(&w, &r, 1, incremental != 0, false).error, KERR_NONE);
+			world_put(&w, arena_printf(&w.arena, "/config/%s", rows[i].node),
+			    "{\"version\":1,\"surprise\":{\"a\":[1,null]},\"config\":{\"flush.ms\":\"5\"}}");
+			CHECK_EQ(alter_with(&w, &r, 1, incremental != 0, false).error, KERR_NONE);
+			CHECK(has_text(config_of(&w, rows[i].node), "\"surprise\":{\"a\":[1,null]}"));
+			CHECK(has_text(config_of(&w, rows[i].node), "2000"));
+			CHECK_EQ(has_text(config_of(&w, rows[i].node), "flush.ms"), incremental != 0);
+		}
+	}
+	world_fini(&w);
+}
+
 TEST(brokers_have_settings_of_their_own_and_of_all)
 {
 	struct world w;
@@ -571,7 +597,8 @@ TEST(stopping_ends_what_is_under_way_and_what_waits_its_turn)
 
 UNIT_MAIN("admin/configs", T(a_topics_settings_come_from_zookeeper_and_the_broker), T(what_cannot_be_described_says_so),
     T(a_broker_and_its_logger_are_described), T(many_resources_are_described_in_the_order_asked),
-    T(single_settings_change_and_everybody_is_told), T(a_whole_set_replaces_the_old_one), T(brokers_have_settings_of_their_own_and_of_all),
+    T(single_settings_change_and_everybody_is_told), T(a_whole_set_replaces_the_old_one),
+    T(fields_that_nobody_knows_stay_when_settings_change_or_are_replaced), T(brokers_have_settings_of_their_own_and_of_all),
     T(what_cannot_be_changed_says_so_and_stays), T(a_password_is_kept_encoded_and_comes_through_other_changes),
     T(what_one_request_may_make_the_loop_do_is_bounded), T(a_password_that_cannot_be_read_is_not_lost_with_the_next_change), T(an_operation_nobody_knows_is_javas_stumble), T(the_whole_set_of_a_logger_cannot_be_given), T(a_loggers_level_changes_at_once),
     T(a_request_that_repeats_itself_is_refused_where_it_does), T(validating_changes_nothing), T(changes_at_the_same_time_are_all_kept),

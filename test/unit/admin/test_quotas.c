@@ -95,6 +95,26 @@ TEST(quotas_stand_where_kafka_keeps_them)
 	world_fini(&w);
 }
 
+TEST(fields_that_nobody_knows_stay_when_quotas_change)
+{
+	static const struct { const char *path, *who, *key; } rows[] = {
+		{ "/config/users/u", "user=u", "producer_byte_rate" }, { "/config/users/u/clients/c", "user=u,client-id=c", "producer_byte_rate" },
+		{ "/config/clients/c", "client-id=c", "producer_byte_rate" }, { "/config/ips/10.0.0.1", "ip=10.0.0.1", "connection_creation_rate" },
+	};
+	struct world w;
+
+	world_init(&w, "");
+	world_turn(&w);
+	for (size_t i = 0; i < NELEM(rows); i++) {
+		CHECK_EQ(set(&w, rows[i].who, rows[i].key, 5, false), KERR_NONE);
+		world_put(&w, rows[i].path, "{\"version\":1,\"surprise\":{\"a\":[1,null]},\"config\":{}}");
+		CHECK_EQ(set(&w, rows[i].who, rows[i].key, 7, false), KERR_NONE);
+		CHECK(has_text(world_node(&w, rows[i].path).data, "\"surprise\":{\"a\":[1,null]}"));
+		CHECK(has_text(world_node(&w, rows[i].path).data, rows[i].key));
+	}
+	world_fini(&w);
+}
+
 TEST(what_cannot_be_set_says_so_and_stays)
 {
 	static const struct { const char *who, *key; double value; enum kerr error; } rows[] = {
@@ -279,6 +299,7 @@ TEST(stopping_ends_what_is_under_way_and_what_waits_its_turn)
 	}
 }
 
-UNIT_MAIN("admin/quotas", T(quotas_stand_where_kafka_keeps_them), T(what_cannot_be_set_says_so_and_stays), T(validating_changes_nothing),
+UNIT_MAIN("admin/quotas", T(quotas_stand_where_kafka_keeps_them), T(fields_that_nobody_knows_stay_when_quotas_change),
+    T(what_cannot_be_set_says_so_and_stays), T(validating_changes_nothing),
     T(filters_find_whom_they_name), T(under_every_loss_and_expiry_a_quota_is_set), T(without_a_controller_nothing_is_written),
     T(stopping_ends_what_is_under_way_and_what_waits_its_turn))

@@ -67,6 +67,20 @@ TEST(a_credential_is_what_the_standard_says)
 	world_fini(&w);
 }
 
+TEST(fields_that_nobody_knows_stay_when_credentials_change)
+{
+	struct world w;
+
+	world_init(&w, "");
+	world_turn(&w);
+	CHECK_EQ(alter_one(&w, put("a", 1, 4096)).error, KERR_NONE);
+	world_put(&w, "/config/users/a", "{\"version\":1,\"surprise\":7,\"config\":{\"producer_byte_rate\":\"1\"}}");
+	CHECK_EQ(alter_one(&w, put("a", 2, 4096)).error, KERR_NONE);
+	CHECK(has_text(world_node(&w, "/config/users/a").data, "\"surprise\":7"));
+	CHECK(has_text(world_node(&w, "/config/users/a").data, "SCRAM-SHA-512"));
+	world_fini(&w);
+}
+
 TEST(what_is_wrong_with_a_change_is_said_and_nothing_of_that_user_changes)
 {
 	static const struct { int8_t mechanism; int32_t iterations; enum kerr error; } rows[] = {
@@ -229,6 +243,7 @@ TEST(stopping_ends_what_is_under_way_and_what_waits_its_turn)
 	}
 }
 
-UNIT_MAIN("admin/scram", T(a_credential_is_what_the_standard_says), T(what_is_wrong_with_a_change_is_said_and_nothing_of_that_user_changes),
-    T(a_salt_that_no_node_takes_is_refused_and_the_others_are_changed), T(credentials_are_described_without_their_secrets), T(under_every_loss_and_expiry_a_change_is_made_once),
+UNIT_MAIN("admin/scram", T(a_credential_is_what_the_standard_says), T(fields_that_nobody_knows_stay_when_credentials_change),
+    T(what_is_wrong_with_a_change_is_said_and_nothing_of_that_user_changes), T(a_salt_that_no_node_takes_is_refused_and_the_others_are_changed),
+    T(credentials_are_described_without_their_secrets), T(under_every_loss_and_expiry_a_change_is_made_once),
     T(stopping_ends_what_is_under_way_and_what_waits_its_turn))
