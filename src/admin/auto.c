@@ -105,19 +105,25 @@ obstacle(const struct auto_topic *t, const struct image *im)
 
 /* ---- under way ---- */
 
-static bool
+/* What is answered while somebody else's request makes the topic.  Java says UNKNOWN_TOPIC_OR_PARTITION there, and LEADER_NOT_AVAILABLE a moment
+ * sooner or later.  While a broker starts this happens for topics that have long been there, because it does not know them yet; librdkafka takes the
+ * former for a topic that is gone, fails what is queued for it and refuses more. */
+static const enum kerr making = KERR_LEADER_NOT_AVAILABLE;
+
+/* KERR_NONE: *t is entered. */
+static enum kerr
 enter(struct admin *a, struct auto_topic *t)
 {
 	struct auto_topic *other;
-	bool entered;
+	enum kerr k;
 
 	lock_acquire(&a->lock);
 	HASH_FIND_STR(a->in_flight, t->name, other);
-	entered = other == NULL && HASH_COUNT(a->in_flight) < LIMIT_AUTO_TOPICS_MAX;
-	if (entered)
+	k = other != NULL ? making : HASH_COUNT(a->in_flight) >= LIMIT_AUTO_TOPICS_MAX ? KERR_UNKNOWN_TOPIC_OR_PARTITION : KERR_NONE;
+	if (k == KERR_NONE)
 		HASH_ADD_STR(a->in_flight, name, t);
 	lock_release(&a->lock);
-	return (entered);
+	return (k);
 }
 
 static void
@@ -161,14 +167,14 @@ auto_one(struct admin *a, struct slice name)
 	str_format(t->name, sizeof(t->name), "%.*s", (int)name.len, (const char *)name.p);
 	describe_topic(t, admin_config(a));
 	k = obstacle(t, cluster_read(a->opt.cluster));
-	if (k == KERR_NONE && !enter(a, t))
-		k = KERR_UNKNOWN_TOPIC_OR_PARTITION;
+	if (k == KERR_NONE)
+		k = enter(a, t);
 	if (k != KERR_NONE) {
 		free(t);
 		return (k);
 	}
 	auto_start(a, t);
-	return (KERR_LEADER_NOT_AVAILABLE);
+	return (making);
 }
 
 void

@@ -89,8 +89,8 @@ void	 admin_create_partitions(struct admin *, struct admin_create_partitions *);
 
 /* ---- automatic creation, for Metadata (Java's AutoTopicCreationManager) ---- */
 /* Starts making each topic with the broker's default numbers and does not wait.  errors[i] is what Metadata answers for it now:
- *   LEADER_NOT_AVAILABLE         it is being made
- *   UNKNOWN_TOPIC_OR_PARTITION   somebody else's request is just making it
+ *   LEADER_NOT_AVAILABLE         it is being made, for this request or another one
+ *   UNKNOWN_TOPIC_OR_PARTITION   too many are being made
  *   INVALID_TOPIC_EXCEPTION, INVALID_REPLICATION_FACTOR  it cannot be made
  * Any registered thread; no ZooKeeper answer is awaited. */
 void	 admin_auto_create(struct admin *, const struct slice *topics, uint32_t n, enum kerr *errors);

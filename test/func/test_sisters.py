@@ -27,18 +27,27 @@ STOPS = {"clean": "stop", "killed": "kill9"}
 
 
 class Stream:
-    """An idempotent producer that goes on whatever happens to its broker."""
+    """An idempotent producer that goes on whatever happens to its broker.
+
+    A broker that starts does not know its topics at first.  Java then answers two that ask at once that it is making the topic, and that there is
+    none; librdkafka believes the latter, unless it is told to wait (topic.metadata.propagation.max.ms)."""
 
     def __init__(self, b, codec, partition):
         from confluent_kafka import Producer
         self.n, self.acked, self.failed, self.ending = 0, 0, [], threading.Event()
         self.p = Producer({"bootstrap.servers": b.address, "enable.idempotence": True, "compression.type": codec, "linger.ms": 5, "log_level": 0,
-                           "message.timeout.ms": 170000, "batch.num.messages": 100, "broker.address.family": "v4", "reconnect.backoff.max.ms": 200, "retry.backoff.ms": 20})
+                           "message.timeout.ms": 170000, "batch.num.messages": 100, "broker.address.family": "v4", "reconnect.backoff.max.ms": 200, "retry.backoff.ms": 20, "topic.metadata.propagation.max.ms": 170000})
         self.partition = partition
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
     def run(self):
+        try:
+            self.go_on()
+        except Exception as e:          # else the thread would be gone without a word
+            self.failed.append(repr(e))
+
+    def go_on(self):
         while not self.ending.is_set():
             self.p.produce("stream", b"%d" % self.n + b"." * (self.n % 50), partition=self.partition, on_delivery=self.delivered)
             self.n += 1
