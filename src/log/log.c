@@ -582,26 +582,33 @@ log_moved_to(struct log *log)
 	return (to);
 }
 
+static enum kerr
+delete_records_locked(struct log *log, int64_t offset)
+{
+	if (log->dir->offline)
+		return (KERR_KAFKA_STORAGE_ERROR);
+	if (offset == -1)
+		offset = log->high_watermark;
+	if (offset < 0 || offset > log->high_watermark)
+		return (KERR_OFFSET_OUT_OF_RANGE);
+	log_raise_start_locked(log, offset);
+	return (KERR_NONE);
+}
+
+/* Under the lock either this start is raised, and a move hands it over, or the move has been: never one that has handed over its start. */
 enum kerr
 log_delete_records(struct log *log, int64_t offset, int64_t *start)
 {
 	enum kerr k = KERR_NONE;
-	struct log *to = log_moved_to(log);
+	struct log *to;
 
-	if (to != NULL)
-		return (log_delete_records(to, offset, start));
-	if (log->dir->offline)
-		return (KERR_KAFKA_STORAGE_ERROR);
 	lock_acquire(&log->lock);
-	if (offset == -1)
-		offset = log->high_watermark;
-	if (offset < 0 || offset > log->high_watermark)
-		k = KERR_OFFSET_OUT_OF_RANGE;
-	else
-		log_raise_start_locked(log, offset);
+	to = log->moved_to;
+	if (to == NULL)
+		k = delete_records_locked(log, offset);
 	*start = log->start;
 	lock_release(&log->lock);
-	return (k);
+	return (to == NULL ? k : log_delete_records(to, offset, start));
 }
 
 void
@@ -638,27 +645,29 @@ visit_producer(void *ctx, const struct producer_entry *e)
 uint32_t
 log_producer_count(struct log *log)
 {
+	struct log *to;
 	uint32_t n;
 
 	lock_acquire(&log->lock);
+	to = log->moved_to;
 	n = producer_state_count(log->producers);
 	lock_release(&log->lock);
-	return (n);
+	return (to == NULL ? n : log_producer_count(to));
 }
 
 void
 log_producers(struct log *log, void (*fn)(void *, const struct log_producer *), void *ctx)
 {
 	struct producer_visit v = { fn, ctx };
-	struct log *to = log_moved_to(log);
+	struct log *to;
 
-	if (to != NULL) {
-		log_producers(to, fn, ctx);
-		return;
-	}
 	lock_acquire(&log->lock);
-	producer_state_each(log->producers, visit_producer, &v);
+	to = log->moved_to;
+	if (to == NULL)
+		producer_state_each(log->producers, visit_producer, &v);
 	lock_release(&log->lock);
+	if (to != NULL)
+		log_producers(to, fn, ctx);
 }
 
 bool

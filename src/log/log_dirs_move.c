@@ -334,11 +334,13 @@ hand_over(struct log *current, struct log *future)
 	struct log_role role;
 	struct log_options options;
 	uint64_t bytes;
-	int64_t hw = log_high_watermark(current), start = log_start_offset(current);
+	int64_t hw, start;
 	bool has_role;
 
 	lock_acquire(&current->lock);
 	STAILQ_CONCAT(&waiting, &current->queue);
+	hw = current->high_watermark;
+	start = current->start;		/* DeleteRecords needs no ownership: from here on it goes to the new log */
 	bytes = current->queue_bytes;
 	current->queue_bytes = 0;
 	role = current->role;

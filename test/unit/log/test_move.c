@@ -108,6 +108,7 @@ TEST(a_log_that_has_moved_is_the_same_log)
 	CHECK(put(&f, new, 38).duplicate);
 	CHECK_EQ(put(&f, new, 41).base_offset, 41);
 	CHECK_EQ(log_end_offset(old), 40);
+	CHECK_EQ(log_producer_count(old), 1);
 	CHECK_EQ(log_delete_records(old, 12, &start), KERR_NONE);
 	CHECK_EQ(log_start_offset(new), 12);
 	/* Rolls, retention and its deleted files find the new place. */
