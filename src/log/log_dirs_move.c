@@ -203,6 +203,16 @@ follow(struct log *current, struct log *future)
 	log_raise_start_offset(future, log_start_offset(current));
 }
 
+/* The next batch holds offsets below the future log's end.  A cut took a part of it away: all of it goes.  Or the current log begins in the middle of
+ * it (DeleteRecords), and so does the future log, which has nothing else: it begins with the batch then, until its start follows. */
+static enum err
+meet_batch(struct log *future, int64_t first_offset, struct errbuf *eb)
+{
+	if (first_offset >= log_start_offset(future))
+		return (log_truncate_to(future, first_offset, eb));
+	return (log_truncate_fully_and_start_at(future, first_offset, eb));
+}
+
 static enum err
 copy_step(struct log *current, struct log *future, uint64_t bytes_max, uint64_t *copied, bool *caught_up, struct errbuf *eb)
 {
@@ -221,9 +231,9 @@ copy_step(struct log *current, struct log *future, uint64_t bytes_max, uint64_t 
 		return (k == KERR_OFFSET_OUT_OF_RANGE ? OK : current->dir->offline ? ERR_OFFLINE : ERR_CORRUPT);
 	}
 	*caught_up = r.range.len == 0;
-	if (r.range.len > 0 && r.first_offset >= 0 && r.first_offset < o.offset && r.first_offset >= log_start_offset(future))
-		e = log_truncate_to(future, r.first_offset, eb);	/* a cut in the middle of a batch */
-	else if (r.range.len > 0) {
+	if (r.range.len > 0 && r.first_offset >= 0 && r.first_offset < o.offset)
+		e = meet_batch(future, r.first_offset, eb);
+	if (r.range.len > 0 && e == OK) {
 		e = copy_range(future, &r, eb);
 		*copied += r.range.len;
 	}

@@ -276,6 +276,39 @@ TEST(a_log_sent_back_before_it_is_retired_waits_for_that)
 	fixture_fini(&f);
 }
 
+TEST(a_log_that_begins_in_the_middle_of_a_batch_moves)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	struct log *old, *new;
+	int64_t start;
+	bool swapped;
+
+	fixture_init(&f, 2);
+	OPEN(&f);
+	old = fixture_log(&f);
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(fixture_append(&f, old, &(struct batch_spec){ .records = 10, .value_len = 100, .producer_id = 3, .sequence = 10 * i }).error, KERR_NONE);
+	log_raise_high_watermark(old, 40);
+	CHECK_EQ(log_delete_records(old, 15, &start), KERR_NONE);
+	CHECK_EQ(move(&f, old, &swapped, &eb), OK);
+	CHECK(swapped);
+	new = find(&f);
+	CHECK_STR(log_dir(new), f.path[1]);
+	CHECK_EQ(log_start_offset(new), 15);
+	CHECK_EQ(log_end_offset(new), 40);
+	CHECK_EQ(fixture_read_all(new, 15), fixture_read_all(old, 15));
+	log_check(new);
+	log_unref(&old);
+	log_unref(&new);
+	fixture_close(&f);
+	OPEN(&f);
+	new = find(&f);
+	CHECK_EQ(log_start_offset(new), 15);
+	log_unref(&new);
+	fixture_fini(&f);
+}
+
 TEST(a_move_can_be_cancelled_and_a_deleted_topic_ends_it)
 {
 	struct errbuf eb = ERRBUF_INIT;
@@ -430,5 +463,5 @@ TEST(whatever_dies_during_a_move_one_whole_log_is_left)
 
 UNIT_MAIN("log/move", T(a_log_that_has_moved_is_the_same_log), T(a_move_that_is_broken_off_goes_on_after_a_restart),
     T(a_topic_deleted_before_the_old_log_is_retired_takes_it_along), T(a_log_sent_back_before_it_is_retired_waits_for_that),
-    T(a_move_can_be_cancelled_and_a_deleted_topic_ends_it), T(a_partition_that_comes_later_is_made_where_it_was_asked_for),
+    T(a_log_that_begins_in_the_middle_of_a_batch_moves), T(a_move_can_be_cancelled_and_a_deleted_topic_ends_it), T(a_partition_that_comes_later_is_made_where_it_was_asked_for),
     T(whatever_dies_during_a_move_one_whole_log_is_left))
