@@ -138,6 +138,8 @@ fill_leader_and_isr(struct arena *a, struct wire_leader_and_isr_request_partitio
 	s->isr = ints(a, p->l.isr);
 	s->partition_epoch = p->l.partition_epoch;
 	s->replicas = ints(a, p->replicas);
+	s->adding_replicas = ints(a, p->adding);
+	s->removing_replicas = ints(a, p->removing);
 	s->is_new = row->flag;
 	s->leader_recovery_state = p->l.recovery_state;
 }

@@ -174,6 +174,44 @@ context_add_partition(struct ctl_topic *t, int32_t id, const int32_t *replicas, 
 }
 
 void
+partition_set_assignment(struct ctl_partition *p, struct id_list replicas, struct id_list adding, struct id_list removing)
+{
+	struct ctl_partition old = *p;
+
+	p->replicas = id_list_copy(replicas.v, replicas.n);
+	p->adding = id_list_copy(adding.v, adding.n);
+	p->removing = id_list_copy(removing.v, removing.n);
+	p->replica_states = xcalloc((size_t)replicas.n + 1, sizeof(*p->replica_states));
+	p->dir_offline = xcalloc((size_t)replicas.n + 1, sizeof(*p->dir_offline));
+	for (uint32_t i = 0; i < p->replicas.n; i++)
+		for (uint32_t j = 0; j < old.replicas.n; j++)
+			if (p->replicas.v[i] == old.replicas.v[j]) {
+				p->replica_states[i] = old.replica_states[j];
+				p->dir_offline[i] = old.dir_offline[j];
+			}
+	free(old.replicas.v);
+	free(old.adding.v);
+	free(old.removing.v);
+	free(old.replica_states);
+	free(old.dir_offline);
+}
+
+bool
+partition_moving(const struct ctl_partition *p)
+{
+	return (p->adding.n > 0 || p->removing.n > 0);
+}
+
+bool
+topic_moving(const struct ctl_topic *t)
+{
+	for (uint32_t i = 0; i < t->npartitions; i++)
+		if (partition_moving(&t->partitions[i]))
+			return (true);
+	return (false);
+}
+
+void
 partition_set_leadership(struct ctl_partition *p, const struct leadership *l)
 {
 	struct id_list isr = id_list_copy(l->isr.v, l->isr.n);

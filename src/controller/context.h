@@ -46,7 +46,7 @@ struct ctl_partition {
 	int32_t		 id;
 	enum partition_machine_state state;
 	struct id_list	 replicas;
-	struct id_list	 adding, removing;		/* as the topic's node said when the partition became known; empty: not being reassigned */
+	struct id_list	 adding, removing;		/* as in the topic's node; both empty: not being reassigned */
 	enum replica_machine_state *replica_states;	/* parallel to replicas */
 	bool		*dir_offline;			/* parallel: its broker said that the replica's log directory is offline */
 	bool		 elected;			/* by the election in progress */
@@ -91,6 +91,10 @@ struct ctl_topic *context_add_topic(struct context *, const char *name, struct u
 void	 context_remove_topic(struct context *, struct ctl_topic *);
 struct ctl_partition *topic_partition(const struct ctl_topic *, int32_t id);
 struct ctl_partition *context_add_partition(struct ctl_topic *, int32_t id, const int32_t *replicas, uint32_t n);
+/* Copies the lists.  What is known of replicas that stay is kept. */
+void	 partition_set_assignment(struct ctl_partition *, struct id_list replicas, struct id_list adding, struct id_list removing);
+bool	 partition_moving(const struct ctl_partition *);		/* is it being reassigned? */
+bool	 topic_moving(const struct ctl_topic *);			/* ... a partition of it */
 void	 partition_set_leadership(struct ctl_partition *, const struct leadership *);	/* copies the list */
 
 struct ctl_broker *context_broker(const struct context *, int32_t id);	/* NULL: not alive */

@@ -29,6 +29,8 @@ event_free(struct event *e)
 	free(e->answers);
 	if (e->election != NULL)
 		election_refuse(e->election);
+	if (e->move != NULL)
+		move_refuse(e->move);
 	free(e->topic);
 	free(e);
 }
@@ -70,6 +72,9 @@ event_run(struct controller *c, struct event *e)
 	case EVENT_ELECT:
 		elect_run(c, e);
 		return;
+	case EVENT_MOVE:
+		move_run(c, e);
+		return;
 	case EVENT_LEADER_AND_ISR_ANSWER:
 		leader_and_isr_answer_run(c, e);
 		return;
@@ -91,7 +96,7 @@ run_next(struct task *task)
 	if (c->busy || !c->elected || (e = STAILQ_FIRST(&c->events)) == NULL)
 		return;
 	STAILQ_REMOVE_HEAD(&c->events, link);
-	if (e->topic == NULL && e->election == NULL)
+	if (e->topic == NULL && e->election == NULL && e->move == NULL)
 		c->queued[e->kind] = false;
 	c->busy = true;
 	c->current = e;

@@ -69,7 +69,7 @@ struct controller_election {
 /* An event like others, on the controller loop; it and its items are the controller's until done.  NOT_CONTROLLER per item when we are not it, or
  * cease to be before it is carried out. */
 void	 controller_elect(struct controller *, struct controller_election *);
-/* Elections that wait are answered now, later ones at once: NOT_CONTROLLER.  Any thread; the broker ends. */
+/* Elections and reassignments that wait are answered now, later ones at once: NOT_CONTROLLER.  Any thread; the broker ends. */
 void	 controller_refuse_elections(struct controller *);
 
 /* ---- ListPartitionReassignments ---- */
@@ -96,6 +96,29 @@ void	 controller_list_reassignments(struct controller *, struct controller_reass
  * are allowed, partitions without a leader get their chance at once. */
 void	 controller_set_unclean_election(struct controller *, bool);
 void	 controller_elect_again(struct controller *);
+
+/* ---- AlterPartitionReassignments ---- */
+struct controller_move_item {
+	struct slice	 topic;
+	int32_t		 partition;
+	bool		 cancel;	/* back to where it came from */
+	struct controller_ids target;	/* else: the replicas that it is to have */
+	enum kerr	 error;		/* the answer */
+	const char	*message;	/* static; NULL: Java has none either */
+	uint32_t	 order;		/* the asker's */
+};
+
+struct controller_move {
+	struct loop	*loop;		/* where it is asked for and done */
+	struct controller_move_item *items;	/* each partition once */
+	uint32_t	 nitems;
+	void	       (*done)(struct controller_move *);
+	enum kerr	 error;		/* NOT_CONTROLLER: of everything; what had begun goes on under the next controller */
+	struct controller *controller;	/* private, and the next one */
+	struct task	 task;
+};
+/* As controller_elect; answered when every partition has reached its new replicas, or waits for them to catch up. */
+void	 controller_move(struct controller *, struct controller_move *);
 
 bool	 controller_active(const struct controller *);	/* elected, and its failover is done */
 int32_t	 controller_id(const struct controller *);	/* as last observed; -1 */

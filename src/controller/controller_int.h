@@ -26,6 +26,7 @@ enum event_kind {
 	EVENT_REASSIGN,		/* /admin/reassign_partitions appeared */
 	EVENT_REPLICA_DELETED,	/* a StopReplica with delete was answered */
 	EVENT_ELECT,		/* somebody asks for elections */
+	EVENT_MOVE,		/* somebody asks for reassignments */
 	EVENT_LEADER_AND_ISR_ANSWER,	/* ... a LeaderAndIsr, with news of log directories */
 	EVENT_KINDS_
 };
@@ -45,10 +46,11 @@ struct event {
 	struct replica_answer *answers;		/* EVENT_LEADER_AND_ISR_ANSWER; malloc'ed */
 	uint32_t	nanswers;
 	struct controller_election *election;	/* EVENT_ELECT; NULL: answered */
+	struct controller_move *move;		/* EVENT_MOVE; NULL: answered */
 };
 
 /* Who may lead, beyond the live members of the ISR. */
-enum elect_how { ELECT_AS_CONFIGURED, ELECT_UNCLEAN, ELECT_PREFERRED };
+enum elect_how { ELECT_AS_CONFIGURED, ELECT_UNCLEAN, ELECT_PREFERRED, ELECT_ANY_IN_SYNC };
 
 /* Requests that one change causes, collected and then sent together: LeaderAndIsr, then UpdateMetadata, then StopReplica. */
 struct batch_row {
@@ -96,6 +98,7 @@ struct controller {
 	step_fn		*requests_taken;
 	struct ctl_topic *deleting_topic;
 	uint32_t	 new_topics;
+	struct moves	*moves;			/* moves.c; in work */
 	void (*stop_done)(void *);
 	void		*stop_ctx;
 };
@@ -154,6 +157,14 @@ void	 machine_shrink(struct controller *, const struct partition_list *, bool al
 
 /* Takes what a state node says into the partition; false: it cannot be understood. */
 bool	 machine_take_state(struct controller *, struct ctl_partition *, const struct zk_result *);
+
+struct zk_op machine_read_op(struct controller *, const struct ctl_partition *);
+struct zk_op machine_write_op(struct controller *, const struct ctl_partition *, const struct leadership *);	/* compare-and-set */
+
+/* ---- moves.c ---- */
+void	 move_run(struct controller *, struct event *);
+void	 move_refuse(struct controller_move *);			/* NOT_CONTROLLER */
+void	 moves_resume(struct controller *, void (*next)(struct controller *));	/* those that an earlier controller began */
 
 /* ---- elections.c ---- */
 void	 elect_run(struct controller *, struct event *);

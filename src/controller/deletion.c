@@ -2,7 +2,7 @@
  *
  * controller/deletion.c - topics go (kafka.controller.TopicDeletionManager).
  *
- * A topic in /admin/delete_topics is queued.  When it may be deleted (all its replicas are on usable brokers):
+ * A topic in /admin/delete_topics is queued.  When it may be deleted (all its replicas are on usable brokers, none is being reassigned):
  *   1 UpdateMetadata with leader -2 for all its partitions: clients stop seeing it
  *   2 StopReplica without delete, and every replica leaves the ISR in ZooKeeper
  *   3 StopReplica with delete; each answer is an event
@@ -36,9 +36,10 @@ deletion_mark(struct controller *c, const char *const *names, uint32_t n)
 		if (t == NULL)
 			continue;
 		t->deleting = true;
-		t->ineligible = !all_usable(c, t);
+		t->ineligible = !all_usable(c, t) || topic_moving(t);
 		if (t->ineligible)
-			diag_warning(c->opt.diag, "controller", "topic %s cannot be deleted yet: it has replicas on brokers or in log directories that are not there", t->name);
+			diag_warning(c->opt.diag, "controller", "topic %s cannot be deleted yet: %s", t->name, topic_moving(t) ?
+			    "it is being reassigned" : "it has replicas on brokers or in log directories that are not there");
 	}
 }
 
@@ -105,7 +106,7 @@ deletion_resume(struct controller *c, void (*next)(struct controller *))
 	HASH_ITER(hh, c->ctx.topics, t, tmp) {
 		if (!t->deleting || t->deletion_started)
 			continue;
-		t->ineligible = !all_usable(c, t);
+		t->ineligible = !all_usable(c, t) || topic_moving(t);
 		if (!t->ineligible)
 			topic_start(c, t, &shrink);
 	}

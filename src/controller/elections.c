@@ -67,10 +67,14 @@ controller_elect(struct controller *c, struct controller_election *el)
 static void
 refuse_waiting(struct event *e)
 {
-	if (e == NULL || e->election == NULL)
-		return;
-	election_refuse(e->election);
-	e->election = NULL;
+	if (e != NULL && e->election != NULL)
+		election_refuse(e->election);
+	if (e != NULL && e->move != NULL)
+		move_refuse(e->move);
+	if (e != NULL) {
+		e->election = NULL;
+		e->move = NULL;
+	}
 }
 
 static void

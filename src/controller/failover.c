@@ -13,7 +13,7 @@
  *    7 UpdateMetadata with the live brokers, so that they are known before the first LeaderAndIsr
  *    8 replicas: those on live brokers come online (LeaderAndIsr for every partition with a state), those on dead ones leave the ISRs
  *    9 partitions: elections for those without a live leader, states for those without any
- *   10 the legacy admin nodes, then topic deletions
+ *   10 the legacy admin nodes, reassignments that were begun, then topic deletions
  */
 #include <stdlib.h>
 
@@ -28,7 +28,7 @@ static void fo_states(struct controller *);
 static void fo_deletions(struct controller *);
 static void fo_replicas(struct controller *);
 static void fo_partitions(struct controller *);
-static void fo_deletions_resume(struct controller *);
+static void fo_rest(struct controller *);
 
 /* ---- 1 ---- */
 
@@ -401,18 +401,26 @@ fo_partitions(struct controller *c)
 	HASH_ITER(hh, c->ctx.topics, t, tmp)
 		for (uint32_t i = 0; i < t->npartitions; i++)
 			partition_start(c, &t->partitions[i]);
-	machine_elect_offline(c, fo_deletions_resume);
+	machine_elect_offline(c, fo_rest);
 }
 
 /* ---- 10 ---- */
 
 static void
-fo_deletions_resume(struct controller *c)
+fo_moved(struct controller *c)
+{
+	deletion_resume(c, event_done);
+}
+
+static void
+fo_rest(struct controller *c)
 {
 	batch_send(c);
-	if (c->current->kind == EVENT_FAILOVER) {
-		event_push(c, EVENT_PREFERRED, NULL);
-		event_push(c, EVENT_REASSIGN, NULL);
+	if (c->current->kind != EVENT_FAILOVER) {
+		fo_moved(c);
+		return;
 	}
-	deletion_resume(c, event_done);
+	event_push(c, EVENT_PREFERRED, NULL);
+	event_push(c, EVENT_REASSIGN, NULL);
+	moves_resume(c, fo_moved);
 }

@@ -42,6 +42,18 @@ encode_leadership(struct controller *c, const struct leadership *l)
 	return (zk_partition_state_encode(&c->work, &s));
 }
 
+struct zk_op
+machine_read_op(struct controller *c, const struct ctl_partition *p)
+{
+	return (ZK_GET(path_state(c, p), NULL));
+}
+
+struct zk_op
+machine_write_op(struct controller *c, const struct ctl_partition *p, const struct leadership *l)
+{
+	return (ZK_SET(path_state(c, p), encode_leadership(c, l), p->l.partition_epoch));
+}
+
 bool
 machine_take_state(struct controller *c, struct ctl_partition *p, const struct zk_result *r)
 {
@@ -238,15 +250,19 @@ struct choice {
 	bool	unclean_asked;		/* only an unclean election could help */
 };
 
-/* The first replica, if it lives and is in the ISR, which stays as it is. */
+/* The first of the first n replicas that lives and is in the ISR, which stays as it is. */
 static void
-prefer(struct controller *c, const struct ctl_partition *p, struct choice *ch)
+prefer(struct controller *c, const struct ctl_partition *p, uint32_t n, struct choice *ch)
 {
+	uint32_t i = 0;
+
 	*ch = (struct choice){ .l = p->l };
-	if (p->replicas.n == 0 || !replica_usable(c, p, 0) || !id_list_has(p->l.isr, p->replicas.v[0]))
+	while (i < n && (!replica_usable(c, p, i) || !id_list_has(p->l.isr, p->replicas.v[i])))
+		i++;
+	if (i == n)
 		return;
 	ch->chosen = true;
-	ch->l.leader = p->replicas.v[0];
+	ch->l.leader = p->replicas.v[i];
 	ch->l.leader_epoch++;
 	ch->l.controller_epoch = c->ctx.epoch;
 }
@@ -354,7 +370,9 @@ elect_write(struct controller *c, const bool *unclean)
 		struct choice ch;
 
 		if (c->elect_how == ELECT_PREFERRED)
-			prefer(c, p, &ch);
+			prefer(c, p, MIN(p->replicas.n, 1), &ch);
+		else if (c->elect_how == ELECT_ANY_IN_SYNC)
+			prefer(c, p, p->replicas.n, &ch);
 		else
 			elect_choose(c, p, unclean[i], &ch);
 		if (!ch.chosen) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * controller/reassignments.c - what ListPartitionReassignments asks for.  Nothing here moves a replica: a reassignment that another controller began is
- * shown as it stands in ZooKeeper.
+ * controller/reassignments.c - what ListPartitionReassignments asks for: the partitions that moves.c has under way.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +50,7 @@ list(const struct controller *c, struct controller_reassignments *q)
 		return (KERR_NOT_CONTROLLER);
 	HASH_ITER(hh, c->ctx.topics, t, tmp)
 		for (uint32_t i = 0; i < t->npartitions; i++) {
-			if (t->partitions[i].adding.n == 0 && t->partitions[i].removing.n == 0)
+			if (!partition_moving(&t->partitions[i]))
 				continue;
 			*end = copy_one(q->arena, &t->partitions[i]);
 			if (*end == NULL)

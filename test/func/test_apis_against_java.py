@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rest of the single-broker APIs as in test_records_against_java: flows of requests, sent to Java and to the broker under test."""
+import base64
 import json
+import os
 import re
 
 import pytest
 
-from harness import java, records, wire
+from harness import java, records, wire, znodes
 from harness.proc import wait_until
-from test_admin_against_java import create, ends, look, put
+from test_admin_against_java import create, delete, ends, look, put
 from test_against_java import ask, difference
 from test_records_against_java import check, make_topic, play
 
@@ -217,7 +219,28 @@ def elect(*partitions, kind=0, timeout=5000):
     return step
 
 
+def move(*rows, name=None):
+    """AlterPartitionReassignments of (partition, replicas) or (topic, partition, replicas)."""
+    def step(v, t):
+        asked = [(t, *r) if len(r) == 2 else r for r in rows]
+        return "AlterPartitionReassignments", 0, {"TimeoutMs": 5000, "Topics": [{"Name": n, "Partitions": [{"PartitionIndex": p, "Replicas": r}]} for n, p, r in asked]}
+
+    return step
+
+
+def moving(v, t):
+    return "ListPartitionReassignments", 0, {"TimeoutMs": 5000, "Topics": None}
+
+
+NOWHERE = ([], [-1], [1, -1], [1, 1], [9], [1, 9], [9, 9], [9, -1])
 FLOWS |= {
+    "to nowhere": ("AlterPartitionReassignments", 0, 0, [create(4), *[move((0, r)) for r in NOWHERE], moving]),
+    "to the same": ("AlterPartitionReassignments", 0, 0, [create(4), put(), move((0, [1])), move((0, [1]), (1, [1])), put(), look(), moving, epochs((0, 0), (0, 2))]),
+    "no such move": ("AlterPartitionReassignments", 0, 0, [create(4), move((0, None)), move((2, None)), move((2, [1])), move((2, [9])), move((-1, [1])), move(),
+                                                           *[move((n, 0, r)) for n in ("nobody", "b a d", "") for r in ([1], [9], [], None)]]),
+    "moves beside each other": ("AlterPartitionReassignments", 0, 0, [create(4), move((0, [1]), (1, [9]), (2, [1]), ("nobody", 0, [1])), move((0, [9]), (0, [1])),
+                                                                      move((0, [1]), (0, [9])), move((0, None), (0, [1]), (0, None)), moving]),
+    "a move of what goes": ("AlterPartitionReassignments", 0, 0, [create(4), delete(4), move((0, [1])), move((0, [9])), move((0, None))]),
     "no reassignment": ("ListPartitionReassignments", 0, 0, [create(4), *[at("ListPartitionReassignments", Topics=t) for t in (
         None, [], [{"Name": "o-no-reassignment-0", "PartitionIndexes": [0, 1, 7, 0]}], [{"Name": "nobody", "PartitionIndexes": [0]}] * 2)]]),
     "nothing in an envelope": ("Envelope", 0, 0, [at("Envelope", RequestData=b"x", RequestPrincipal=None, ClientHostAddress=b"\x7f\0\0\1")]),
@@ -313,6 +336,93 @@ def test_javas_tools_hear_the_same(pair, kind, tmp_path, name, args, file):
                     wait_until(lambda: c.call(*put()(9, "tooled"))["Responses"][0]["PartitionResponses"][0]["ErrorCode"] == 0, 20)
     java_said, ours = (said_by(b, name, args, file, tmp_path) for b in pair)
     assert ours == java_said, f"ours {ours}\nJava's {java_said}"
+
+
+def controller_epoch(k):
+    return int(k.get("/controller_epoch")[0])
+
+
+def rule_anew(zk, b):
+    """The controller goes, and comes back."""
+    with zk.session("/" + b.zk_connect.partition("/")[2]) as k:
+        epoch = controller_epoch(k)
+        k.delete("/controller")
+        wait_until(lambda: controller_epoch(k) > epoch and k.exists("/controller"), 20)
+
+
+def leave(zk, b, topic, replicas, adding=(), removing=(), state=None):
+    """A topic as a cluster of more brokers left it, its first partition at least; the state is that of its leader and ISR."""
+    with zk.session("/" + b.zk_connect.partition("/")[2]) as k:
+        if state:
+            data = {"controller_epoch": 1, "leader": state[0], "version": 1, "leader_epoch": 3, "isr": state[1]}
+            k.create(f"/brokers/topics/{topic}/partitions/0/state", json.dumps(data).encode(), makepath=True)
+        said = {"removing_replicas": {"0": list(removing)} if removing else {}, "partitions": {"0": list(replicas)}, "topic_id": base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("="),
+                "adding_replicas": {"0": list(adding)} if adding else {}, "version": 3}
+        (k.set if state else k.create)(f"/brokers/topics/{topic}", json.dumps(said).encode())
+
+
+def served(b, topic):
+    def led():
+        with b.connect() as c:
+            t = c.call("Metadata", 9, {"Topics": [{"Name": topic}], "AllowAutoTopicCreation": False})["Topics"][0]
+            return t["ErrorCode"] == 0 and t["Partitions"][0]["LeaderId"] == 1
+
+    wait_until(led, 20)
+
+
+def nodes_of(zk, b, *topics):
+    return {p: n for p, n in znodes.tree(zk, b).items() if p.startswith("/brokers/topics/") and p.split("/")[3] in topics}
+
+
+def settled(zk, pair, *topics):
+    """Both trees say the same of these topics; what it is."""
+    wait_until(lambda: nodes_of(zk, pair[0], *topics) == nodes_of(zk, pair[1], *topics), 15, every=0.2)
+    return nodes_of(zk, pair[1], *topics)
+
+
+@pytest.fixture(scope="module")
+def left(pair, zk):
+    for b in pair:
+        for topic, replicas in (("left.shrinks", [7, 1, 8]), ("left.turns", [1, 7]), ("left.waits", [1, 7])):
+            leave(zk, b, topic, replicas)
+            served(b, topic)
+
+
+MOVES = {
+    "dead brokers leave": ("left.shrinks", [[1], [1]], [1]),
+    "the order alone": ("left.turns", [[7, 1]], [7, 1]),
+    "to a dead replica and back": ("left.waits", [[7], None, None, [7], [1, 7], [7], [1]], [1]),
+}
+
+
+@pytest.mark.parametrize("words", MOVES, ids=lambda w: w.replace(" ", "_"))
+def test_replicas_of_dead_brokers_move_as_with_java(pair, zk, left, words):
+    """The same answers and, after each, the same znodes, down to how often each was written."""
+    topic, moves, last = MOVES[words]
+    for replicas in moves:
+        java, ours = (play(b, [s(0, topic) for s in (move((0, replicas)), moving)]) for b in pair)
+        assert ours == java, difference(ours, java)
+        nodes = settled(zk, pair, topic)
+    assert nodes[f"/brokers/topics/{topic}"]["data"]["partitions"]["0"] == last
+    java, ours = (play(b, [s(9, topic) for s in (put(), look(9))]) for b in pair)
+    assert ours == java, difference(ours, java)
+    assert ours[0]["Responses"][0]["PartitionResponses"][0]["ErrorCode"] == 0
+
+
+def test_a_reassignment_that_a_controller_left_half_way_is_finished_as_by_java(pair, zk):
+    topics = ("half.shrinks", "half.comes", "half.waits")
+    for b in pair:
+        leave(zk, b, "half.shrinks", [1, 7], removing=[7], state=(7, [1, 7]))
+        leave(zk, b, "half.comes", [1, 7], adding=[1], removing=[7], state=(7, [7, 1]))
+        leave(zk, b, "half.waits", [7, 1], removing=[1], state=(1, [1]))
+        rule_anew(zk, b)
+        for t in topics:
+            served(b, t)
+    nodes = settled(zk, pair, *topics)
+    assert [nodes[f"/brokers/topics/{t}"]["data"]["partitions"]["0"] for t in topics] == [[1], [1], [7, 1]]
+    java, ours = (play(b, [s(0, "half.waits") for s in (moving, move((0, None)), moving)]) for b in pair)
+    assert ours == java, difference(ours, java)
+    settled(zk, pair, *topics)
 
 
 def test_deleted_records_take_their_segments_along(pair, kind):

@@ -52,8 +52,6 @@ WAITING = {
     **dict.fromkeys(["AddPartitionsToTxn", "AddOffsetsToTxn", "EndTxn", "WriteTxnMarkers", "TxnOffsetCommit", "DescribeTransactions",
                      "ListTransactions"], TRANSACTIONS),
     **dict.fromkeys(["LeaderAndIsr", "StopReplica", "UpdateMetadata", "ControlledShutdown", "AlterPartition"], CLUSTER),
-    **dict.fromkeys(["AlterPartitionReassignments"],
-                    "issue 4: the rest of the single-broker APIs"),
 }
 
 

@@ -965,6 +965,344 @@ TEST(partitions_that_are_being_reassigned_are_listed)
 	arena_fini(&a);
 }
 
+/* ---- reassignments ---- */
+
+struct shift {
+	struct controller_move mv;
+	struct controller_move_item item[4];
+	int32_t target[4][4];
+	unsigned done;
+};
+
+static void
+on_moved(struct controller_move *mv)
+{
+	CONTAINER_OF(mv, struct shift, mv)->done++;
+}
+
+/* Another item; targets end with -2, cancel when there is none. */
+static void
+shift_add(struct shift *s, const char *topic, int32_t partition, const int32_t *target)
+{
+	struct controller_move_item *it = &s->item[s->mv.nitems];
+
+	*it = (struct controller_move_item){ .topic = slice_str(topic), .partition = partition, .cancel = target == NULL };
+	it->target.v = s->target[s->mv.nitems++];
+	for (; target != NULL && *target != -2; target++)
+		it->target.v[it->target.n++] = *target;
+}
+
+static void
+shift_send(struct world *w, struct shift *s)
+{
+	s->mv.loop = w->loop;
+	s->mv.items = s->item;
+	s->mv.done = on_moved;
+	controller_move(w->c, &s->mv);
+}
+
+static enum kerr
+move_to(struct world *w, const char *topic, int32_t partition, const int32_t *target)
+{
+	struct shift s = { .done = 0 };
+
+	shift_add(&s, topic, partition, target);
+	shift_send(w, &s);
+	world_settle(w);
+	CHECK_EQ(s.done, 1);
+	CHECK_EQ(s.mv.error, KERR_NONE);
+	return (s.item[0].error);
+}
+#define TO(...)	((const int32_t[]){ __VA_ARGS__, -2 })
+
+/* What the topic's node says of partition 0: "replicas +adding -removing". */
+static const char *
+assigned(struct world *w, struct arena *a, const char *topic)
+{
+	struct finder f = node(w, zk_path_topic(topic).s);
+	struct strbuf b = STRBUF_INIT;
+	struct zk_topic_info info;
+	const char *out;
+
+	if (!f.found || zk_topic_decode(a, slice_str(arena_strndup(a, f.data, strlen(f.data))), &info, NULL) != OK || info.npartitions == 0)
+		return ("?");
+	for (uint32_t i = 0; i < info.partitions[0].replicas.n; i++)
+		strbuf_add(&b, "%d ", info.partitions[0].replicas.v[i]);
+	for (uint32_t i = 0; i < info.partitions[0].adding.n; i++)
+		strbuf_add(&b, "+%d ", info.partitions[0].adding.v[i]);
+	for (uint32_t i = 0; i < info.partitions[0].removing.n; i++)
+		strbuf_add(&b, "-%d ", info.partitions[0].removing.v[i]);
+	out = arena_strndup(a, strbuf_str(&b), strlen(strbuf_str(&b)));
+	strbuf_fini(&b);
+	return (out);
+}
+
+/* A topic of one partition as a cluster of more brokers left it. */
+static void
+leave(struct world *w, const char *topic, const char *replicas, const char *adding, const char *removing, const char *isr, int32_t leader)
+{
+	char path[128], data[512];
+
+	str_format(data, sizeof(data), "{\"version\":3,\"topic_id\":\"AAAAAAAAAAAAAAAAAAAAAQ\",\"partitions\":{\"0\":[%s]},\"adding_replicas\":{%s},"
+	    "\"removing_replicas\":{%s}}", replicas, adding, removing);
+	zk_create(w->user, zk_path_topic(topic).s, slice_str(data), ZK_PERSISTENT, ignore_result, NULL);
+	str_format(path, sizeof(path), "/brokers/topics/%s/partitions/0/state", topic);
+	str_format(data, sizeof(data), "{\"controller_epoch\":0,\"leader\":%d,\"version\":1,\"leader_epoch\":4,\"isr\":[%s]}", leader, isr);
+	zk_create_recursive(w->user, path, slice_str(data), ignore_result, NULL);
+	zk_fake_settle(w->loop);
+}
+
+static unsigned
+moving(struct world *w, struct arena *a)
+{
+	struct controller_reassignments q = { .done = on_listed, .arena = a, .loop = w->loop };
+	unsigned n = 0;
+
+	controller_list_reassignments(w->c, &q);
+	world_settle(w);
+	CHECK_EQ(q.error, KERR_NONE);
+	for (const struct controller_reassignment *row = q.list; row != NULL; row = row->next)
+		n++;
+	return (n);
+}
+
+TEST(dead_brokers_leave_an_assignment)
+{
+	struct world w;
+	struct arena a;
+	int32_t before;
+
+	arena_init(&a, 1 << 20);
+	world_init(&w);
+	leave(&w, "t", "7,1,8", "", "", "1,7,8", 1);
+	leave(&w, "u", "7,1", "", "", "1,7", 7);
+	world_start(&w);
+	before = state(&w, &a, "t", 0).leader_epoch;
+	forget(&w);
+	CHECK_EQ(move_to(&w, "t", 0, TO(1)), KERR_NONE);
+	CHECK_STR(assigned(&w, &a, "t"), "1 ");
+	CHECK_EQ(state(&w, &a, "t", 0).leader, 1);
+	CHECK_EQ(state(&w, &a, "t", 0).leader_epoch, before + 1);
+	CHECK_EQ(state(&w, &a, "t", 0).isr.n, 1);
+	CHECK(told(&w, "lisr t-0 leader=1"));
+	CHECK(told(&w, "um t-0 leader=1\n"));
+	CHECK(!told(&w, "stop"));
+	CHECK_EQ(node(&w, "/brokers/topics/t").version, 2);
+	CHECK_EQ(move_to(&w, "u", 0, TO(1, 7)), KERR_NONE);	/* only the order */
+	CHECK_STR(assigned(&w, &a, "u"), "1 7 ");
+	CHECK_EQ(move_to(&w, "t", 0, TO(1)), KERR_NONE);	/* nothing: written all the same, as in Java */
+	CHECK_EQ(node(&w, "/brokers/topics/t").version, 3);
+	CHECK_EQ(state(&w, &a, "t", 0).leader_epoch, before + 2);
+	CHECK_EQ(moving(&w, &a), 0);
+	world_fini(&w);
+	arena_fini(&a);
+}
+
+TEST(a_reassignment_that_cannot_be_done_is_refused)
+{
+	struct world w;
+	struct arena a;
+
+	arena_init(&a, 1 << 20);
+	world_init(&w);
+	leave(&w, "t", "7,1", "", "", "1", 1);
+	world_start(&w);
+	CHECK_EQ(move_to(&w, "t", 0, TO(-2)), KERR_INVALID_REPLICA_ASSIGNMENT);
+	CHECK_EQ(move_to(&w, "t", 0, TO(1, -1)), KERR_INVALID_REPLICA_ASSIGNMENT);
+	CHECK_EQ(move_to(&w, "t", 0, TO(1, 1)), KERR_INVALID_REPLICA_ASSIGNMENT);
+	CHECK_EQ(move_to(&w, "t", 0, TO(1, 9)), KERR_INVALID_REPLICA_ASSIGNMENT);
+	CHECK_EQ(move_to(&w, "nobody", 0, TO(9)), KERR_INVALID_REPLICA_ASSIGNMENT);
+	CHECK_EQ(move_to(&w, "nobody", 0, TO(1)), KERR_UNKNOWN_TOPIC_OR_PARTITION);
+	CHECK_EQ(move_to(&w, "no such", 0, TO(1)), KERR_UNKNOWN_TOPIC_OR_PARTITION);
+	CHECK_EQ(move_to(&w, "t", 1, TO(1)), KERR_UNKNOWN_TOPIC_OR_PARTITION);
+	CHECK_EQ(move_to(&w, "t", -1, TO(1)), KERR_UNKNOWN_TOPIC_OR_PARTITION);
+	CHECK_EQ(move_to(&w, "t", 0, NULL), KERR_NO_REASSIGNMENT_IN_PROGRESS);
+	CHECK_EQ(move_to(&w, "nobody", 0, NULL), KERR_NO_REASSIGNMENT_IN_PROGRESS);
+	CHECK_EQ(node(&w, "/brokers/topics/t").version, 0);
+	zk_create(w.user, "/admin/delete_topics/t", SLICE_NULL, ZK_PERSISTENT, ignore_result, NULL);
+	world_settle(&w);
+	CHECK_EQ(move_to(&w, "t", 0, TO(1)), KERR_UNKNOWN_TOPIC_OR_PARTITION);
+	CHECK_STR(assigned(&w, &a, "t"), "7 1 ");
+	world_fini(&w);
+	arena_fini(&a);
+}
+
+TEST(a_reassignment_to_a_dead_replica_waits_and_can_be_taken_back)
+{
+	struct world w;
+	struct arena a;
+
+	arena_init(&a, 1 << 20);
+	world_init(&w);
+	leave(&w, "t", "1,7", "", "", "1", 1);
+	world_start(&w);
+	forget(&w);
+	CHECK_EQ(move_to(&w, "t", 0, TO(7)), KERR_NONE);	/* dead, but a replica already */
+	CHECK_STR(assigned(&w, &a, "t"), "7 1 -1 ");
+	CHECK_EQ(state(&w, &a, "t", 0).leader, 1);
+	CHECK(told(&w, "lisr t-0 leader=1"));
+	CHECK_EQ(moving(&w, &a), 1);
+	zk_fake_expire(w.zk);					/* the next reign finds it */
+	world_settle(&w);
+	CHECK_EQ(moving(&w, &a), 1);
+	CHECK_EQ(move_to(&w, "t", 0, NULL), KERR_NONE);
+	CHECK_STR(assigned(&w, &a, "t"), "7 1 ");		/* not the first order: nothing tells it any more */
+	CHECK_EQ(moving(&w, &a), 0);
+	CHECK_EQ(move_to(&w, "t", 0, NULL), KERR_NO_REASSIGNMENT_IN_PROGRESS);
+	CHECK(!told(&w, "stop"));
+	world_fini(&w);
+	arena_fini(&a);
+}
+
+TEST(a_replica_that_leaves_us_is_deleted)
+{
+	struct world w;
+	struct arena a;
+
+	arena_init(&a, 1 << 20);
+	world_init(&w);
+	leave(&w, "t", "1,7", "", "", "7", 7);		/* all of it is on 7 */
+	leave(&w, "u", "7,1", "\"0\":[1]", "\"0\":[7]", "7", 7);
+	world_start(&w);
+	forget(&w);
+	CHECK_EQ(state(&w, &a, "t", 0).leader, -1);
+	CHECK_EQ(move_to(&w, "t", 0, TO(7)), KERR_NONE);
+	CHECK_STR(assigned(&w, &a, "t"), "7 ");
+	CHECK_EQ(state(&w, &a, "t", 0).leader, -1);
+	CHECK(told(&w, "stop t-0"));
+	forget(&w);
+	CHECK_EQ(moving(&w, &a), 1);
+	CHECK_EQ(move_to(&w, "u", 0, NULL), KERR_NONE);	/* we were being added */
+	CHECK_STR(assigned(&w, &a, "u"), "7 ");
+	CHECK(told(&w, "stop u-0"));
+	CHECK(told(&w, " delete\n"));
+	CHECK_EQ(moving(&w, &a), 0);
+	world_fini(&w);
+	arena_fini(&a);
+}
+
+TEST(what_another_controller_began_is_finished)
+{
+	struct world w;
+	struct arena a;
+
+	arena_init(&a, 1 << 20);
+	world_init(&w);
+	leave(&w, "t", "1,7", "", "\"0\":[7]", "1,7", 7);
+	leave(&w, "u", "1,7", "\"0\":[1]", "\"0\":[7]", "1,7", 7);
+	leave(&w, "v", "1,7", "", "\"0\":[7]", "1", 1);
+	zk_create(w.user, "/admin/delete_topics/v", SLICE_NULL, ZK_PERSISTENT, ignore_result, NULL);
+	world_start(&w);
+	world_settle(&w);
+	CHECK_STR(assigned(&w, &a, "t"), "1 ");
+	CHECK_STR(assigned(&w, &a, "u"), "1 ");
+	CHECK_EQ(state(&w, &a, "t", 0).leader, 1);
+	CHECK_EQ(state(&w, &a, "u", 0).leader, 1);
+	CHECK(!exists(&w, "/brokers/topics/v"));	/* its deletion waited for it */
+	CHECK_EQ(moving(&w, &a), 0);
+	world_fini(&w);
+	arena_fini(&a);
+}
+
+static bool
+either(const char *s, const char *a, const char *b)
+{
+	return (strcmp(s, a) == 0 || strcmp(s, b) == 0);
+}
+
+/* Three reassignments under one fault: in the end they are done, or the asker was told that nobody rules. */
+static bool
+moves_story(enum zk_fault fault, uint64_t nth)
+{
+	struct world w;
+	struct arena a;
+	struct shift s = { .done = 0 };
+	bool happened;
+
+	arena_init(&a, 1 << 20);
+	world_init(&w);
+	leave(&w, "t", "7,1", "", "", "1,7", 7);
+	leave(&w, "u", "1,7", "", "", "1", 1);
+	leave(&w, "v", "1,7", "", "\"0\":[1]", "1", 1);	/* waits for 7 */
+	world_start(&w);
+	forget(&w);
+	shift_add(&s, "t", 0, TO(1));
+	shift_add(&s, "u", 0, TO(7));
+	shift_add(&s, "v", 0, NULL);
+	zk_fake_fault(w.zk, fault, nth);
+	shift_send(&w, &s);
+	world_settle(&w);
+	happened = !zk_fake_faults_pending(w.zk);
+	CHECK_EQ(s.done, 1);
+	CHECK(controller_active(w.c));
+	if (fault == ZK_FAULT_LOSS_BEFORE || fault == ZK_FAULT_LOSS_AFTER || !happened)
+		CHECK_EQ(s.mv.error, KERR_NONE);
+	if (s.mv.error != KERR_NONE) {
+		CHECK_EQ(s.mv.error, KERR_NOT_CONTROLLER);
+		(void)move_to(&w, "t", 0, TO(1));
+		(void)move_to(&w, "u", 0, TO(7));
+		(void)move_to(&w, "v", 0, NULL);
+	} else
+		for (uint32_t i = 0; i < 3; i++)
+			CHECK_EQ(s.item[i].error, KERR_NONE);
+	CHECK_STR(assigned(&w, &a, "t"), "1 ");
+	CHECK_STR(assigned(&w, &a, "u"), "7 1 -1 ");
+	CHECK(either(assigned(&w, &a, "v"), "1 7 ", "7 1 "));
+	CHECK_EQ(moving(&w, &a), 1);
+	CHECK_EQ(state(&w, &a, "t", 0).leader, 1);
+	CHECK_EQ(state(&w, &a, "u", 0).leader, 1);
+	CHECK(told(&w, "lisr t-0 leader=1"));
+	zk_tree_check(zk_fake_tree(w.fake));
+	world_fini(&w);
+	arena_fini(&a);
+	return (happened);
+}
+
+TEST(a_reassignment_survives_a_fault_at_every_operation)
+{
+	static const enum zk_fault faults[] = { ZK_FAULT_LOSS_BEFORE, ZK_FAULT_LOSS_AFTER, ZK_FAULT_EXPIRE_BEFORE, ZK_FAULT_EXPIRE_AFTER,
+	    ZK_FAULT_SYSTEM_ERROR };
+
+	for (size_t i = 0; i < NELEM(faults); i++) {
+		uint64_t n = 1;
+
+		while (moves_story(faults[i], n) && n < 1000)
+			n++;
+		CHECK_GE(n, 10);
+		CHECK(n < 1000);
+	}
+}
+
+TEST(who_asks_for_a_reassignment_is_answered_whenever_the_controller_goes)
+{
+	for (int turns = 0; turns < 40; turns++)
+		for (int how = 0; how < 2; how++) {
+			struct world w;
+			struct arena a;
+			struct shift s = { .done = 0 };
+
+			arena_init(&a, 1 << 20);
+			world_init(&w);
+			leave(&w, "t", "7,1", "", "", "1", 1);
+			world_start(&w);
+			shift_add(&s, "t", 0, TO(1));
+			shift_send(&w, &s);
+			for (int i = 0; i < turns; i++)
+				(void)loop_turn(w.loop, 0);
+			if (how == 0)
+				zk_fake_expire(w.zk);
+			else
+				controller_refuse_elections(w.c);
+			world_settle(&w);
+			CHECK_EQ(s.done, 1);
+			CHECK(s.mv.error == KERR_NOT_CONTROLLER || s.item[0].error == KERR_NONE);
+			CHECK(either(assigned(&w, &a, "t"), "1 ", "7 1 "));	/* never left half-way */
+			CHECK_EQ(moving(&w, &a), 0);
+			world_fini(&w);
+			arena_fini(&a);
+		}
+}
+
 TEST(who_asks_for_an_election_is_answered_whatever_happens)
 {
 	for (int turns = 0; turns < 20; turns++)
@@ -1169,6 +1507,9 @@ UNIT_MAIN("controller",
     T(a_dead_leader_is_replaced_from_the_isr),
     T(acknowledged_records_are_not_given_up_without_permission),
     T(a_leader_can_be_asked_for), T(partitions_that_are_being_reassigned_are_listed),
+    T(dead_brokers_leave_an_assignment), T(a_reassignment_that_cannot_be_done_is_refused), T(a_reassignment_to_a_dead_replica_waits_and_can_be_taken_back),
+    T(a_replica_that_leaves_us_is_deleted), T(what_another_controller_began_is_finished), T(a_reassignment_survives_a_fault_at_every_operation),
+    T(who_asks_for_a_reassignment_is_answered_whenever_the_controller_goes),
     T(who_asks_for_an_election_is_answered_whatever_happens), T(a_permission_given_while_it_rules_counts_at_once),
     T(another_controller_ends_our_reign),
     T(every_operation_survives_a_lost_connection_an_expiry_and_an_error),
