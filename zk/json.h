@@ -107,7 +107,9 @@ struct zk_config {
 	uint32_t nitems;
 	struct slice raw;
 };
-enum err zk_config_decode(struct arena *, struct slice, struct zk_config *, struct errbuf *) MUST_CHECK;	/* null or empty data: no items */
+/* Null or empty data: no items.  ERR_MALFORMED: not a JSON object, where Java finds no settings; ERR_INVALID: a value is no text, and Java fails.
+ * Without OK there are no items. */
+enum err zk_config_decode(struct arena *, struct slice, struct zk_config *, struct errbuf *) MUST_CHECK;
 struct slice zk_config_encode(struct arena *, const struct zk_config *);
 const char *zk_config_value(const struct zk_config *, const char *key);	/* NULL: not set */
 

@@ -21,6 +21,7 @@ zk_config_decode(struct arena *a, struct slice s, struct zk_config *c, struct er
 	struct dec d;
 	json_t *map, *v;
 	const char *key;
+	enum err e;
 
 	*c = (struct zk_config){ .nitems = 0 };
 	if (s.len == 0)
@@ -29,13 +30,19 @@ zk_config_decode(struct arena *a, struct slice s, struct zk_config *c, struct er
 		map = json_object_get(d.root, "config");
 		if (json_is_object(map) && (c->items = dec_alloc(&d, json_object_size(map), sizeof(*c->items))) != NULL)
 			json_object_foreach(map, key, v) {
-				if (!json_is_string(v))
+				if (!json_is_string(v)) {
 					dec_fail(&d, "the value of \"%s\" is not a string", key);
+					d.err = ERR_INVALID;
+					break;
+				}
 				c->items[c->nitems++] = (struct zk_config_item){ dec_dup(&d, key), dec_dup(&d, json_string_value(v)) };
 			}
 		c->raw = dec_raw(&d, s);
 	}
-	return (dec_end(&d));
+	e = dec_end(&d);
+	if (e != OK)
+		*c = (struct zk_config){ .nitems = 0 };
+	return (e);
 }
 
 struct slice

@@ -309,6 +309,26 @@ TEST(what_cannot_be_changed_says_so_and_stays)
 	world_fini(&w);
 }
 
+TEST(a_node_that_is_no_json_may_be_replaced_and_one_with_values_that_are_no_text_is_not)
+{
+	static const struct { const char *node; enum kerr error; } rows[] = {
+		{ "no json", KERR_NONE }, { "[]", KERR_NONE }, { "{\"config\":[]}", KERR_NONE },
+		{ "{\"version\":1,\"config\":{\"segment.ms\":\"7000\",\"retention.ms\":5}}", KERR_UNKNOWN_SERVER_ERROR },
+		{ "{\"version\":1,\"config\":{\"retention.ms\":null,\"segment.ms\":\"7000\"}}", KERR_UNKNOWN_SERVER_ERROR },
+	};
+	struct world w;
+
+	begin(&w, "");
+	for (size_t i = 0; i < NELEM(rows); i++) {
+		world_put(&w, "/config/topics/t", rows[i].node);
+		CHECK_EQ(describe(&w, ADMIN_RESOURCE_TOPIC, "t", NULL).outcome.error, rows[i].error);
+		CHECK_EQ(alter(&w, ADMIN_RESOURCE_TOPIC, "t", "max.message.bytes", "9000", CONFIG_OP_SET).error, rows[i].error);
+		CHECK_EQ(has_text(config_of(&w, "topics/t"), "\"max.message.bytes\":\"9000\""), rows[i].error == KERR_NONE);
+	}
+	CHECK(has_text(config_of(&w, "topics/t"), "\"segment.ms\":\"7000\""));
+	world_fini(&w);
+}
+
 #define SECRET_KEY	"listener.name.plaintext.ssl.key.password"
 
 /* The password in the node, opened with this secret; NULL: it cannot be.  Caller frees. */
@@ -600,7 +620,7 @@ UNIT_MAIN("admin/configs", T(a_topics_settings_come_from_zookeeper_and_the_broke
     T(single_settings_change_and_everybody_is_told), T(a_whole_set_replaces_the_old_one),
     T(fields_that_nobody_knows_stay_when_settings_change_or_are_replaced), T(brokers_have_settings_of_their_own_and_of_all),
     T(what_cannot_be_changed_says_so_and_stays), T(a_password_is_kept_encoded_and_comes_through_other_changes),
-    T(what_one_request_may_make_the_loop_do_is_bounded), T(a_password_that_cannot_be_read_is_not_lost_with_the_next_change), T(an_operation_nobody_knows_is_javas_stumble), T(the_whole_set_of_a_logger_cannot_be_given), T(a_loggers_level_changes_at_once),
+    T(a_node_that_is_no_json_may_be_replaced_and_one_with_values_that_are_no_text_is_not), T(what_one_request_may_make_the_loop_do_is_bounded), T(a_password_that_cannot_be_read_is_not_lost_with_the_next_change), T(an_operation_nobody_knows_is_javas_stumble), T(the_whole_set_of_a_logger_cannot_be_given), T(a_loggers_level_changes_at_once),
     T(a_request_that_repeats_itself_is_refused_where_it_does), T(validating_changes_nothing), T(changes_at_the_same_time_are_all_kept),
     T(without_a_controller_nothing_is_written), T(under_every_loss_and_expiry_a_change_is_made_once),
     T(stopping_ends_what_is_under_way_and_what_waits_its_turn))
