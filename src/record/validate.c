@@ -277,6 +277,19 @@ record_validate(struct slice bytes, const struct record_rules *rules, const stru
 	return (k != KERR_NONE ? k : check_batch(&c, whole));
 }
 
+enum kerr
+record_validate_framing(struct slice bytes, const struct record_request *request, struct arena *arena, struct record_failure *failure)
+{
+	struct record_info info = { 0 };
+	struct check c = { .request = request, .arena = arena, .info = &info, .failure = failure };
+	struct slice whole = SLICE_NULL;
+
+	*failure = (struct record_failure){ 0 };
+	if (request->origin == RECORD_FROM_CLIENT && request->produce_version < PRODUCE_ONE_BATCH)
+		return (KERR_NONE);
+	return (check_framing(&c, bytes, &whole));
+}
+
 bool
 record_validate_is_large(struct slice bytes, const struct record_rules *rules)
 {

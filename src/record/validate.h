@@ -86,6 +86,10 @@ struct record_failure {		/* texts and array live in the arena */
 enum kerr record_validate(struct slice bytes, const struct record_rules *, const struct record_request *, struct codec_ctx *, struct arena *,
     struct record_info *info, struct record_failure *failure) MUST_CHECK;
 
+/* What record_validate judges first: that these are the bytes of one batch of format 2.  Kafka does so before it looks at acks or leaders.  KERR_NONE
+ * for Produce below 3. */
+enum kerr record_validate_framing(struct slice bytes, const struct record_request *, struct arena *, struct record_failure *failure) MUST_CHECK;
+
 /* Would validation take long enough that a loop should hand it to a worker?  Needs no valid input. */
 bool record_validate_is_large(struct slice bytes, const struct record_rules *);
 

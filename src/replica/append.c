@@ -102,10 +102,24 @@ item_needs_verification(const struct replica_append *r, const struct replica_app
 	return (false);
 }
 
+/* Before it is refused for its acks, leader or transaction: records that are no batch are refused for that, as in Java. */
+static bool
+item_refuse_framing(struct replica_append *r, struct replica_append_item *it)
+{
+	struct record_request rq = { .origin = r->origin, .produce_version = r->produce_version };
+	struct record_failure f;
+	enum kerr k = record_validate_framing(slice_of(it->records, it->records_len), &rq, r->arena, &f);
+
+	if (k != KERR_NONE)
+		item_refuse(it, k, f.error_message);
+	return (k != KERR_NONE);
+}
+
 static void
 item_prepare(struct replica_append *r, struct replica_append_item *it)
 {
 	enum kerr k;
+	bool verify;
 
 	it->request = r;
 	it->p = NULL;
@@ -117,7 +131,10 @@ item_prepare(struct replica_append *r, struct replica_append_item *it)
 	it->large = false;
 	item_refuse(it, KERR_NONE, NULL);
 	k = item_check(r, it);
-	if (k == KERR_NONE && item_needs_verification(r, it)) {
+	verify = k == KERR_NONE && item_needs_verification(r, it);
+	if ((verify || (k != KERR_NONE && k != KERR_UNKNOWN_TOPIC_OR_PARTITION)) && item_refuse_framing(r, it))
+		return;
+	if (verify) {
 		item_refuse(it, KERR_NOT_ENOUGH_REPLICAS, not_verified);
 		return;
 	}

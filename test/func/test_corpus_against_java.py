@@ -217,7 +217,6 @@ def test_every_field_of_every_version_is_answered_as_java_does(pair, places, kin
 
 # (API, words) that the random requests leave out
 HEAVY = {
-    ("Produce", "Acks "): "of acks that do not exist and records that are none Java blames the records, we blame the acks",
     ("Fetch", "Topics.TopicId id 0"): "with the id 0 and anything else wrong Java's handler throws",
     ("Produce", "twice the same"): "of records for the same partition Java appends one and may answer what it said of another",
 }

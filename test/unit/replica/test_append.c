@@ -71,6 +71,36 @@ TEST(acks_that_do_not_exist_write_nothing)
 	bed_fini(&b);
 }
 
+static enum kerr
+append_unreadable(struct bed *b, const char *topic, int16_t acks)
+{
+	struct bed_append *a = ARENA_NEW(&b->arena, struct bed_append), *model = bed_append(b, "t", 7, 1, 0);	/* for its callbacks */
+
+	a->item[0] = (struct replica_append_item){ .topic = slice_str(topic), .records = (uint8_t *)arena_strndup(&b->arena, "junk", 4), .records_len = 4 };
+	a->a = (struct replica_append){ .loop = b->loop, .acks = acks, .produce_version = 11, .origin = RECORD_FROM_CLIENT, .arena = &b->arena,
+	    .items = a->item, .nitems = 1, .queued = model->a.queued, .written = model->a.written, .done = model->a.done };
+	replica_append(b->manager, &a->a);
+	bed_run(b);
+	CHECK_EQ(a->done, 1);
+	return (a->item[0].error);
+}
+
+TEST(records_that_are_no_batch_are_blamed_before_acks_and_leaders)
+{
+	struct bed b;
+
+	bed_init(&b);
+	CHECK_EQ(append_unreadable(&b, "t", 1), KERR_UNKNOWN_TOPIC_OR_PARTITION);
+	CHECK_EQ(bed_metadata(&b, &(struct bed_role){ .leader = 2, .leader_epoch = 8, .isr = { 2 }, .nisr = 1 }, true), KERR_NONE);
+	CHECK_EQ(append_unreadable(&b, "t", 1), KERR_INVALID_RECORD);
+	CHECK_EQ(bed_lead(&b, "t", 0, 9), KERR_NONE);
+	CHECK_EQ(append_unreadable(&b, "t", 1), KERR_INVALID_RECORD);
+	CHECK_EQ(append_unreadable(&b, "t", 2), KERR_INVALID_RECORD);
+	CHECK_EQ(bed_lead(&b, "__consumer_offsets", 0, 0), KERR_NONE);
+	CHECK_EQ(append_unreadable(&b, "__consumer_offsets", 1), KERR_INVALID_RECORD);
+	bed_fini(&b);
+}
+
 TEST(where_a_partition_is_not)
 {
 	struct bed b;
@@ -332,7 +362,8 @@ TEST(offsets_follow_one_another)
 	bed_fini(&b);
 }
 
-UNIT_MAIN("replica/append", T(an_only_replica_acknowledges_at_once), T(acks_that_do_not_exist_write_nothing), T(where_a_partition_is_not),
+UNIT_MAIN("replica/append", T(an_only_replica_acknowledges_at_once), T(acks_that_do_not_exist_write_nothing),
+    T(records_that_are_no_batch_are_blamed_before_acks_and_leaders), T(where_a_partition_is_not),
     T(too_few_in_sync_refuse_acks_all_and_hold_the_high_watermark), T(fewer_replicas_than_min_insync_replicas_must_only_all_be_there),
     T(acks_all_waits_for_the_others_until_the_time_is_up), T(acks_all_with_no_time_to_wait), T(a_smaller_isr_lets_waiting_producers_go_on),
     T(an_isr_that_became_too_small_is_told_after_the_append), T(another_leader_ends_the_wait), T(a_deleted_partition_ends_the_wait),
