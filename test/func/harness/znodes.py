@@ -48,6 +48,20 @@ def tree(zk, b):
                 walk(f"{path.rstrip('/')}/{child}")
 
         walk("/")
+    return in_any_order(found)
+
+
+def in_any_order(found):
+    """One request may alter many users; Java writes them in the order of a hash map.  Their notes, as long as they stand in a row, are put in order."""
+    notes, row = sorted(p for p in found if p.startswith("/config/changes/")), []
+    for path in [*notes, None]:
+        entity = str((found[path]["data"] or {}).get("entity_path", "")) if path else ""
+        if entity.startswith("users/") and "/" not in entity[len("users/"):]:
+            row.append(path)
+            continue
+        for place, content in zip(row, sorted((found[p] for p in row), key=lambda n: n["data"]["entity_path"])):
+            found[place] = content
+        row = []
     return found
 
 
