@@ -58,6 +58,15 @@ admin_config_map(const struct zk_config *c, struct config_map *out)
 		config_map_set(out, c->items[i].key, c->items[i].value);
 }
 
+enum err
+admin_config_given_up(const struct admin *a, enum err e, const struct errbuf *why)
+{
+	if (e != ERR_MALFORMED)
+		return (e);
+	diag_error(a->opt.diag, "admin", "%s; the settings in it are given up", why->text);
+	return (OK);
+}
+
 static const struct {
 	const char	*name;
 	enum diag_level	 level;
@@ -340,10 +349,7 @@ resource_read(void *ctx, enum err e, const struct zk_config *config, bool found,
 	struct config_map current = CONFIG_MAP_INIT;
 
 	(void)found;
-	if (e == ERR_MALFORMED) {	/* no JSON: Java finds no settings there, and the change is the way out */
-		diag_error(s->admin->opt.diag, "admin", "%s; the settings in it are given up", why->text);
-		e = OK;
-	}
+	e = admin_config_given_up(s->admin, e, why);
 	if (e != OK) {
 		resource_failed(s, e, why);
 		return;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "admin/admin_int.h"
+#include "admin/config_int.h"
 #include "admin/quotas.h"
 #include "base/alloc.h"
 #include "config/quota.h"
@@ -536,6 +537,7 @@ change_read(void *ctx, enum err e, const struct zk_config *now, bool found, cons
 	enum kerr k;
 
 	(void)found;
+	e = admin_config_given_up(s->admin, e, why);
 	if (e != OK) {
 		change_failed(s, e, why);
 		return;

@@ -15,6 +15,7 @@
 #include <openssl/hmac.h>
 
 #include "admin/admin_int.h"
+#include "admin/config_int.h"
 #include "admin/scram.h"
 #include "base/alloc.h"
 #include "base/limits.h"
@@ -506,6 +507,7 @@ user_read(void *ctx, enum err e, const struct zk_config *now, bool found, const 
 		admin_again(&s->c->job);
 		return;
 	}
+	e = admin_config_given_up(s->admin, e, why);
 	if (e != OK) {
 		diag_info(s->admin->opt.diag, "admin", "reading credentials: %s", why->text);
 		alter_fail(s);

@@ -111,10 +111,14 @@ TEST(what_is_wrong_with_a_change_is_said_and_nothing_of_that_user_changes)
 	for (int i = 0; i < 2; i++)
 		CHECK_EQ(a.users[i].outcome.error, KERR_UNKNOWN_SERVER_ERROR);
 	CHECK(!world_has(&w, "/config/users/b"));
-	world_put(&w, "/config/users/b", "no json");
 	a.nupsertions = 2;
+	world_put(&w, "/config/users/b", "{\"version\":1,\"config\":{\"SCRAM-SHA-256\":5}}");
 	alter(&w, &a);
 	CHECK(a.users == NULL);
+	world_put(&w, "/config/users/b", "no json");	/* the change is the way out */
+	alter(&w, &a);
+	REQUIRE(a.nusers == 1);
+	CHECK_EQ(a.users[0].outcome.error, KERR_NONE);
 	world_fini(&w);
 }
 
