@@ -295,6 +295,11 @@ def test_quotas_and_credentials_leave_javas_nodes_and_changes(pair, kind, zk):
 
 
 # Java's own programs: (name, arguments, file for {file}); {t} is a topic of each.
+def plan(**row):
+    """What kafka-reassign-partitions reads."""
+    return {"version": 1, "partitions": [{"topic": "{t}", "partition": 0, "replicas": [1], **row}]}
+
+
 TOOLS = [
     ("kafka-delete-records", ["--offset-json-file", "{file}"], {"version": 1, "partitions": [{"topic": "{t}", "partition": 0, "offset": 2}, {"topic": "{t}", "partition": 1, "offset": 9}]}),
     ("kafka-leader-election", ["--election-type", "preferred", "--topic", "{t}", "--partition", "0"], None),
@@ -309,18 +314,29 @@ TOOLS = [
     ("kafka-configs", ["--alter", "--entity-type", "users", "--entity-name", "tool", "--delete-config", "producer_byte_rate,SCRAM-SHA-256"], None),
     ("kafka-configs", ["--alter", "--entity-type", "ips", "--entity-name", "10.2.3.4", "--add-config", "no.such=7"], None),
     ("kafka-features", ["describe"], None),
+    ("kafka-reassign-partitions", ["--generate", "--topics-to-move-json-file", "{file}", "--broker-list", "1"], {"version": 1, "topics": [{"topic": "{t}"}]}),
+    *[("kafka-reassign-partitions", [how, *more, "--reassignment-json-file", "{file}"], plan(**row)) for how, more, row in (
+        ("--execute", [], {}), ("--verify", [], {}), ("--cancel", [], {}), ("--execute", [], {"replicas": [1, 9]}), ("--execute", [], {"log_dirs": ["any"]}),
+        ("--execute", [], {"log_dirs": ["{dir}"]}), ("--execute", ["--throttle", "5000"], {"log_dirs": ["/nowhere"]}), ("--verify", [], {"log_dirs": ["{dir}"]}))],
+    ("kafka-reassign-partitions", ["--list"], None),
     ("kafka-features", ["upgrade", "--feature", "no.such=1"], None),
 ]
+
+
+def log_dir(b):
+    with b.connect() as c:
+        return c.call("DescribeLogDirs", 1, {"Topics": None})["Results"][0]["LogDir"]
 
 
 def said_by(b, name, args, file, tmp_path):
     """What a tool said and how it ended, without what belongs to the run: addresses, stacks, salts."""
     if file:
         path = tmp_path / f"{b.kind}-{b.port}.json"
-        path.write_text(json.dumps(file).replace("{t}", "tooled"))
+        path.write_text(json.dumps(file).replace("{t}", "tooled").replace("{dir}", str(log_dir(b))))
         args = [a.replace("{file}", str(path)) for a in args]
     done = java.tool(name, "--bootstrap-server", b.address, *[a.replace("{t}", "tooled") for a in args], check=False)
     lines = [re.sub(r"\(version=.*?\)|" + re.escape(b.address) + "|brokerId=\\d+", "", line) for line in done.stdout.splitlines()]
+    lines = [line.replace(str(b.directory), "DIR") for line in lines]
     lines = [re.sub(r"(Could not upgrade \S+ to \d+\.).*", r"\1", line) for line in lines]        # then come our own words
     errors = sorted(set(re.findall(r"org\.apache\.kafka\.common\.errors\.\w+", done.stdout + done.stderr)))
     return done.returncode, [line for line in lines if "Exception" not in line and not line.startswith("\tat ")] if not errors else [], errors
