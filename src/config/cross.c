@@ -196,7 +196,7 @@ check_advertised(struct cross *x)
 	}
 	if (config_listeners_find(&c->advertised, c->inter_broker_name) == NULL)
 		broken(x, c->inter_broker_listener_name != NULL ? "inter.broker.listener.name" : "security.inter.broker.protocol",
-		    "brokers would use listener %s, which is not an advertised one", c->inter_broker_name);
+		    "brokers would use listener %s, which is none of %s", c->inter_broker_name, name);
 }
 
 static void
@@ -305,7 +305,7 @@ check_cleaner(struct cross *x)
 	if (c->log_cleaner_threads == 0)
 		broken(x, "log.cleaner.threads", "expected 1 or more");
 	else if (c->log_cleaner_dedupe_buffer_size / c->log_cleaner_threads <= 1024 * 1024)
-		broken(x, "log.cleaner.dedupe.buffer.size", "expected more than 1 MiB (1048576) for each of the %d cleaner threads",
+		broken(x, "log.cleaner.dedupe.buffer.size", "expected more than 1 MiB (1048576) for each of %d log.cleaner.threads",
 		    c->log_cleaner_threads);
 }
 

@@ -444,6 +444,71 @@ TEST(values_are_taken_and_refused_at_start_as_by_java)
 	free(text);
 }
 
-UNIT_MAIN("config/golden", T(values_are_taken_and_refused_at_start_as_by_java), T(descriptions_of_brokers_and_topics_are_javas), T(named_settings_only_are_described_when_names_are_given),
+/* How many of the settings (KEY=VALUE, tabs between) the note names. */
+static unsigned
+names_of(const char *note, const char *settings)
+{
+	unsigned n = 0;
+
+	for (const char *s = settings; s != NULL; s = strchr(s, '\t') == NULL ? NULL : strchr(s, '\t') + 1) {
+		char *key = xstrndup(s, strcspn(s, "="));
+
+		n += strstr(note, key) != NULL;
+		free(key);
+	}
+	return (n);
+}
+
+/* 'y' or 'n'; *named: one note names the file and two of the settings. */
+static char
+taken_together(const char *settings, bool *named)
+{
+	char *text = xasprintf("broker.id=1\nzookeeper.connect=localhost:2181\nlog.dirs=/a\n%s\n", settings);
+	struct config_input input = { "t.properties", SLICE_NULL, NULL, 0 };
+	struct config_report r = CONFIG_REPORT_INIT;
+	struct config *c;
+	char answer = 'y';
+
+	for (char *t = strchr(text, '\t'); t != NULL; t = strchr(t, '\t'))
+		*t = '\n';
+	input.text = slice_str(text);
+	(void)!config_load(&input, &c, &r);
+	*named = false;
+	for (size_t i = 0; i < r.count; i++) {
+		const char *note = r.notes[i].text;
+
+		if (r.notes[i].severity != CONFIG_ERROR || strstr(note, "not built") != NULL)
+			continue;
+		answer = 'n';
+		*named |= strncmp(note, "t.properties:", 13) == 0 && names_of(note, settings) >= 2;
+	}
+	config_unref(&c);
+	config_report_fini(&r);
+	free(text);
+	return (answer);
+}
+
+TEST(settings_that_contradict_each_other_are_refused_as_by_java_and_both_are_named)
+{
+	char *save = NULL, *text, *line;
+	size_t len, refused = 0, lines = 0;
+
+	text = read_all("together.golden", &len);
+	for (line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+		bool named;
+		char ours = taken_together(line + 2, &named);
+
+		unit_check(ours == line[0], __FILE__, __LINE__, "%s: %c, Java %c", line + 2, ours, line[0]);
+		unit_check(ours == 'y' || named, __FILE__, __LINE__, "%s: refused without naming two of them and the file", line + 2);
+		refused += ours == 'n';
+		lines++;
+	}
+	CHECK_GE(refused, 18);
+	CHECK_GE(lines, 33);
+	free(text);
+}
+
+UNIT_MAIN("config/golden", T(settings_that_contradict_each_other_are_refused_as_by_java_and_both_are_named),
+    T(values_are_taken_and_refused_at_start_as_by_java), T(descriptions_of_brokers_and_topics_are_javas), T(named_settings_only_are_described_when_names_are_given),
     T(a_description_too_large_for_its_arena_is_refused),
     T(a_whole_broker_fits_the_arena_of_the_smallest_request), T(alterations_are_allowed_and_refused_as_by_java))
