@@ -2,6 +2,8 @@
  *
  * server/api_list_partition_reassignments.c - ListPartitionReassignments: those of the partitions named (null: of all) that are being reassigned.
  */
+#include <stdlib.h>
+
 #include "controller/controller.h"
 #include "server/dispatch.h"
 #include "server/rows.h"
@@ -32,14 +34,65 @@ fail_list_partition_reassignments(struct api_request *r, enum kerr error)
 	return (a);
 }
 
-static bool
-asked_for(const struct wire_list_partition_reassignments_request *q, const struct controller_reassignment *row)
+/* What the request names, sorted: a large one meets a large reassignment without comparing each with each. */
+struct named {
+	struct slice topic;
+	int32_t partition;
+};
+struct wanted {
+	bool all;
+	struct named *v;
+	size_t n;
+};
+
+static int
+compare_named(const void *x, const void *y)
 {
+	const struct named *a = x, *b = y;
+	int d = slice_cmp(a->topic, b->topic);
+
+	return (d != 0 ? d : (a->partition > b->partition) - (a->partition < b->partition));
+}
+
+/* false: the arena is full. */
+static bool
+wanted_make(struct arena *arena, const struct wire_list_partition_reassignments_request *q, struct wanted *w)
+{
+	size_t n = 0;
+
+	*w = (struct wanted){ .all = q->topics.n < 0 };
 	for (int32_t i = 0; i < q->topics.n; i++)
-		for (int32_t j = 0; slice_eq(q->topics.v[i].name, row->topic) && j < q->topics.v[i].partition_indexes.n; j++)
-			if (q->topics.v[i].partition_indexes.v[j] == row->partition)
-				return (true);
-	return (q->topics.n < 0);
+		n += (size_t)MAX(q->topics.v[i].partition_indexes.n, 0);
+	if (n == 0)
+		return (true);
+	w->v = ARENA_ARRAY(arena, struct named, n);
+	if (w->v == NULL)
+		return (false);
+	for (int32_t i = 0; i < q->topics.n; i++)
+		for (int32_t j = 0; j < q->topics.v[i].partition_indexes.n; j++)
+			w->v[w->n++] = (struct named){ q->topics.v[i].name, q->topics.v[i].partition_indexes.v[j] };
+	qsort(w->v, w->n, sizeof(*w->v), compare_named);
+	return (true);
+}
+
+static bool
+asked_for(const struct wanted *w, const struct controller_reassignment *row)
+{
+	struct named key = { row->topic, row->partition };
+
+	return (w->all || (w->n > 0 && bsearch(&key, w->v, w->n, sizeof(key), compare_named) != NULL));
+}
+
+/* Rows of one topic stand together. */
+static int32_t
+rows_of_topic(const struct controller_reassignment *row)
+{
+	struct slice topic = row->topic;
+	int32_t n = 0;
+
+	for (; row != NULL && slice_eq(row->topic, topic); row = row->next)
+		n++;
+	return (n);
 }
 
 static int32_t
@@ -70,17 +123,19 @@ show(const struct list_call *call)
 	const struct wire_list_partition_reassignments_request *q = call->r->body;
 	struct wire_list_partition_reassignments_response *a = WIRE_NEW(call->r->arena, list_partition_reassignments_response);
 	struct wire_list_partition_reassignments_response_topic *t = NULL;
+	struct wanted w;
 
-	if (a == NULL || !ROWS_NEW(call->r->arena, &a->topics, list_partition_reassignments_response_topic, length(call->q.list)))
+	if (a == NULL || !ROWS_NEW(call->r->arena, &a->topics, list_partition_reassignments_response_topic, length(call->q.list)) ||
+	    !wanted_make(call->r->arena, q, &w))
 		return (NULL);
 	a->topics.n = 0;
 	for (const struct controller_reassignment *row = call->q.list; row != NULL; row = row->next) {
-		if (!asked_for(q, row))
+		if (!asked_for(&w, row))
 			continue;
 		if (t == NULL || !slice_eq(t->name, row->topic)) {
 			t = &a->topics.v[a->topics.n++];
 			t->name = row->topic;
-			if (!ROWS_NEW(call->r->arena, &t->partitions, list_partition_reassignments_response_partition, length(row)))
+			if (!ROWS_NEW(call->r->arena, &t->partitions, list_partition_reassignments_response_partition, rows_of_topic(row)))
 				return (NULL);
 			t->partitions.n = 0;
 		}
