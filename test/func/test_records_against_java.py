@@ -48,7 +48,10 @@ def without_time(value, key=""):
     if key == "BatchIndexErrorMessage" and value:
         return "some words"
     if key == "Records" and value:
-        return records.opened(value)
+        rows = records.opened(value)
+        # what a broker's own time compresses to varies, and with it the room that is left behind
+        stamped = isinstance(rows, list) and any("now" in r for r in rows)
+        return [("cut",) if stamped and r[0] == "cut" else r for r in rows] if stamped else rows
     return "some time" if key == "LogAppendTimeMs" and value > 0 else value
 
 
@@ -468,7 +471,10 @@ def test_recompression_is_javas_at_every_level(pair):
     assert ours["gzip", 1] > ours["gzip", 9] and ours["lz4", 9] > ours["lz4", 12] and ours["zstd", -131072] > ours["zstd", 1] > ours["zstd", 19], sizes
 
 
-def test_the_level_may_be_changed_while_it_runs(pair):
+def test_the_level_may_be_changed_while_it_runs(brokers, kind):
+    """On brokers of its own: in a whole run the cluster-wide setting did not reach a broker of the shared pair."""
+    pair = [brokers(k).start() for k in ("java", kind)]
+
     def alter(b, kind, name, key, value):
         with b.connect() as c:
             return c.call("IncrementalAlterConfigs", 1, {"Resources": [{"ResourceType": kind, "ResourceName": name, "Configs": [
@@ -487,7 +493,7 @@ def test_the_level_may_be_changed_while_it_runs(pair):
         raw = size(b, "levels.changed")
         assert alter(b, 4, "", "compression.type", "gzip") == alter(b, 4, "", "compression.gzip.level", "9") == 0
         try:
-            wait_until(lambda: size(b, "levels.changed") < raw / 2, 20)
+            wait_until(lambda: size(b, "levels.changed") < raw / 2, 20, f"{b.kind} to compress")
             best = []
             wait_until(lambda: best.append(size(b, "levels.changed")) or len(best) > 1 and best[-1] == best[-2] or False, 20)
             assert alter(b, 2, "levels.changed", "compression.gzip.level", "1") == 0
