@@ -50,8 +50,8 @@ def without_time(value, key=""):
     if key == "Records" and value:
         rows = records.opened(value)
         # what a broker's own time compresses to varies, and with it the room that is left behind
-        stamped = isinstance(rows, list) and any("now" in r for r in rows)
-        return [("cut",) if stamped and r[0] == "cut" else r for r in rows] if stamped else rows
+        stamped = isinstance(rows, list) and any(isinstance(r, tuple) and "now" in r for r in rows)
+        return [("cut",) if isinstance(r, tuple) and r[0] == "cut" else r for r in rows] if stamped else rows
     return "some time" if key == "LogAppendTimeMs" and value > 0 else value
 
 
