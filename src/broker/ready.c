@@ -7,8 +7,9 @@
  *
  * RULES
  *   (1) the image names this broker, and every topic that stands in /brokers/topics;
- *   (2) of every partition that the image gives to this broker, LeaderAndIsr with that epoch has been carried out, or its directory is offline.
- * When there is no topic, (1) and (2) hold with the first UpdateMetadata.
+ *   (2) of every partition that the image gives to this broker, LeaderAndIsr with that epoch has been carried out, or its directory is offline;
+ *   (3) when this broker was elected controller, its failover is done: until then it refuses CreateTopics and its like with NOT_CONTROLLER.
+ * When there is no topic, (1) and (2) hold with the first UpdateMetadata, which is sent in the middle of the failover.
  *
  * BOUND     A cluster may be odd: a topic that the controller cannot read, a partition that it got an error for.  Without progress for
  *           broker_options.ready_wait_ms the broker is ready all the same and says what is missing.  Not so while the image does not name this
@@ -32,6 +33,7 @@ enum {
 struct missing {
 	struct broker	*b;
 	uint32_t	 topics, partitions;
+	bool		 failover;	/* of this broker as the controller, still under way */
 	char		 example[300];
 };
 
@@ -61,14 +63,14 @@ count_partitions(void *ctx, const struct image_topic *t)
 	return (true);
 }
 
-/* Rule (1), then (2).  Topics that the image names are not looked for again. */
+/* Rules (3) and (1), then (2).  Topics that the image names are not looked for again. */
 static void
 count(struct broker *b, struct missing *m)
 {
 	const struct image *im = cluster_read(b->cluster);
 	uint32_t left = 0;
 
-	*m = (struct missing){ .b = b };
+	*m = (struct missing){ .b = b, .failover = controller_failing_over(b->controller) };
 	for (uint32_t i = 0; i < b->ready_ntopics; i++) {
 		if (image_topic(im, slice_str(b->ready_topics[i])) == NULL)
 			b->ready_topics[left++] = b->ready_topics[i];
@@ -98,10 +100,12 @@ now_ready(struct broker *b)
 static void
 tell_missing(struct broker *b, const struct missing *m)
 {
-	const char *rest = "; requests for them are answered when it has";
+	const char *rest = "; requests that need it are answered when it has";
 
 	if (!b->ready_listed)
 		diag_warning(b->opt.diag, "start", "ready, but ZooKeeper did not say which topics there are");
+	else if (m->failover)
+		diag_warning(b->opt.diag, "start", "ready, but not yet through with its failover as the controller%s", rest);
 	else if (m->topics > 0)
 		diag_warning(b->opt.diag, "start", "ready, but the controller has said nothing of %" PRIu32 " topics, %s for one%s", m->topics, m->example, rest);
 	else
@@ -136,7 +140,7 @@ ready_check(struct broker *b)
 		return;
 	}
 	count(b, &m);
-	if (b->ready_listed && m.topics == 0 && m.partitions == 0) {
+	if (b->ready_listed && m.topics == 0 && m.partitions == 0 && !m.failover) {
 		now_ready(b);
 	} else if (time_is_up(b, ((uint64_t)m.topics << 32) + m.partitions + 1)) {
 		tell_missing(b, &m);

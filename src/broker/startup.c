@@ -735,6 +735,20 @@ on_controller_observed(void *ctx, int32_t id)
 }
 
 static void
+failover_done(void *v)
+{
+	ready_check(v);
+}
+
+static void
+on_controller_active(void *ctx)
+{
+	struct broker *b = ctx;
+
+	loop_call(b->opt.control, failover_done, b);
+}
+
+static void
 on_foreign_broker(void *ctx, int32_t id)
 {
 	struct broker *b = ctx;
@@ -794,7 +808,8 @@ make_controller(struct broker *b)
 	    .loop = b->controller_loop, .zk = b->controller_zk, .broker_id = b->id, .clock = b->opt.clock, .random = b->opt.random,
 	    .diag = b->opt.diag, .delete_topic_enable = b->config->delete_topic_enable,
 	    .unclean_election = b->config->unclean_leader_election_enable,
-	    .channel_open = open_channel, .observed = on_controller_observed, .foreign_broker = on_foreign_broker, .ctx = b,
+	    .channel_open = open_channel, .observed = on_controller_observed, .active = on_controller_active,
+	    .foreign_broker = on_foreign_broker, .ctx = b,
 	};
 
 	b->controller = controller_new(&opt);

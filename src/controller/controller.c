@@ -161,6 +161,8 @@ event_done(struct controller *c)
 		c->active = true;
 		diag_info(c->opt.diag, "controller", "broker %d is the active controller, epoch %d: %u brokers, %u topics", c->opt.broker_id,
 		    c->ctx.epoch, c->ctx.nbrokers, HASH_COUNT(c->ctx.topics));
+		if (c->opt.active != NULL)
+			c->opt.active(c->opt.ctx);
 	}
 	event_end(c);
 	schedule(c);
@@ -508,6 +510,12 @@ bool
 controller_active(const struct controller *c)
 {
 	return (c->active);
+}
+
+bool
+controller_failing_over(const struct controller *c)
+{
+	return (c->elected && !c->active);
 }
 
 int32_t

@@ -36,6 +36,7 @@ struct controller_options {
 	struct controller_channel *(*channel_open)(void *ctx, const struct zk_broker_entry *);
 	/* Who is controller now (-1: nobody, or unknown), whenever that changes; ours included. */
 	void		(*observed)(void *ctx, int32_t controller_id);
+	void		(*active)(void *ctx);	/* a failover is done: controller_active from now on; may be NULL */
 	/* /brokers/ids names a broker that is not this one.  Told once per appearance, while this broker is the controller. */
 	void		(*foreign_broker)(void *ctx, int32_t id);
 	void		*ctx;
@@ -121,6 +122,7 @@ struct controller_move {
 void	 controller_move(struct controller *, struct controller_move *);
 
 bool	 controller_active(const struct controller *);	/* elected, and its failover is done */
+bool	 controller_failing_over(const struct controller *);	/* elected, and it is not; any thread */
 int32_t	 controller_id(const struct controller *);	/* as last observed; -1 */
 
 /* Is this a broker's request to its controller?  NONE, NOT_CONTROLLER, BROKER_ID_NOT_REGISTERED or STALE_BROKER_EPOCH. */

@@ -72,9 +72,9 @@ struct controller {
 	struct controller_options opt;
 	struct zk_election *election;
 	struct context	 ctx;
-	_Atomic bool	 active;
+	_Atomic bool	 active, elected;
 	_Atomic int32_t	 observed_id;
-	bool		 elected, stopped, freed;
+	bool		 stopped, freed;
 	unsigned	 steps;			/* answers of ZooKeeper still to come: the memory stays until the last one */
 	struct timer	 wait_timer;		/* a failover that waits for our own registration */
 	uint64_t	 reign;			/* changes when we are elected and when we lose: answers of an older one are dropped */

@@ -64,6 +64,7 @@ struct node {				/* a broker of the test */
 	enum err	 failed;
 	char		 why[512];
 	bool		 started, ended, must_stop;
+	bool		 failing_over;	/* it said that it was ready in the middle of its failover as the controller */
 };
 
 static void
@@ -216,6 +217,7 @@ on_started(void *ctx, enum err e, const struct errbuf *why)
 	if (e == OK)
 		replica_count(n->broker->replicas, &counts);
 	n->leaders = counts.leaders;
+	n->failing_over = e == OK && controller_failing_over(n->broker->controller);
 	n->failed = e;
 	snprintf(n->why, sizeof(n->why), "%s", why->text);
 	n->ended = e != OK;
@@ -1144,9 +1146,25 @@ TEST(a_broker_that_says_ready_leads_every_partition_it_is_to_lead)
 		node_make(&n, &w, 1, "a");
 		REQUIRE(node_start(&n));
 		CHECK_EQ(n.leaders, TOPICS);
+		CHECK(!n.failing_over);
 		node_end(&n);
 	}
 	CHECK(strstr(strbuf_str(&w.said), "ready, but") == NULL);
+	world_fini(&w);
+}
+
+TEST(a_broker_that_says_ready_is_through_with_its_failover_as_the_controller)
+{
+	struct world w;
+	struct node n;
+
+	world_init_used(&w);
+	for (int run = 0; run < 2; run++) {
+		node_make(&n, &w, 1, "a");
+		REQUIRE(node_start(&n));
+		CHECK(!n.failing_over);
+		node_end(&n);
+	}
 	world_fini(&w);
 }
 
@@ -1272,6 +1290,7 @@ UNIT_MAIN("broker",
     T(passwords_of_the_old_secret_are_written_anew_after_the_start),
     T(two_brokers_live_in_one_process),
     T(a_broker_that_says_ready_leads_every_partition_it_is_to_lead),
+    T(a_broker_that_says_ready_is_through_with_its_failover_as_the_controller),
     T(a_topic_that_nobody_can_read_is_named_and_does_not_keep_the_broker_from_being_ready),
     T(a_topic_that_is_deleted_during_the_start_is_not_waited_for),
     T(a_partition_that_cannot_get_its_leader_is_named_and_the_broker_is_ready),
