@@ -20,8 +20,9 @@ struct admin {
 	struct admin_jobs expired;	/* whose session ended under them; `run` is called in the next one */
 	struct zk_listener session;
 	struct admin_jobs altering;	/* configuration changes, one at a time; the first is under way */
-	struct lock	 lock;		/* the next field */
+	struct lock	 lock;		/* the next two fields */
 	struct auto_topic *in_flight;	/* uthash, by name */
+	uint32_t	 told_of_too_few;	/* the number of brokers, plus one, of which it was last said that they are too few */
 };
 
 /* From the caller's loop to the control loop: run. */

@@ -95,11 +95,30 @@ has_collision(const struct image *im, struct slice name)
 	return (c.found);
 }
 
-static enum kerr
-obstacle(const struct auto_topic *t, const struct image *im)
+/* Who waits for an internal topic hears COORDINATOR_NOT_AVAILABLE for ever: the operator has to hear more, but not at every attempt. */
+static void
+tell_of_too_few(struct admin *a, const struct auto_topic *t, uint32_t nbrokers)
 {
-	if (t->topic.replication_factor <= 0 || (uint32_t)t->topic.replication_factor > im->nbrokers)
+	bool told;
+
+	if (!topic_is_internal(t->topic.name))
+		return;
+	lock_acquire(&a->lock);
+	told = a->told_of_too_few == nbrokers + 1;
+	a->told_of_too_few = nbrokers + 1;
+	lock_release(&a->lock);
+	if (!told)
+		diag_warning(a->opt.diag, "admin", "topic %s cannot be made: %s.replication.factor asks for %d brokers, %u are alive", t->name,
+		    strcmp(t->name, "__consumer_offsets") == 0 ? "offsets.topic" : "transaction.state.log", t->topic.replication_factor, nbrokers);
+}
+
+static enum kerr
+obstacle(struct admin *a, const struct auto_topic *t, const struct image *im)
+{
+	if (t->topic.replication_factor <= 0 || (uint32_t)t->topic.replication_factor > im->nbrokers) {
+		tell_of_too_few(a, t, im->nbrokers);
 		return (KERR_INVALID_REPLICATION_FACTOR);
+	}
 	return (has_collision(im, t->topic.name) ? KERR_INVALID_TOPIC_EXCEPTION : KERR_NONE);
 }
 
@@ -166,7 +185,7 @@ auto_one(struct admin *a, struct slice name)
 	t = xcalloc(1, sizeof(*t));
 	str_format(t->name, sizeof(t->name), "%.*s", (int)name.len, (const char *)name.p);
 	describe_topic(t, admin_config(a));
-	k = obstacle(t, cluster_read(a->opt.cluster));
+	k = obstacle(a, t, cluster_read(a->opt.cluster));
 	if (k == KERR_NONE)
 		k = enter(a, t);
 	if (k != KERR_NONE) {

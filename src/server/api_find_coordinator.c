@@ -1,73 +1,143 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * server/api_find_coordinator.c - FindCoordinator, before there are coordinators.
+ * server/api_find_coordinator.c - FindCoordinator: which broker looks after a group.
  *
- * Every group and transactional id is COORDINATOR_NOT_AVAILABLE: what Java answers while the internal topic is being made.  Nothing is
- * created.  Share groups (key type 2) are asked for from version 6 on and answered the same; before, they are INVALID_REQUEST per key.
- * Another key type fails the whole request with INVALID_REQUEST, but only if it names a key: Java looks at the type key by key.
+ * It is the leader of one partition of __consumer_offsets; Java's hash of the group's id says of which.  A topic that is not there is made, whatever
+ * auto.create.topics.enable says, and the client asks again (COORDINATOR_NOT_AVAILABLE), as it does while a leader is missing.
+ *
+ * Transactional ids are COORDINATOR_NOT_AVAILABLE, and nothing is made for them, until there are transactions.  Share groups (key type 2) are asked
+ * for from version 6 on and answered the same, as Java does; before, they are INVALID_REQUEST per key.  Another key type fails the whole request with
+ * INVALID_REQUEST, but only if it names a key: Java looks at the type key by key.
  */
+#include "admin/topics.h"
+#include "base/str.h"
+#include "cluster/cluster.h"
 #include "server/dispatch.h"
 #include "server/rows.h"
 
+#define OFFSETS_TOPIC	"__consumer_offsets"
+
 enum { KEY_GROUP = 0, KEY_TRANSACTION = 1, KEY_SHARE = 2, BATCHED_SINCE = 4, SHARE_SINCE = 6 };
 
-static enum kerr
-find(const struct api_request *r, int8_t key_type)
+/* An answer for one key.  The host borrows from the image. */
+struct place {
+	enum kerr	 error;
+	int32_t		 id, port;
+	struct slice	 host;
+};
+
+static struct place
+nowhere(enum kerr error)
+{
+	return ((struct place){ error, -1, -1, slice_of("", 0) });
+}
+
+/* ---- groups ---- */
+
+/* Java clears the one hash that has no absolute value. */
+static int32_t
+partition_of(struct slice group, uint32_t partitions)
+{
+	int32_t h = java_string_hash(group);
+
+	return ((int32_t)((uint32_t)(h == INT32_MIN ? 0 : h < 0 ? -h : h) % partitions));
+}
+
+static void
+make_topic(struct api_request *r)
+{
+	struct slice name = slice_str(OFFSETS_TOPIC);
+	enum kerr ignored;	/* the client is told to come again in any case, and the operator was told why */
+
+	if (r->server->opt.admin != NULL)
+		admin_auto_create(r->server->opt.admin, &name, 1, &ignored);
+}
+
+static struct place
+find_group(struct api_request *r, struct slice group)
+{
+	const struct image *im = cluster_read(r->server->opt.cluster);
+	const struct image_topic *t = image_topic(im, slice_str(OFFSETS_TOPIC));
+	const struct image_partition *p = t == NULL || t->npartitions == 0 ? NULL : image_partition(t, partition_of(group, t->npartitions));
+	const struct image_broker *b = p == NULL ? NULL : image_broker(im, p->leader);
+	const struct image_endpoint *e = b == NULL ? NULL : image_broker_endpoint(b, api_listener(r));
+
+	if (t == NULL)
+		make_topic(r);
+	if (e == NULL)
+		return (nowhere(KERR_COORDINATOR_NOT_AVAILABLE));
+	return ((struct place){ KERR_NONE, b->id, e->port, slice_str(e->host) });
+}
+
+static struct place
+find(struct api_request *r, int8_t key_type, struct slice key)
 {
 	if (key_type == KEY_SHARE && r->head.version < SHARE_SINCE)
-		return (KERR_INVALID_REQUEST);
-	return (KERR_COORDINATOR_NOT_AVAILABLE);
+		return (nowhere(KERR_INVALID_REQUEST));
+	return (key_type == KEY_GROUP ? find_group(r, key) : nowhere(KERR_COORDINATOR_NOT_AVAILABLE));
 }
 
-static struct slice
-no_host(void)
-{
-	return (slice_of("", 0));
-}
+/* ---- answers ---- */
 
 static void *
-answer_one(struct api_request *r, enum kerr error)
+answer_one(struct api_request *r, struct place p)
 {
 	struct wire_find_coordinator_response *a = WIRE_NEW(r->arena, find_coordinator_response);
 
 	if (a == NULL)
 		return (NULL);
-	a->error_code = (int16_t)error;
-	a->error_message = slice_str(kerr_text(error));
-	a->node_id = -1;
-	a->host = no_host();
-	a->port = -1;
-	return (a);
+	a->error_code = (int16_t)p.error;
+	a->error_message = slice_str(p.error == KERR_NONE ? kerr_name(KERR_NONE) : kerr_text(p.error));	/* Java has words for no error, too */
+	a->node_id = p.id;
+	a->host = arena_dup(r->arena, p.host);
+	a->port = p.port;
+	return (r->arena->full ? NULL : a);
 }
 
-/* Java gives a message with each key only when the whole request failed. */
-static void *
-answer_batch(struct api_request *r, enum kerr error, bool message)
+static void
+set_row(struct api_request *r, struct wire_find_coordinator_response_coordinator *c, struct slice key, struct place p)
+{
+	c->key = key;
+	c->error_code = (int16_t)p.error;
+	c->node_id = p.id;
+	c->host = arena_dup(r->arena, p.host);
+	c->port = p.port;
+}
+
+static struct wire_find_coordinator_response *
+new_batch(struct api_request *r)
 {
 	const struct wire_find_coordinator_request *q = r->body;
 	struct wire_find_coordinator_response *a = WIRE_NEW(r->arena, find_coordinator_response);
-	int32_t n = q->coordinator_keys.n < 0 ? 0 : q->coordinator_keys.n;
 
-	if (a == NULL || !ROWS_NEW(r->arena, &a->coordinators, find_coordinator_response_coordinator, n))
-		return (NULL);
-	for (int32_t i = 0; i < n; i++) {
-		struct wire_find_coordinator_response_coordinator *c = &a->coordinators.v[i];
-
-		c->key = q->coordinator_keys.v[i];
-		c->node_id = -1;
-		c->host = no_host();
-		c->port = -1;
-		c->error_code = (int16_t)error;
-		if (message)
-			c->error_message = slice_str(kerr_text(error));
-	}
-	return (a);
+	return (a != NULL && ROWS_NEW(r->arena, &a->coordinators, find_coordinator_response_coordinator, MAX(q->coordinator_keys.n, 0)) ? a : NULL);
 }
 
 void *
 fail_find_coordinator(struct api_request *r, enum kerr error)
 {
-	return (r->head.version < BATCHED_SINCE ? answer_one(r, error) : answer_batch(r, error, true));
+	const struct wire_find_coordinator_request *q = r->body;
+	struct wire_find_coordinator_response *a;
+
+	if (r->head.version < BATCHED_SINCE)
+		return (answer_one(r, nowhere(error)));
+	a = new_batch(r);
+	for (int32_t i = 0; a != NULL && i < a->coordinators.n; i++) {
+		set_row(r, &a->coordinators.v[i], q->coordinator_keys.v[i], nowhere(error));
+		a->coordinators.v[i].error_message = slice_str(kerr_text(error));	/* only here: when the whole request failed */
+	}
+	return (a);
+}
+
+static void *
+answer_batch(struct api_request *r)
+{
+	const struct wire_find_coordinator_request *q = r->body;
+	struct wire_find_coordinator_response *a = new_batch(r);
+
+	for (int32_t i = 0; a != NULL && i < a->coordinators.n; i++)
+		set_row(r, &a->coordinators.v[i], q->coordinator_keys.v[i], find(r, q->key_type, q->coordinator_keys.v[i]));
+	return (r->arena->full ? NULL : a);
 }
 
 void
@@ -76,12 +146,9 @@ serve_find_coordinator(struct api_request *r)
 	const struct wire_find_coordinator_request *q = r->body;
 	bool known = q->key_type >= KEY_GROUP && q->key_type <= KEY_SHARE;
 	bool batched = r->head.version >= BATCHED_SINCE;
-	void *a;
 
-	if (!known && (!batched || q->coordinator_keys.n > 0)) {
+	if (!known && (!batched || q->coordinator_keys.n > 0))
 		api_fail(r, KERR_INVALID_REQUEST);
-		return;
-	}
-	a = batched ? answer_batch(r, find(r, q->key_type), false) : answer_one(r, find(r, q->key_type));
-	api_answer(r, a);
+	else
+		api_answer(r, batched ? answer_batch(r) : answer_one(r, find(r, q->key_type, q->key)));
 }

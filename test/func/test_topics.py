@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from harness import env, java
+from harness import env, java, records
 from harness.clients import confluent_consume, confluent_produce, run
 from harness.proc import wait_until
 
@@ -27,6 +27,11 @@ def admin(broker):
 def metadata(broker, name, version=12, auto=False):
     with broker.connect() as c:
         return c.call("Metadata", version, {"Topics": [{"Name": name}], "AllowAutoTopicCreation": auto})["Topics"][0]
+
+
+def all_topics(broker):
+    with broker.connect() as c:
+        return [t["Name"] for t in c.call("Metadata", 12, {"Topics": None})["Topics"]]
 
 
 # ---- kafka-topics -----------------------------------------------------------------------------------------------------------------------
@@ -265,11 +270,59 @@ def test_a_producer_creates_nothing_when_that_is_forbidden(brokers, kind, topic)
     assert t not in topics(b, "--list").stdout.split()
 
 
-def test_find_coordinator_answers_so_that_librdkafka_compresses_with_lz4(broker):
-    """Ottla has no groups yet: every group is COORDINATOR_NOT_AVAILABLE.  Java creates __consumer_offsets and may say the same at first."""
-    with broker.connect() as c:
-        answer = c.call("FindCoordinator", 2, {"Key": "some-group", "KeyType": 0})
-        assert answer["ErrorCode"] in ((15,) if broker.kind == "ottla" else (0, 15))
+def coordinator(b, version, keys, key_type=0):
+    """-> {key: (error, node)}"""
+    with b.connect() as c:
+        if version >= 4:
+            rows = c.call("FindCoordinator", version, {"CoordinatorKeys": keys, "KeyType": key_type})["Coordinators"]
+            return {r["Key"]: (r["ErrorCode"], r["NodeId"], r["Port"]) for r in rows}
+        rows = {k: c.call("FindCoordinator", version, {"Key": k, **({"KeyType": key_type} if version else {})}) for k in keys}
+        return {k: (r["ErrorCode"], r["NodeId"], r["Port"]) for k, r in rows.items()}
+
+
+def test_the_topic_of_the_groups_is_made_when_a_group_asks_for_its_coordinator(brokers, kind):
+    """With auto.create.topics.enable=false too; with Kafka's settings; and once it is there every version names the broker."""
+    b = brokers(kind, config={"auto.create.topics.enable": "false", "offsets.topic.segment.bytes": 12345678}).start()
+    assert coordinator(b, 2, ["g"])["g"][0] == 15
+    wait_until(lambda: all_topics(b) == ["__consumer_offsets"], 20, "the topic, and only that")
+    for version in range(7):
+        wait_until(lambda: coordinator(b, version, ["g", "h"]) == {k: (0, b.id, b.port) for k in ("g", "h")}, 20, "a coordinator")
+    row = metadata(b, "__consumer_offsets")
+    assert row["IsInternal"] and len(row["Partitions"]) == 5
+    with b.connect() as c:
+        rows = c.call("DescribeConfigs", 4, {"Resources": [{"ResourceType": 2, "ResourceName": "__consumer_offsets"}]})["Results"][0]["Configs"]
+        assert {r["Name"]: r["Value"] for r in rows if r["ConfigSource"] == 1} == {
+            "cleanup.policy": "compact", "compression.type": "producer", "segment.bytes": "12345678"}
+
+
+def test_the_topic_of_the_groups_can_be_made_by_asking_for_its_metadata(brokers, kind):
+    b = brokers(kind).start()
+    wait_until(lambda: len(metadata(b, "__consumer_offsets", auto=True)["Partitions"]) == 5, 20, "the topic")
+    assert coordinator(b, 3, ["g"])["g"] == (0, b.id, b.port)
+    with b.connect() as c:
+        rows = c.call("DescribeConfigs", 4, {"Resources": [{"ResourceType": 2, "ResourceName": "__consumer_offsets"}]})["Results"][0]["Configs"]
+        assert {r["Name"] for r in rows if r["ConfigSource"] == 1} == {"cleanup.policy", "compression.type", "segment.bytes"}
+
+
+@pytest.mark.only("ottla")
+def test_nothing_is_made_for_transactional_ids_yet_and_without_enough_brokers(brokers, kind):
+    """Java makes __transaction_state: a listed difference until there are transactions."""
+    b = brokers(kind, config={"offsets.topic.replication.factor": 2}).start()
+    assert coordinator(b, 6, ["t"], 1)["t"] == (15, -1, -1)
+    assert [coordinator(b, 6, ["g"])["g"] for _ in range(20)] == [(15, -1, -1)] * 20
+    assert all_topics(b) == []
+    assert b.text().count("offsets.topic.replication.factor asks for 2 brokers, 1 are alive") == 1
+
+
+def test_nobody_but_the_admin_client_writes_to_the_topic_of_the_groups_or_deletes_its_records(brokers, kind):
+    b = brokers(kind).start()
+    wait_until(lambda: coordinator(b, 3, ["g"])["g"][0] == 0, 20, "a coordinator")
+    with b.connect() as c:
+        answer = c.call("Produce", 7, {"Acks": -1, "TimeoutMs": 5000, "TopicData": [{"Name": "__consumer_offsets", "PartitionData": [
+            {"Index": 0, "Records": records.batch([b"v"])}]}]})
+        assert answer["Responses"][0]["PartitionResponses"][0]["ErrorCode"] == 17
+        answer = c.call("DeleteRecords", 1, {"Topics": [{"Name": "__consumer_offsets", "Partitions": [{"PartitionIndex": 0, "Offset": -1}]}], "TimeoutMs": 5000})
+        assert answer["Topics"][0]["Partitions"][0]["ErrorCode"] == 17
 
 
 def test_more_partitions_than_the_usual_soft_limit_of_descriptors(brokers):

@@ -13,6 +13,7 @@ from .proc import Process, cpu_seconds, free_port, memory_kib, pids_with, wait_u
 
 COMMON = {
     "offsets.topic.replication.factor": 1,
+    "offsets.topic.num.partitions": 5,
     "transaction.state.log.replication.factor": 1,
     "transaction.state.log.min.isr": 1,
     "group.initial.rebalance.delay.ms": 0,

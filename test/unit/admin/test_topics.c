@@ -762,6 +762,23 @@ TEST(a_topic_that_cannot_be_made_automatically_says_why_at_once)
 	world_fini(&w);
 }
 
+/* Clients ask for their coordinator ten times a second. */
+TEST(the_operator_hears_once_that_there_are_too_few_brokers_for_groups)
+{
+	struct assign_broker two[] = { { 1, NULL }, { 2, NULL } };
+	struct world w;
+
+	world_init(&w, "");
+	for (int i = 0; i < 100; i++)
+		CHECK_EQ(auto_create(&w, "__consumer_offsets"), KERR_INVALID_REPLICATION_FACTOR);
+	CHECK_EQ(w.warnings, 1);
+	world_brokers(&w, two, 2);
+	for (int i = 0; i < 100; i++)
+		CHECK_EQ(auto_create(&w, "__consumer_offsets"), KERR_INVALID_REPLICATION_FACTOR);
+	CHECK_EQ(w.warnings, 2);
+	world_fini(&w);
+}
+
 TEST(internal_topics_get_their_own_settings)
 {
 	struct world w;
@@ -818,5 +835,5 @@ UNIT_MAIN("admin/topics", T(a_topic_gets_its_settings_and_an_id), T(minus_one_me
     T(under_every_fault_a_deletion_can_be_repeated), T(a_topic_grows_and_keeps_what_it_has), T(new_partitions_go_where_they_are_told),
     T(growth_that_cannot_be_is_refused), T(under_every_fault_growth_is_done_or_not_as_the_answer_says),
     T(growth_does_not_undo_what_somebody_else_wrote_meanwhile), T(a_topic_asked_for_is_made_once),
-    T(a_topic_that_cannot_be_made_automatically_says_why_at_once), T(internal_topics_get_their_own_settings),
-    T(a_topic_with_endless_settings_is_refused_at_once), T(names_that_come_twice_are_found))
+    T(a_topic_that_cannot_be_made_automatically_says_why_at_once), T(the_operator_hears_once_that_there_are_too_few_brokers_for_groups),
+    T(internal_topics_get_their_own_settings), T(a_topic_with_endless_settings_is_refused_at_once), T(names_that_come_twice_are_found))

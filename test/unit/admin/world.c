@@ -209,9 +209,7 @@ ignore_step(void *ctx, enum err e, const struct errbuf *why)
 static void
 quiet(void *ctx, enum diag_level level, const char *area, const char *text)
 {
-	(void)ctx;
-	(void)level;
-	(void)area;
+	((struct world *)ctx)->warnings += level >= DIAG_WARNING;
 	if (getenv("OTTLA_TEST_TALK") != NULL)
 		fprintf(stderr, "[%s] %s\n", area, text);
 }
@@ -238,7 +236,7 @@ world_init(struct world *w, const char *properties)
 	must(loop_new(&(struct loop_options){ .name = "net", .clock = &w->clock.clock }, &w->net, NULL) == OK);
 	arena_init(&w->arena, 256 << 20);
 	load(w, properties);
-	w->diag = diag_capture(quiet, NULL);
+	w->diag = diag_capture(quiet, w);
 	w->cluster = cluster_new("cluster-of-a-test");
 	world_brokers(w, &(struct assign_broker){ 1, NULL }, 1);
 	w->fake = zk_fake_new(&w->clock.clock);

@@ -24,6 +24,7 @@ struct world {
 	bool		 active;		/* controller */
 	bool		 no_controller_work;	/* the image does not follow */
 	unsigned	 done;			/* jobs */
+	unsigned	 warnings;		/* diagnostics of that level or above */
 	struct arena	 arena;
 };
 

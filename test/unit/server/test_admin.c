@@ -640,9 +640,98 @@ TEST(there_are_no_features_to_update)
 	desk_fini(&d);
 }
 
+/* ---- FindCoordinator: the topic of the groups is made when it is asked for ---- */
+
+/* One key's answer, whatever the version. */
+static struct wire_find_coordinator_response_coordinator
+find(struct desk *d, int version, int8_t type, const char *key)
+{
+	struct wire_find_coordinator_request *q = NEW(d, find_coordinator_request);
+	struct wire_find_coordinator_response *a;
+	struct slice k = slice_str(key);
+
+	q->key_type = type;
+	if (version < 4)
+		q->key = k;
+	else
+		q->coordinator_keys = (struct wire_str_array){ .v = &k, .n = 1 };
+	a = call(d, API_FIND_COORDINATOR, version, q);
+	if (version < 4)
+		return ((struct wire_find_coordinator_response_coordinator){ .key = k, .node_id = a->node_id, .host = a->host, .port = a->port,
+		    .error_code = a->error_code, .error_message = a->error_message });
+	must(a->coordinators.n == 1);
+	return (a->coordinators.v[0]);
+}
+
+static void
+without_leader(struct desk *d, int32_t partition)
+{
+	struct image_partition p = { .id = partition, .leader = -1 };
+	struct image_edit *e = cluster_edit_begin(d->w.cluster);
+
+	cluster_edit_put_partitions(e, slice_str("__consumer_offsets"), UUID_ZERO, &p, 1);
+	cluster_edit_publish(&e);
+}
+
+TEST(the_topic_of_the_groups_is_made_when_a_group_asks)
+{
+	for (int v = 0; v <= 6; v++) {
+		struct wire_find_coordinator_response_coordinator c;
+		struct desk d;
+
+		desk_init(&d, "offsets.topic.replication.factor=1\noffsets.topic.num.partitions=7\nauto.create.topics.enable=false\n");
+		c = find(&d, v, 0, "g");
+		CHECK_EQ(c.error_code, KERR_COORDINATOR_NOT_AVAILABLE);
+		CHECK_EQ(c.node_id, -1);
+		CHECK(world_has(&d.w, "/brokers/topics/__consumer_offsets"));
+		CHECK(has_text(world_node(&d.w, "/config/topics/__consumer_offsets").data, "\"cleanup.policy\":\"compact\""));
+		c = find(&d, v, 0, "g");
+		CHECK_EQ(c.error_code, 0);
+		CHECK_EQ(c.node_id, 1);
+		CHECK_EQ(c.port, 9092);
+		CHECK(slice_eq_str(c.host, "localhost"));
+		CHECK(v < 1 || v > 3 || slice_eq_str(c.error_message, "NONE"));		/* Java's words for it, before version 4 */
+		CHECK(v < 4 || c.error_message.len == 0);
+		desk_fini(&d);
+	}
+}
+
+/* "g" is 103, which is 5 of 7; the other hashes to the one int that has no absolute value, which Java calls 0. */
+TEST(a_group_belongs_to_the_partition_that_javas_hash_says)
+{
+	static const struct { const char *group; int32_t partition; } cases[] = { { "g", 5 }, { "", 0 }, { "polygenelubricants", 0 },
+	    { "\xf0\x9f\x98\x80", 1772899 % 7 } };
+
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		struct desk d;
+
+		desk_init(&d, "offsets.topic.replication.factor=1\noffsets.topic.num.partitions=7\n");
+		(void)find(&d, 3, 0, "g");
+		CHECK_EQ(find(&d, 3, 0, cases[i].group).error_code, 0);
+		without_leader(&d, cases[i].partition);
+		unit_check(find(&d, 3, 0, cases[i].group).error_code == KERR_COORDINATOR_NOT_AVAILABLE, __FILE__, __LINE__, "case %zu", i);
+		desk_fini(&d);
+	}
+}
+
+TEST(no_topic_is_made_for_transactional_ids_and_share_groups_or_without_the_brokers_for_it)
+{
+	struct desk d;
+
+	desk_init(&d, "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n");
+	CHECK_EQ(find(&d, 6, 1, "t").error_code, KERR_COORDINATOR_NOT_AVAILABLE);
+	CHECK_EQ(find(&d, 6, 2, "s").error_code, KERR_COORDINATOR_NOT_AVAILABLE);
+	CHECK_EQ(find(&d, 6, 0, "g").error_code, KERR_COORDINATOR_NOT_AVAILABLE);	/* offsets.topic.replication.factor is 3 */
+	CHECK(!world_has(&d.w, "/brokers/topics/__consumer_offsets"));
+	CHECK(!world_has(&d.w, "/brokers/topics/__transaction_state"));
+	desk_fini(&d);
+}
+
 UNIT_MAIN("server/admin", T(there_are_no_features_to_update), T(topics_are_created_in_every_version), T(only_the_controller_creates),
     T(a_topic_named_twice_is_refused_in_each_of_its_rows), T(settings_and_assignments_of_a_request_arrive),
     T(a_client_that_hangs_up_while_its_topic_is_made_harms_nobody), T(topics_are_deleted_in_every_version), T(a_topic_is_deleted_by_its_id),
     T(deletion_is_refused_as_a_whole_or_row_by_row), T(a_topic_named_twice_is_deleted_once), T(partitions_are_added_in_every_version),
     T(settings_are_described_in_every_version), T(brokers_and_loggers_are_described), T(settings_are_changed_in_every_version),
-    T(the_cluster_is_described_as_the_listener_sees_it), T(endpoints_that_a_broker_is_not_are_refused))
+    T(the_cluster_is_described_as_the_listener_sees_it), T(endpoints_that_a_broker_is_not_are_refused),
+    T(the_topic_of_the_groups_is_made_when_a_group_asks), T(a_group_belongs_to_the_partition_that_javas_hash_says),
+    T(no_topic_is_made_for_transactional_ids_and_share_groups_or_without_the_brokers_for_it))

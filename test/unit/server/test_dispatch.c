@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/must.h"
 #include "base/random.h"
+#include "cluster/cluster.h"
 #include "server/dispatch.h"
 #include "server/errmap.h"
 #include "test/unit/unit.h"
@@ -22,6 +23,7 @@ struct world {
 	struct clock_manual clock;
 	struct loop	*loop;
 	struct net	*net;
+	struct cluster	*cluster;
 	struct server	*server;
 	struct metrics	 metrics;
 	struct arena	 arena;		/* what the client decodes */
@@ -57,7 +59,9 @@ world_init(struct world *w)
 	signal(SIGPIPE, SIG_IGN);
 	clock_manual_init(&w->clock, 1000000);
 	must(loop_new(&(struct loop_options){ .name = "t", .clock = &w->clock.clock }, &w->loop, NULL) == OK);
+	w->cluster = cluster_new("cluster-of-a-test");
 	so.broker_id = 1;
+	so.cluster = w->cluster;
 	so.metrics = &w->metrics;
 	w->server = server_new(&so);
 	no.loops = &w->loop;
@@ -89,6 +93,7 @@ world_fini(struct world *w)
 	CHECK(w->shut);
 	net_free(&w->net);
 	server_free(&w->server);
+	cluster_free(&w->cluster);
 	loop_free(&w->loop);
 	arena_fini(&w->arena);
 }
@@ -299,7 +304,7 @@ TEST(a_bad_request_is_only_met_after_the_good_ones_before_it)
 	world_fini(&w);
 }
 
-TEST(every_group_is_without_coordinator)
+TEST(a_group_without_its_topic_has_no_coordinator)
 {
 	struct world w;
 
@@ -422,5 +427,5 @@ TEST(errors_of_the_world_become_kafka_s)
 UNIT_MAIN("server/dispatch", T(api_versions_says_exactly_what_is_served), T(the_features_epoch_is_the_version_of_the_znode),
     T(a_newer_client_learns_in_version_0_what_to_ask), T(client_software_must_have_a_plain_name),
     T(what_is_no_request_of_ours_closes_the_connection), T(a_bad_request_is_only_met_after_the_good_ones_before_it),
-    T(every_group_is_without_coordinator), T(coordinators_are_answered_by_key_type_in_every_version),
+    T(a_group_without_its_topic_has_no_coordinator), T(coordinators_are_answered_by_key_type_in_every_version),
     T(no_keys_are_no_error_whatever_the_type), T(random_bytes_harm_nobody), T(errors_of_the_world_become_kafka_s))
