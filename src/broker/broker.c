@@ -100,6 +100,7 @@ broker_free(struct broker **bp)
 	server_free(&b->server);
 	admin_free(&b->admin);
 	producer_ids_free(&b->producer_ids);
+	group_coordinator_free(&b->groups);
 	replica_manager_free(&b->replicas);
 	barrier();		/* partitions and logs dropped a moment ago */
 	log_dirs_free(&b->log_dirs);

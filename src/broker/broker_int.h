@@ -13,6 +13,7 @@
 #include "config/topic.h"
 #include "controller/controller.h"
 #include "event/workers.h"
+#include "group/coordinator.h"
 #include "log/log_dirs.h"
 #include "net/listener.h"
 #include "replica/dirs.h"
@@ -98,6 +99,7 @@ struct broker {
 	struct controller *controller;
 	struct admin	*admin;
 	struct producer_ids *producer_ids;
+	struct group_coordinator *groups;
 	struct server	*server;
 	struct net	*net;
 	struct bound_listener *bound;		/* what listens now */
@@ -105,6 +107,7 @@ struct broker {
 	bool		 listeners_running, listeners_again;	/* a change of them is under way; another one is to follow */
 	bool		 registration_stale;	/* it is to name what that change brings */
 
+	uint32_t	 offsets_partitions;	/* of __consumer_offsets */
 	struct topic_overrides *topics;
 	struct refresh	*refreshes;		/* readings that wait for the next session */
 	struct config_map dynamic_default, dynamic_broker;	/* as in ZooKeeper: passwords are encoded */

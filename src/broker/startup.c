@@ -7,7 +7,7 @@
  *    3 top-level paths; refused: a cluster that migrates to KRaft
  *    4 cluster id; broker id (given, stored, or generated)
  *    5 refused: another broker in /brokers/ids (until brokers can replicate)
- *    6 dynamic broker settings, topic overrides
+ *    6 dynamic broker settings, topic overrides, how many partitions __consumer_offsets has
  *    7 identity stored in the directories; logs loaded, recovered where needed
  *    8 the parts: loops, cluster image, replica manager, server, network (bound, not serving)
  *    9 the session of a killed predecessor closed (session records); records written; registration: broker epoch
@@ -597,6 +597,32 @@ topic_config_seen(void *ctx, const struct zk_entity *entity, const struct zk_con
 	configs_topic_set(ctx, entity->name, config);
 }
 
+/* A group belongs to a partition by this number; so it is read once, and partitions added later do not count before the next start. */
+static void
+offsets_topic_read(void *ctx, const struct zk_result *r)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct zk_topic_info info;
+	struct broker *b = ctx;
+	struct arena a;
+
+	if (interrupted(b))
+		return;
+	b->offsets_partitions = (uint32_t)b->config->offsets_topic_num_partitions;
+	arena_init(&a, SIZE_MAX);
+	if (r->error == ZKE_NO_NODE) {
+		s7_logs(b);
+	} else if (r->error != ZKE_OK) {
+		broker_fail(b, zke_err(r->error), "reading " ZK_TOPICS "/" GROUP_OFFSETS_TOPIC ": %s", zke_text(r->error));
+	} else if (zk_topic_decode(&a, r->data, &info, &eb) != OK || info.npartitions == 0) {
+		broker_fail(b, ERR_MALFORMED, ZK_TOPICS "/" GROUP_OFFSETS_TOPIC ": %s", eb.text[0] != '\0' ? eb.text : "no partitions");
+	} else {
+		b->offsets_partitions = info.npartitions;
+		s7_logs(b);
+	}
+	arena_fini(&a);
+}
+
 static void
 topic_configs_read(void *ctx, enum err e, const struct errbuf *why)
 {
@@ -607,7 +633,7 @@ topic_configs_read(void *ctx, enum err e, const struct errbuf *why)
 	if (e != OK)
 		broker_fail(b, e, "reading topic configurations: %s", why->text);
 	else
-		s7_logs(b);
+		zk_get(b->zk, ZK_TOPICS "/" GROUP_OFFSETS_TOPIC, NULL, offsets_topic_read, b);
 }
 
 /* A node that is no JSON: there are no dynamic settings then, as in Java. */
@@ -852,11 +878,30 @@ make_producer_ids(struct broker *b)
 }
 
 static void
+make_groups(struct broker *b)
+{
+	const struct config *c = b->config;
+	struct group_coordinator_options opt = {
+	    .replicas = b->replicas, .loops = b->loops, .nloops = b->nloops, .workers = b->workers, .clock = b->opt.clock,
+	    .random = b->opt.random, .diag = b->opt.diag, .metrics = &b->metrics,
+	    .min_session_timeout_ms = c->group_min_session_timeout_ms, .max_session_timeout_ms = c->group_max_session_timeout_ms,
+	    .initial_rebalance_delay_ms = c->group_initial_rebalance_delay_ms, .size_max = c->group_max_size,
+	    .metadata_max = c->offset_metadata_max_bytes, .load_buffer_bytes = c->offsets_load_buffer_size,
+	    .retention_ms = (int64_t)c->offsets_retention_minutes * 60 * 1000, .retention_check_ms = c->offsets_retention_check_interval_ms,
+	    .commit_timeout_ms = c->offsets_commit_timeout_ms, .commit_acks = c->offsets_commit_required_acks,
+	    .codec = (enum codec)c->offsets_topic_compression_codec,
+	};
+
+	b->groups = group_coordinator_new(&opt);
+	group_coordinator_start(b->groups, b->offsets_partitions);
+}
+
+static void
 make_server(struct broker *b)
 {
 	struct server_options opt = {
 	    .broker_id = b->id, .cluster = b->cluster, .replicas = b->replicas, .controller = b->controller, .admin = b->admin,
-	    .producer_ids = b->producer_ids, .control = b->opt.control, .loops = b->loops, .nloops = b->nloops, .workers = b->workers, .clock = b->opt.clock,
+	    .producer_ids = b->producer_ids, .groups = b->groups, .control = b->opt.control, .loops = b->loops, .nloops = b->nloops, .workers = b->workers, .clock = b->opt.clock,
 	    .random = b->opt.random, .diag = b->opt.diag, .metrics = &b->metrics, .config = b->config,
 	};
 
@@ -882,6 +927,7 @@ s8_parts(struct broker *b)
 	make_controller(b);
 	make_admin(b);
 	make_producer_ids(b);
+	make_groups(b);
 	make_server(b);
 	e = make_net(b, &eb);
 	if (e != OK)

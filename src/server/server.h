@@ -18,6 +18,7 @@
 
 struct admin;			/* admin/: topic and configuration changes, written to ZooKeeper */
 struct cluster;			/* cluster/: the metadata image */
+struct group_coordinator;	/* group/coordinator.h */
 struct fetch_sessions;		/* server/fetch_session.h */
 struct controller;		/* controller/ */
 struct producer_ids;		/* txn/producer_ids.h */
@@ -30,6 +31,7 @@ struct server_options {
 	struct controller *controller;
 	struct admin	 *admin;
 	struct producer_ids *producer_ids;
+	struct group_coordinator *groups;
 	struct loop	 *control;		/* the control loop */
 	struct loop *const *loops;		/* the network loops, as given to the net; net_conn_loop_index counts in it */
 	unsigned	  nloops;
