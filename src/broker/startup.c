@@ -814,6 +814,16 @@ make_net(struct broker *b, struct errbuf *eb)
 	return (listeners_bind(b, eb));
 }
 
+/* Offsets committed for it go with it (KafkaApis: onPartitionsDeleted).  The groups are made after the replicas. */
+static void
+on_topic_deleted(void *ctx, struct slice topic)
+{
+	struct broker *b = ctx;
+
+	if (b->groups != NULL)
+		group_coordinator_topic_deleted(b->groups, topic);
+}
+
 static void
 make_replicas(struct broker *b)
 {
@@ -821,6 +831,7 @@ make_replicas(struct broker *b)
 	    .broker_id = b->id, .log_dirs = b->log_dirs, .cluster = b->cluster, .control = b->opt.control,
 	    .loops = b->loops, .nloops = b->nloops, .workers = b->workers, .clock = b->opt.clock, .diag = b->opt.diag, .metrics = &b->metrics,
 	    .configs = configs_for_replicas(b), .broker_epoch = own_epoch, .broker_epoch_ctx = b,
+	    .topic_deleted = on_topic_deleted, .topic_deleted_ctx = b,
 	};
 
 	b->replicas = replica_manager_new(&opt);

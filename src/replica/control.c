@@ -626,6 +626,26 @@ control_stop_replica(struct replica_manager *m, struct control_request *c)
 
 /* ---- UpdateMetadata ---- */
 
+static bool
+deletes_any(const struct wire_update_metadata_request_topic_state *t)
+{
+	for (int32_t i = 0; i < t->partition_states.n; i++)
+		if (t->partition_states.v[i].leader == LEADER_DURING_DELETE)
+			return (true);
+	return (false);
+}
+
+static void
+tell_of_deletions(struct replica_manager *m, const struct wire_update_metadata_request *rq)
+{
+	for (int32_t i = 0; i < rq->topic_states.n; i++)
+		if (deletes_any(&rq->topic_states.v[i]))
+			m->opt.topic_deleted(m->opt.topic_deleted_ctx, rq->topic_states.v[i].topic_name);
+	for (int32_t i = 0; i < rq->ungrouped_partition_states.n; i++)
+		if (rq->ungrouped_partition_states.v[i].leader == LEADER_DURING_DELETE)
+			m->opt.topic_deleted(m->opt.topic_deleted_ctx, rq->ungrouped_partition_states.v[i].topic_name);
+}
+
 static void
 control_update_metadata(struct replica_manager *m, struct control_request *c)
 {
@@ -638,6 +658,8 @@ control_update_metadata(struct replica_manager *m, struct control_request *c)
 	if (k == KERR_NONE && cluster_update_metadata(m->opt.cluster, rq, &eb) != OK) {
 		diag_error(m->opt.diag, "replica", "UpdateMetadata refused: %s", eb.text);
 		k = KERR_UNKNOWN_SERVER_ERROR;
+	} else if (k == KERR_NONE && m->opt.topic_deleted != NULL) {
+		tell_of_deletions(m, rq);
 	}
 	if (rs != NULL)
 		rs->error_code = (int16_t)k;

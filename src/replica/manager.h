@@ -57,6 +57,9 @@ struct replica_manager_options {
 	/* czxid of this broker's registration; asked at each control request.  Control loop. */
 	int64_t		(*broker_epoch)(void *ctx);
 	void		 *broker_epoch_ctx;
+	/* The metadata image has lost this topic (or partitions of it), for good: UpdateMetadata said so.  Control loop.  May be NULL. */
+	void		(*topic_deleted)(void *ctx, struct slice topic);
+	void		 *topic_deleted_ctx;
 };
 
 struct replica_manager *replica_manager_new(const struct replica_manager_options *);

@@ -10,12 +10,10 @@
  * INVALID_REQUEST, but only if it names a key: Java looks at the type key by key.
  */
 #include "admin/topics.h"
-#include "base/str.h"
 #include "cluster/cluster.h"
+#include "group/coordinator.h"
 #include "server/dispatch.h"
 #include "server/rows.h"
-
-#define OFFSETS_TOPIC	"__consumer_offsets"
 
 enum { KEY_GROUP = 0, KEY_TRANSACTION = 1, KEY_SHARE = 2, BATCHED_SINCE = 4, SHARE_SINCE = 6 };
 
@@ -34,19 +32,10 @@ nowhere(enum kerr error)
 
 /* ---- groups ---- */
 
-/* Java clears the one hash that has no absolute value. */
-static int32_t
-partition_of(struct slice group, uint32_t partitions)
-{
-	int32_t h = java_string_hash(group);
-
-	return ((int32_t)((uint32_t)(h == INT32_MIN ? 0 : h < 0 ? -h : h) % partitions));
-}
-
 static void
 make_topic(struct api_request *r)
 {
-	struct slice name = slice_str(OFFSETS_TOPIC);
+	struct slice name = slice_str(GROUP_OFFSETS_TOPIC);
 	enum kerr ignored;	/* the client is told to come again in any case, and the operator was told why */
 
 	if (r->server->opt.admin != NULL)
@@ -57,8 +46,8 @@ static struct place
 find_group(struct api_request *r, struct slice group)
 {
 	const struct image *im = cluster_read(r->server->opt.cluster);
-	const struct image_topic *t = image_topic(im, slice_str(OFFSETS_TOPIC));
-	const struct image_partition *p = t == NULL || t->npartitions == 0 ? NULL : image_partition(t, partition_of(group, t->npartitions));
+	const struct image_topic *t = image_topic(im, slice_str(GROUP_OFFSETS_TOPIC));
+	const struct image_partition *p = t == NULL ? NULL : image_partition(t, group_coordinator_partition(r->server->opt.groups, group));
 	const struct image_broker *b = p == NULL ? NULL : image_broker(im, p->leader);
 	const struct image_endpoint *e = b == NULL ? NULL : image_broker_endpoint(b, api_listener(r));
 

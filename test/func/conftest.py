@@ -168,9 +168,9 @@ def pair(kind, zk, tmp_path_factory):
     on both."""
     made = []
     try:
-        # Java cannot make its internal topics: until we have coordinators, both answer that there is none, and nothing depends on the time
+        # Java cannot make __transaction_state: until we have that coordinator, both answer that there is none, and nothing depends on the time
         pairs.start(made, ("java", kind), tmp_path_factory.mktemp, zk.address, {
-            "offsets.topic.replication.factor": 2, "transaction.state.log.replication.factor": 2,
+            "transaction.state.log.replication.factor": 2,
             "log.retention.ms": -1})        # the records of these tests are old
         yield made
     finally:

@@ -20,19 +20,51 @@ Request = namedtuple("Request", "words kind make body head", defaults=(None, Non
 TOPIC, OTHER, GROWS = "corpus", "corpus.other", "corpus.grows"          # 2 partitions each, the same ten records in the first
 TOPICS = [TOPIC, OTHER, GROWS]
 BATCH = records.batch([b"x"])
+SESSION = 300000        # longer than the tests: nothing happens by itself
+SUBSCRIPTION = b"\0\1\0\0\0\1\0\6corpus\0\0\0\0\0\0\0\0"
+PROTOCOLS = [{"Name": "range", "Metadata": SUBSCRIPTION}, {"Name": "roundrobin", "Metadata": SUBSCRIPTION}]
 
 
 class Place:
     """One broker and what a message must know of it."""
 
     def __init__(self, broker, epoch):
-        self.broker, self.epoch, self.ids = broker, epoch, {}
+        self.broker, self.epoch, self.ids, self.done = broker, epoch, {}, {}
 
     def id(self, topic=TOPIC):
         if topic not in self.ids:
             with self.broker.connect() as c:
                 self.ids[topic] = c.call("Metadata", 12, {"Topics": [{"Name": topic}], "AllowAutoTopicCreation": False})["Topics"][0]["TopicId"]
         return self.ids[topic]
+
+    def once(self, what, function):
+        """A message is made more than once; what it needs is done once."""
+        if what not in self.done:
+            self.done[what] = function()
+        return self.done[what]
+
+    def member(self, group):
+        """The id of the only member of that group, which is stable in generation 1."""
+        def join():
+            with self.broker.connect() as c:
+                a = c.call("JoinGroup", 3, {"GroupId": group, "SessionTimeoutMs": SESSION, "RebalanceTimeoutMs": SESSION, "ProtocolType": "consumer",
+                                            "Protocols": PROTOCOLS})
+                assert (a["ErrorCode"], a["GenerationId"], a["Leader"]) == (0, 1, a["MemberId"]), a
+                sync = c.call("SyncGroup", 3, {"GroupId": group, "GenerationId": 1, "MemberId": a["MemberId"], "Assignments": [
+                    {"MemberId": a["MemberId"], "Assignment": b"assigned"}]})
+                assert sync["ErrorCode"] == 0, sync
+                return a["MemberId"]
+        return self.once(("member", group), join)
+
+    def commit(self, group, version=8):
+        """Offset 7 in both partitions."""
+        def send():
+            with self.broker.connect() as c:
+                a = c.call("OffsetCommit", version, {"GroupId": group, "Topics": [{"Name": TOPIC, "Partitions": [
+                    {"PartitionIndex": i, "CommittedOffset": 7, "CommittedMetadata": "m"} for i in (0, 1)]}]})
+                assert [p["ErrorCode"] for p in a["Topics"][0]["Partitions"]] == [0, 0], a
+            return group
+        return self.once(("commit", group, version), send)
 
 
 # ---- one good message of each API -------------------------------------------------------------------------------------------------------
@@ -313,6 +345,98 @@ def consumer_group_describe(p, v):
 @good("ConsumerGroupHeartbeat")
 def consumer_group_heartbeat(p, v):
     return {"GroupId": "group", "MemberId": "m", "SubscribedTopicNames": [TOPIC], "TopicPartitions": []}
+
+
+# ---- groups: each API has some of its own, so that what one does is no other's business ------------------------------------------------------
+def joining(group, v, **more):
+    return {"GroupId": group, "SessionTimeoutMs": SESSION, "MemberId": "", "ProtocolType": "consumer", "Protocols": PROTOCOLS,
+            **({"RebalanceTimeoutMs": SESSION} if v >= 1 else {}), **more}
+
+
+@good("JoinGroup")
+def join_group(p, v):
+    """Nobody, so that no change of a field makes a member that others wait for; but for the one that empties the id."""
+    return joining(f"corpus.join.nobody.{v}", v, MemberId="nobody")
+
+
+@valid("JoinGroup")
+def join_a_group(p, v):
+    group = f"corpus.join.{v}"
+    if v >= 5:
+        return joining(group, v, GroupInstanceId="instance")
+    if v == 4:
+        def ask():
+            with p.broker.connect() as c:
+                return c.call("JoinGroup", 4, joining(group, 4))["MemberId"]
+        return joining(group, v, MemberId=p.once(group, ask))
+    return joining(group, v)
+
+
+@good("SyncGroup")
+def sync_group(p, v):
+    return {"GroupId": "corpus.sync", "GenerationId": 1, "MemberId": p.member("corpus.sync"), "Assignments": [{"MemberId": "a", "Assignment": b"x"}],
+            **({"ProtocolType": "consumer", "ProtocolName": "range"} if v >= 5 else {})}
+
+
+@good("Heartbeat")
+def heartbeat(p, v):
+    return {"GroupId": "corpus.heartbeat", "GenerationId": 1, "MemberId": p.member("corpus.heartbeat")}
+
+
+def leaving(group, member, v):
+    return {"GroupId": group, **({"Members": [{"MemberId": member, "GroupInstanceId": None}]} if v >= 3 else {"MemberId": member})}
+
+
+@good("LeaveGroup")
+def leave_group(p, v):
+    p.member("corpus.leave")
+    return leaving("corpus.leave", "nobody", v)
+
+
+@valid("LeaveGroup")
+def leave_a_group(p, v):
+    return leaving(f"corpus.leave.{v}", p.member(f"corpus.leave.{v}"), v)
+
+
+@good("OffsetCommit")
+def offset_commit(p, v):
+    return {"GroupId": f"corpus.commit.{v}", "Topics": [{"Name": TOPIC, "Partitions": [
+        {"PartitionIndex": 0, "CommittedOffset": 5, "CommittedMetadata": "m"}, {"PartitionIndex": 1, "CommittedOffset": 6, "CommittedMetadata": "m"}]}]}
+
+
+@good("OffsetFetch")
+def offset_fetch(p, v):
+    group = p.commit("corpus.fetch", 0 if v == 0 else 8)
+    if v >= 8:
+        return {"Groups": [{"GroupId": "corpus.fetch.none", "Topics": None}, {"GroupId": group, "Topics": [{"Name": TOPIC, "PartitionIndexes": [0, 1]}]}]}
+    return {"GroupId": group, "Topics": [{"Name": TOPIC, "PartitionIndexes": [0, 1]}]}
+
+
+@good("OffsetDelete")
+def offset_delete(p, v):
+    return {"GroupId": p.commit("corpus.offsets"), "Topics": [{"Name": TOPIC, "Partitions": [{"PartitionIndex": 1}]}]}
+
+
+@good("DescribeGroups")
+def describe_groups(p, v):
+    p.member("corpus.describe")
+    return {"Groups": ["corpus.describe"]}
+
+
+@good("ListGroups")
+def list_groups(p, v):
+    p.member("corpus.list")
+    return {**({"StatesFilter": ["Stable"]} if v >= 4 else {}), **({"TypesFilter": ["classic"]} if v >= 5 else {})}
+
+
+@good("DeleteGroups")
+def delete_groups(p, v):
+    return {"GroupsNames": ["corpus.doomed"]}
+
+
+@valid("DeleteGroups")
+def delete_a_group(p, v):
+    return {"GroupsNames": [p.commit(f"corpus.doomed.{v}")]}
 
 
 # ---- everything else ----------------------------------------------------------------------------------------------------------------

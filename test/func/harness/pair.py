@@ -8,6 +8,7 @@ from .broker import make_broker
 from .proc import wait_until
 
 NAME = "topic.of.both"
+UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def fill(b, topic, partition=0):
@@ -34,6 +35,13 @@ def start(made, kinds, directories, address, config=None):
                 {"Name": "max.message.bytes", "Value": "2000"},
                 {"Name": "retention.ms", "Value": "-1"}]}], "timeoutMs": 20000})        # the records are old, and Java looks after 30 s
         fill(b, NAME)
+        wait_until(lambda: coordinated(b), 30, "the topic of the groups")
+
+
+def coordinated(b):
+    """Asks for the coordinator of any group, which makes its topic: from here on both have it."""
+    with b.connect() as c:
+        return c.call("FindCoordinator", 0, {"Key": "any"})["ErrorCode"] == 0
 
 
 def topic_id(b, name=NAME):
@@ -50,7 +58,7 @@ def normalise(b, value, key=""):
         # the order of these is that of a hash table in Java
         return sorted(rows, key=str) if key in ("Topics", "Responses", "Results", "Configs", "ApiKeys", "Synonyms", "Brokers", "Partitions",
                                                 "PartitionResponses", "topics", "results", "Entity", "Entries", "Values",
-                                                "ReplicaElectionResults", "PartitionResult") else rows
+                                                "ReplicaElectionResults", "PartitionResult", "Groups") else rows
     if isinstance(value, uuid.UUID):
         return "some id" if value.int else "no id"
     if key == "ClusterId" and value:
@@ -58,6 +66,7 @@ def normalise(b, value, key=""):
     if key == "ErrorMessage" and value:
         return "some words"     # ours, as long as Java has some and none where it has none
     if isinstance(value, str):
+        value = UUID.sub("UUID", value)     # ids of group members
         return re.sub(rf"(?<!\d){b.port}(?!\d)", "PORT", value).replace(str(b.directory), "DIR").replace(b.zk_connect, "ZK")
     if key == "UsableBytes" and value > 0:
         return "some room"      # others write meanwhile

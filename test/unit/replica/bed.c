@@ -71,6 +71,14 @@ broker_epoch(void *ctx)
 }
 
 static void
+topic_deleted(void *ctx, struct slice topic)
+{
+	struct bed *b = ctx;
+
+	str_format(b->deleted + strlen(b->deleted), sizeof(b->deleted) - strlen(b->deleted), "%.*s ", (int)topic.len, (const char *)topic.p);
+}
+
+static void
 open_all(struct bed *b)
 {
 	struct errbuf eb = ERRBUF_INIT;
@@ -82,6 +90,7 @@ open_all(struct bed *b)
 	struct replica_manager_options mo = {
 		.broker_id = 1, .cluster = b->cluster, .control = b->control, .loops = &b->loop, .nloops = 1, .workers = b->workers,
 		.clock = &b->clock.clock, .diag = b->diag, .metrics = &b->metrics, .configs = { b, refresh, get }, .broker_epoch = broker_epoch,
+		.topic_deleted = topic_deleted, .topic_deleted_ctx = b,
 	};
 
 	must(log_dirs_new(&lo, &b->dirs, &eb) == OK);

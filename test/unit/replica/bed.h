@@ -35,6 +35,7 @@ struct bed {
 	unsigned	 npaths;
 	bool		 all_offline;
 	unsigned	 values;	/* distinct values of records */
+	char		 deleted[64];	/* topics that the manager told of, each with a blank behind it */
 };
 
 void	 bed_init(struct bed *);

@@ -108,6 +108,21 @@ TEST(old_controllers_and_requests_for_our_former_self_are_refused)
 	bed_fini(&b);
 }
 
+/* So that the offsets committed for it go, too. */
+TEST(a_deleted_topic_is_told_of_once_and_only_by_the_controller_that_rules)
+{
+	struct bed b;
+
+	bed_init(&b);
+	CHECK_EQ(bed_metadata(&b, &(struct bed_role){ .controller_epoch = 7 }, false), KERR_NONE);
+	CHECK_EQ(bed_metadata(&b, &(struct bed_role){ .controller_epoch = 7, .partition = 1, .leader = 2, .isr = { 2 }, .nisr = 1 }, true), KERR_NONE);
+	CHECK_EQ(bed_metadata(&b, &(struct bed_role){ .controller_epoch = 6, .leader = -2 }, false), KERR_STALE_CONTROLLER_EPOCH);
+	CHECK(strcmp(b.deleted, "") == 0);
+	CHECK_EQ(bed_metadata(&b, &(struct bed_role){ .controller_epoch = 7, .leader = -2 }, false), KERR_NONE);
+	CHECK(strcmp(b.deleted, "t ") == 0);
+	bed_fini(&b);
+}
+
 TEST(a_topic_s_id_is_learnt_once_and_then_kept)
 {
 	struct bed b;
@@ -341,7 +356,8 @@ TEST(many_partitions_in_many_requests)
 }
 
 UNIT_MAIN("replica/control", T(a_leader_has_a_log_with_the_topic_s_id), T(what_was_said_already_is_stale_and_changes_nothing),
-    T(old_controllers_and_requests_for_our_former_self_are_refused), T(a_topic_s_id_is_learnt_once_and_then_kept),
+    T(old_controllers_and_requests_for_our_former_self_are_refused), T(a_deleted_topic_is_told_of_once_and_only_by_the_controller_that_rules),
+    T(a_topic_s_id_is_learnt_once_and_then_kept),
     T(an_id_on_the_disk_counts_after_a_restart), T(records_and_the_high_watermark_survive_a_restart),
     T(a_partition_that_is_not_assigned_to_us_is_unknown), T(a_follower_of_a_living_leader_has_a_log_and_takes_nothing),
     T(a_follower_of_a_dead_leader_waits_for_a_better_one), T(stopped_and_deleted_means_gone),

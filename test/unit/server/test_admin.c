@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/must.h"
+#include "group/coordinator.h"
 #include "server/authorized.h"
 #include "server/dispatch.h"
 #include "test/unit/admin/world.h"
@@ -25,6 +26,7 @@ struct desk {
 	struct net	*net_;
 	struct server	*server;
 	struct net_conn	*conn;
+	struct group_coordinator *groups;
 	int		 fd;		/* the client's end */
 	bool		 shut;
 	struct task	 shut_task;
@@ -48,6 +50,17 @@ brokers_of_the_listener(struct desk *d)
 	cluster_edit_publish(&e);
 }
 
+/* It leads nothing, but knows how many partitions there are. */
+static void
+make_groups(struct desk *d)
+{
+	struct group_coordinator_options opt = { .loops = &d->w.net, .nloops = 1, .clock = &d->w.clock.clock, .random = &d->w.random.random,
+	    .diag = d->w.diag };
+
+	d->groups = group_coordinator_new(&opt);
+	group_coordinator_start(d->groups, (uint32_t)d->w.config->offsets_topic_num_partitions);
+}
+
 static void
 desk_init(struct desk *d, const char *properties)
 {
@@ -59,7 +72,9 @@ desk_init(struct desk *d, const char *properties)
 	signal(SIGPIPE, SIG_IGN);
 	world_init(&d->w, properties);
 	brokers_of_the_listener(d);
+	make_groups(d);
 	so.admin = d->w.admin;
+	so.groups = d->groups;
 	so.cluster = d->w.cluster;
 	so.config = d->w.config;
 	so.diag = d->w.diag;
@@ -78,11 +93,15 @@ desk_fini(struct desk *d)
 {
 	close(d->fd);
 	world_turn(&d->w);
+	group_coordinator_stop(d->groups);
+	world_turn(&d->w);
 	net_shutdown(d->net_, 1000, d->w.net, &d->shut_task);
 	world_turn(&d->w);
 	CHECK(d->shut);
 	net_free(&d->net_);
 	server_free(&d->server);
+	CHECK(!group_coordinator_busy(d->groups));
+	group_coordinator_free(&d->groups);
 	world_fini(&d->w);
 }
 
@@ -727,6 +746,109 @@ TEST(no_topic_is_made_for_transactional_ids_and_share_groups_or_without_the_brok
 	desk_fini(&d);
 }
 
+/* ---- OffsetCommit, OffsetFetch of version 0: ZooKeeper ---- */
+
+static struct wire_offset_commit_request *
+old_commit(struct desk *d, const char *group, const char *metadata)
+{
+	static const struct { const char *topic; int n; int32_t partitions[3]; } rows[] = { { "topic-0", 3, { 1, 0, 1 } }, { "nobody", 2, { 0, 0 } },
+	    { "topic-0", 1, { 9 } }, { "topic-1", 0, { 0 } }, { "nothing", 0, { 0 } } };
+	struct wire_offset_commit_request *q = NEW(d, offset_commit_request);
+	int64_t offset = 40;
+
+	q->group_id = slice_str(group);
+	q->topics.v = ARRAY(d, offset_commit_request_topic, (int32_t)NELEM(rows));
+	q->topics.n = (int32_t)NELEM(rows);
+	for (size_t i = 0; i < NELEM(rows); i++) {
+		struct wire_offset_commit_request_topic *t = &q->topics.v[i];
+
+		t->name = slice_str(rows[i].topic);
+		t->partitions.v = ARRAY(d, offset_commit_request_partition, rows[i].n);
+		t->partitions.n = rows[i].n;
+		for (int j = 0; j < rows[i].n; j++) {
+			t->partitions.v[j].partition_index = rows[i].partitions[j];
+			t->partitions.v[j].committed_offset = offset++;
+			t->partitions.v[j].committed_metadata = slice_str(metadata);
+		}
+	}
+	return (q);
+}
+
+/* "topic-0: 0=0 1=0 9=3" and so on, of what came. */
+static const char *
+said_of_commit(struct desk *d, const struct wire_offset_commit_response *a)
+{
+	const char *text = "";
+
+	for (int32_t i = 0; i < a->topics.n; i++) {
+		text = arena_printf(&d->w.arena, "%s%s%.*s:", text, i == 0 ? "" : ", ", (int)a->topics.v[i].name.len, (const char *)a->topics.v[i].name.p);
+		for (int32_t j = 0; j < a->topics.v[i].partitions.n; j++)
+			text = arena_printf(&d->w.arena, "%s %d=%d", text, a->topics.v[i].partitions.v[j].partition_index,
+			    a->topics.v[i].partitions.v[j].error_code);
+	}
+	return (text);
+}
+
+static const char *
+said_of_fetch(struct desk *d, const char *group, const char *topic)
+{
+	struct wire_offset_fetch_request *q = NEW(d, offset_fetch_request);
+	struct wire_offset_fetch_response *a;
+	int32_t partitions[] = { 1, 0, 1, 9 };
+	const char *text = "";
+
+	q->group_id = slice_str(group);
+	q->topics.v = ARRAY(d, offset_fetch_request_topic, 1);
+	q->topics.n = 1;
+	q->topics.v[0].name = slice_str(topic);
+	q->topics.v[0].partition_indexes = (struct wire_i32_array){ .v = partitions, .n = 4 };
+	a = call(d, API_OFFSET_FETCH, 0, q);
+	must(a->topics.n == 1);
+	for (int32_t j = 0; j < a->topics.v[0].partitions.n; j++)
+		text = arena_printf(&d->w.arena, "%s %d=%lld/%d", text, a->topics.v[0].partitions.v[j].partition_index,
+		    (long long)a->topics.v[0].partitions.v[j].committed_offset, a->topics.v[0].partitions.v[j].error_code);
+	return (text);
+}
+
+TEST(offsets_of_the_oldest_consumers_are_kept_in_zookeeper)
+{
+	static const char fine[] = "nobody: 0=3 0=3, nothing:, topic-0: 0=0 1=0 1=0 9=3";	/* a topic with nothing to say is not there */
+	struct desk d;
+
+	desk_init(&d, "");
+	(void)call(&d, API_CREATE_TOPICS, 4, creation(&d, 2));
+	CHECK(strcmp(said_of_fetch(&d, "g", "topic-0"), " 0=-1/3 1=-1/3 9=-1/3") == 0);
+	CHECK(strcmp(said_of_commit(&d, call(&d, API_OFFSET_COMMIT, 0, old_commit(&d, "g", ""))), fine) == 0);
+	CHECK(strcmp(world_node(&d.w, "/consumers/g/offsets/topic-0/0").data, "41") == 0);
+	CHECK_EQ(world_node(&d.w, "/consumers/g/offsets/topic-0/0").version, 0);
+	CHECK_EQ(world_node(&d.w, "/consumers/g/offsets/topic-0/1").version, 1);
+	CHECK(strcmp(world_node(&d.w, "/consumers/g/offsets/topic-0/1").data, "42") == 0);	/* of two for one partition the last */
+	CHECK(strcmp(said_of_commit(&d, call(&d, API_OFFSET_COMMIT, 0, old_commit(&d, "g", "m"))), fine) == 0);
+	CHECK(strcmp(said_of_fetch(&d, "g", "topic-0"), " 0=41/0 1=42/0 9=-1/3") == 0);
+	CHECK(strcmp(said_of_fetch(&d, "g", "nobody"), " 0=-1/3 1=-1/3 9=-1/3") == 0);
+	desk_fini(&d);
+}
+
+TEST(a_group_that_is_no_path_and_metadata_too_long_are_refused_in_version_0)
+{
+	static const char *const bad[] = { "", "a//b", "/a", "a/", ".", "a/../b", "a\x01" };
+	struct desk d;
+
+	desk_init(&d, "offset.metadata.max.bytes=3\n");
+	(void)call(&d, API_CREATE_TOPICS, 4, creation(&d, 2));
+	for (size_t i = 0; i < NELEM(bad); i++) {
+		CHECK(strstr(said_of_commit(&d, call(&d, API_OFFSET_COMMIT, 0, old_commit(&d, bad[i], ""))), "topic-0: 0=-1 1=-1 1=-1 9=3") != NULL);
+		CHECK(strcmp(said_of_fetch(&d, bad[i], "topic-0"), " 0=-1/-1 1=-1/-1 9=-1/3") == 0);
+	}
+	CHECK(strstr(said_of_commit(&d, call(&d, API_OFFSET_COMMIT, 0, old_commit(&d, "a/b", "\xc3\xbc\xc3\xbc\xc3\xbc"))), "topic-0: 0=0 1=0") != NULL);
+	CHECK(strcmp(world_node(&d.w, "/consumers/a/b/offsets/topic-0/0").data, "41") == 0);	/* as in Java, the group goes in as it is */
+	CHECK(strstr(said_of_commit(&d, call(&d, API_OFFSET_COMMIT, 0, old_commit(&d, "g", "long"))), "topic-0: 0=12 1=12") != NULL);
+	CHECK(!world_has(&d.w, "/consumers/g"));
+	world_put(&d.w, "/consumers/a/b/offsets/topic-0/0", "no number");
+	CHECK(strcmp(said_of_fetch(&d, "a/b", "topic-0"), " 0=-1/-1 1=42/0 9=-1/3") == 0);
+	desk_fini(&d);
+}
+
 UNIT_MAIN("server/admin", T(there_are_no_features_to_update), T(topics_are_created_in_every_version), T(only_the_controller_creates),
     T(a_topic_named_twice_is_refused_in_each_of_its_rows), T(settings_and_assignments_of_a_request_arrive),
     T(a_client_that_hangs_up_while_its_topic_is_made_harms_nobody), T(topics_are_deleted_in_every_version), T(a_topic_is_deleted_by_its_id),
@@ -734,4 +856,5 @@ UNIT_MAIN("server/admin", T(there_are_no_features_to_update), T(topics_are_creat
     T(settings_are_described_in_every_version), T(brokers_and_loggers_are_described), T(settings_are_changed_in_every_version),
     T(the_cluster_is_described_as_the_listener_sees_it), T(endpoints_that_a_broker_is_not_are_refused),
     T(the_topic_of_the_groups_is_made_when_a_group_asks), T(a_group_belongs_to_the_partition_that_javas_hash_says),
-    T(no_topic_is_made_for_transactional_ids_and_share_groups_or_without_the_brokers_for_it))
+    T(no_topic_is_made_for_transactional_ids_and_share_groups_or_without_the_brokers_for_it),
+    T(offsets_of_the_oldest_consumers_are_kept_in_zookeeper), T(a_group_that_is_no_path_and_metadata_too_long_are_refused_in_version_0))

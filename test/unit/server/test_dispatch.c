@@ -15,6 +15,7 @@
 #include "base/must.h"
 #include "base/random.h"
 #include "cluster/cluster.h"
+#include "group/coordinator.h"
 #include "server/dispatch.h"
 #include "server/errmap.h"
 #include "test/unit/unit.h"
@@ -24,6 +25,7 @@ struct world {
 	struct loop	*loop;
 	struct net	*net;
 	struct cluster	*cluster;
+	struct group_coordinator *groups;	/* leads nothing */
 	struct server	*server;
 	struct metrics	 metrics;
 	struct arena	 arena;		/* what the client decodes */
@@ -62,6 +64,9 @@ world_init(struct world *w)
 	w->cluster = cluster_new("cluster-of-a-test");
 	so.broker_id = 1;
 	so.cluster = w->cluster;
+	w->groups = group_coordinator_new(&(struct group_coordinator_options){ .loops = &w->loop, .nloops = 1, .clock = &w->clock.clock });
+	group_coordinator_start(w->groups, 50);
+	so.groups = w->groups;
 	so.metrics = &w->metrics;
 	w->server = server_new(&so);
 	no.loops = &w->loop;
@@ -87,12 +92,14 @@ static void
 world_fini(struct world *w)
 {
 	close(w->fd);
+	group_coordinator_stop(w->groups);
 	turns(w);
 	net_shutdown(w->net, 1000, w->loop, &w->shut_task);
 	turns(w);
 	CHECK(w->shut);
 	net_free(&w->net);
 	server_free(&w->server);
+	group_coordinator_free(&w->groups);
 	cluster_free(&w->cluster);
 	loop_free(&w->loop);
 	arena_fini(&w->arena);

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * server/group_call.c - see group_call.h.
+ */
+#include <stdlib.h>
+
+#include "cluster/cluster.h"
+#include "server/group_call.h"
+
+void
+group_call(struct api_request *r, struct group_call *call, void (*done)(struct group_call *))
+{
+	call->loop = api_loop(r);
+	call->arena = r->arena;
+	call->done = done;
+}
+
+void
+part_rows_check(struct api_request *r, struct part_row *v, uint32_t n)
+{
+	const struct image *im = cluster_read(r->server->opt.cluster);
+	const struct image_topic *t = NULL;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (i == 0 || v[i].topic.p != v[i - 1].topic.p)	/* the slice of the request's row: the same topic */
+			t = image_topic(im, v[i].topic);
+		v[i].asked = t != NULL && !v[i].none && image_partition(t, v[i].partition) != NULL;
+		v[i].error = v[i].asked ? KERR_NONE : KERR_UNKNOWN_TOPIC_OR_PARTITION;
+		if (t != NULL && v[i].none)
+			v[i].error = KERR_NONE;		/* of this one nothing is said */
+	}
+}
+
+static int
+row_cmp(const void *av, const void *bv)
+{
+	const struct part_row *a = av, *b = bv;
+	int c = slice_cmp(a->topic, b->topic);
+
+	if (c != 0)
+		return (c);
+	if (a->partition != b->partition)
+		return (a->partition < b->partition ? -1 : 1);
+	return (a->at < b->at ? -1 : 1);
+}
+
+static bool
+is_repeated(const struct part_row *a, const struct part_row *next)
+{
+	return (a->asked && next->asked && a->partition == next->partition && slice_eq(a->topic, next->topic));
+}
+
+uint32_t
+part_rows_arrange(struct part_row *v, uint32_t n, bool once)
+{
+	uint32_t out = 0;
+
+	if (n > 0)
+		qsort(v, n, sizeof(*v), row_cmp);
+	for (uint32_t i = 0; i < n; i++)
+		if (!once || i + 1 == n || !is_repeated(&v[i], &v[i + 1]))
+			v[out++] = v[i];
+	return (out);
+}
+
+uint32_t
+part_rows_of_topic(const struct part_row *v, uint32_t n, uint32_t from)
+{
+	uint32_t i = from;
+
+	while (i < n && slice_eq(v[i].topic, v[from].topic))
+		i++;
+	return (i - from);
+}
