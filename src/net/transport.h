@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "base/fs.h"
@@ -42,6 +43,8 @@ struct transport {
 	int fd;
 };
 
+/* Begins to connect; its handshake says when it is.  The address is IPv4 or IPv6. */
+enum err transport_tcp_dial(const struct sockaddr_storage *, socklen_t, struct transport **, struct errbuf *) MUST_CHECK;
 struct transport *transport_tcp_new(int fd);	/* takes the descriptor (a connected, non-blocking stream socket) */
 bool	 transport_peer_ended(const struct transport *);	/* it closed its side, or the connection broke; what it sent before may be unread */
 void	 transport_close(struct transport **);	/* accepts a pointer to NULL */

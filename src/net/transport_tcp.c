@@ -5,6 +5,8 @@
  * sendfile(2) has no MSG_NOSIGNAL: the process ignores SIGPIPE (main's business), a broken connection is then EPIPE like any other error.
  */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -32,6 +34,24 @@ tcp_handshake(struct transport *t, int *errp)
 {
 	(void)t;
 	(void)errp;
+	return (NET_IO_OK);
+}
+
+/* Of a socket that was dialled: writable means connected, or refused. */
+static enum net_io
+dialled_handshake(struct transport *t, int *errp)
+{
+	struct pollfd p = { .fd = t->fd, .events = POLLOUT };
+	int error = 0, on = 1;
+	socklen_t len = sizeof(error);
+
+	if (poll(&p, 1, 0) <= 0)
+		return (NET_IO_WANT_WRITE);
+	if (getsockopt(t->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+		error = errno;
+	if (error != 0)
+		return (failed(error, errp));
+	(void)setsockopt(t->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	return (NET_IO_OK);
 }
 
@@ -118,15 +138,49 @@ static const struct transport_ops tcp_ops = {
 	.close = tcp_close,
 };
 
-struct transport *
-transport_tcp_new(int fd)
+static const struct transport_ops dialled_ops = {
+	.name = "tcp",
+	.handshake = dialled_handshake,
+	.recv = tcp_recv,
+	.send = tcp_send,
+	.send_file = tcp_send_file,
+	.close = tcp_close,
+};
+
+static struct transport *
+transport_of(int fd, const struct transport_ops *ops)
 {
 	struct transport *t = xcalloc(1, sizeof(*t));
 
 	must(fd >= 0);
-	t->ops = &tcp_ops;
+	t->ops = ops;
 	t->fd = fd;
 	return (t);
+}
+
+struct transport *
+transport_tcp_new(int fd)
+{
+	return (transport_of(fd, &tcp_ops));
+}
+
+enum err
+transport_tcp_dial(const struct sockaddr_storage *ss, socklen_t len, struct transport **tp, struct errbuf *eb)
+{
+	int fd = socket(ss->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), errnum;
+
+	if (fd < 0) {
+		errbuf_errno(eb, errno, "socket");
+		return (ERR_NET);
+	}
+	if (connect(fd, (const struct sockaddr *)ss, len) != 0 && errno != EINPROGRESS) {
+		errnum = errno;
+		close(fd);
+		errbuf_errno(eb, errnum, "connect");
+		return (ERR_NET);
+	}
+	*tp = transport_of(fd, &dialled_ops);
+	return (OK);
 }
 
 bool
