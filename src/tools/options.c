@@ -5,6 +5,7 @@
  * ottla GROUP VERB [--option[=VALUE]] operands.  An option may stand anywhere behind the verb; "--" ends them.
  */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -75,7 +76,7 @@ help_group(const char *group)
 static void
 help_all(FILE *to)
 {
-	fprintf(to, "usage: ottla GROUP VERB [OPTIONS] ...\n\nLooks at what Kafka and Ottla brokers keep on disk and in ZooKeeper, and mends it.\n\n");
+	fprintf(to, "usage: ottla GROUP VERB [OPTIONS] ...\n\nLooks at what Kafka and Ottla brokers keep on disk and in ZooKeeper, mends it, and asks a cluster for topics, settings and groups.\n\n");
 	for (size_t i = 0; i < NELEM(verbs); i++)
 		fprintf(to, "  ottla %s %-14s %s\n", verbs[i].group, verbs[i].name, verbs[i].summary);
 	fprintf(to, "  ottla version\n\nottla GROUP VERB --help says more, with examples; ottla(1) all of it.\n");
@@ -246,6 +247,23 @@ take_option(struct arguments *a, int argc, char **argv, int *i, enum status *sta
 	return (false);
 }
 
+/* "A B" are two; brackets are what may be left out, and "..." what may be repeated. */
+static bool
+operands_fit(const struct arguments *a)
+{
+	const char *p = a->verb->operands;
+	unsigned least = 0, most = 0;
+
+	while (*p != '\0') {
+		size_t n = strcspn(p, " ");
+
+		least += *p != '[';
+		most = memchr(p, '.', n) != NULL || most == UINT_MAX ? UINT_MAX : most + 1;
+		p += n + (p[n] == ' ');
+	}
+	return (a->noperands >= least && a->noperands <= most);
+}
+
 bool
 arguments_parse(int argc, char **argv, struct arguments *a, enum status *status)
 {
@@ -269,8 +287,8 @@ arguments_parse(int argc, char **argv, struct arguments *a, enum status *status)
 		help_verb(a->verb);
 		return (false);
 	}
-	if (a->noperands == 0 || (strcmp(a->verb->operands, "A B") == 0 && a->noperands != 2) || (strcmp(a->verb->operands, "CONNECT") == 0 && a->noperands != 1)) {
-		*status = usage_error(a, "wants %s", a->verb->operands);
+	if (!operands_fit(a)) {
+		*status = usage_error(a, a->verb->operands[0] == '\0' ? "wants no operands" : "wants %s", a->verb->operands);
 		return (false);
 	}
 	return (true);

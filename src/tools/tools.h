@@ -54,7 +54,9 @@ enum status failure(const struct arguments *, const char *fmt, ...) PRINTF_LIKE(
 bool	 option_i64(const struct arguments *, enum option, int64_t *);	/* leaves *v when not given; false: complained */
 bool	 option_time(const struct arguments *, enum option, int64_t *ms);
 
-verb_fn verb_log_dump, verb_log_verify, verb_log_repair, verb_log_diff, verb_znode_dump, verb_znode_diff;
+#define VERB(group, name, operands, summary, options, text, examples) verb_fn verb_##group##_##name;
+#include "tools/verbs.def"
+#undef VERB
 
 static inline enum status
 worse(enum status a, enum status b)

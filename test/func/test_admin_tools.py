@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ottla topic, config and group against brokers of both kinds, beside what Kafka's own tools say."""
+import json
+import re
+import shutil
+import socket
+import threading
+
+import pytest
+
+from harness import java
+from harness.proc import free_port, wait_until
+from test_tools import ottla
+
+
+def on(b, *args, status=0):
+    return ottla(*args, "--bootstrap-server", b.address, status=status)
+
+
+def rows(b, *args, status=0):
+    return [json.loads(line) for line in on(b, *args, "--json", status=status).stdout.splitlines()]
+
+
+# ---- no broker, wrong port --------------------------------------------------------------------------------------------------------------
+def test_where_no_broker_answers_the_words_say_what_was_tried():
+    port = free_port()
+    words = ottla("topic", "list", "--bootstrap-server", f"127.0.0.1:{port}", status=3).stderr
+    assert f"127.0.0.1:{port}: Connection refused" in words and "listeners" in words
+    assert "no HOST:PORT" in ottla("topic", "list", "--bootstrap-server", "localhost:9x", status=2).stderr
+    assert "wants --bootstrap-server HOST:PORT" in ottla("topic", "list", status=2).stderr
+    assert "wants TOPIC..." in ottla("topic", "delete", "--bootstrap-server", "127.0.0.1:1", status=2).stderr
+
+
+@pytest.mark.parametrize("answer, words", [(b"HTTP/1.1 400 Bad Request\r\n\r\n", "HTTP"), (b"\x15\x03\x03\x00\x02\x02\x50", "TLS"), (b"", "hung up")])
+def test_a_port_that_is_no_kafka_is_told(answer, words):
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        def serve():
+            c, _ = s.accept()
+            c.recv(1000)
+            c.sendall(answer)
+            c.close()
+
+        t = threading.Thread(target=serve)
+        t.start()
+        assert words in ottla("topic", "list", "--bootstrap-server", "127.0.0.1:%d" % s.getsockname()[1], status=3).stderr
+        t.join()
+
+
+def test_a_silent_port_is_given_up():
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        assert "200 ms" in ottla("topic", "list", "--timeout", 200, "--bootstrap-server", "127.0.0.1:%d" % s.getsockname()[1], status=3).stderr
+
+
+# ---- topics -----------------------------------------------------------------------------------------------------------------------------
+def described_by_kafka(b, t):
+    text = java.tool("kafka-topics", "--bootstrap-server", b.address, "--describe", "--topic", t).stdout
+    head = re.search(r"TopicId: (\S+)\s+PartitionCount: (\d+)\s+ReplicationFactor: (\d+)\s+Configs: ?(\S*)", text)
+    parts = re.findall(r"Partition: (\d+)\s+Leader: (\d+)\s+Replicas: (\S+)\s+Isr: (\S+)", text)
+    return {"id": head[1], "configs": dict(c.split("=", 1) for c in head[4].split(",") if c),
+            "partitions": [(int(p), int(leader), [int(x) for x in r.split(",")], [int(x) for x in i.split(",")]) for p, leader, r, i in parts]}
+
+
+def test_topics_are_made_described_grown_and_deleted_as_kafka_topics_sees_them(broker, topic):
+    t, u = topic(), topic()
+    on(broker, "topic", "create", t, "--partitions", 3, "retention.ms=70000", "cleanup.policy=delete", "--dry-run")
+    assert t not in [r["topic"] for r in rows(broker, "topic", "list")]
+    (made,) = rows(broker, "topic", "create", t, "--partitions", 3, "--replication-factor", 1, "retention.ms=70000", "segment.bytes=1048576")
+    assert (made["result"], made["partitions"]) == ("created", 3)
+    wait_until(lambda: [r["partitions"] for r in rows(broker, "topic", "list", t)] == [3], 10)
+    described = rows(broker, "topic", "describe", t)
+    theirs = described_by_kafka(broker, t)
+    assert {r["topic_id"] for r in described} == {theirs["id"]}
+    assert described[0]["configs"] == theirs["configs"] == {"retention.ms": "70000", "segment.bytes": "1048576"}
+    assert [(r["partition"], r["leader"], r["replicas"], r["isr"]) for r in described] == theirs["partitions"]
+    text = on(broker, "topic", "describe", t).stdout
+    assert f"{t}  id {theirs['id']}  partitions 3  replicas 1  settings " in text and "PARTITION" in text
+
+    assert "TOPIC_ALREADY_EXISTS" in on(broker, "topic", "create", t, status=3).stderr
+    assert on(broker, "topic", "create", t, "--if-not-exists").stdout == f"{t}: there already\n"
+    assert "INVALID_CONFIG" in on(broker, "topic", "create", u, "retention.ms=soon", status=3).stderr
+    assert "INVALID_REPLICATION_FACTOR" in on(broker, "topic", "create", u, "--replication-factor", 3, status=3).stderr
+    assert "INVALID_TOPIC_EXCEPTION" in on(broker, "topic", "create", "a/b", status=3).stderr
+
+    on(broker, "topic", "alter", t, "--partitions", 5, "--dry-run")
+    assert rows(broker, "topic", "list", t)[0]["partitions"] == 3
+    on(broker, "topic", "alter", t, "--partitions", 5)
+    wait_until(lambda: rows(broker, "topic", "list", t)[0]["partitions"] == 5, 10)
+    assert "INVALID_PARTITIONS" in on(broker, "topic", "alter", t, "--partitions", 2, status=3).stderr
+
+    # A wrong name among right ones changes nothing, and the nearest one is named.
+    assert f"there is no topic {t}x; did you mean {t}?" in on(broker, "topic", "delete", t, t + "x", status=3).stderr
+    assert f"did you mean {t}?" in on(broker, "topic", "describe", t + "x", status=3).stderr
+    assert on(broker, "topic", "delete", t).stdout == f"{t}: deleted\n"
+    wait_until(lambda: rows(broker, "topic", "list", t) == [], 10)
+    on(broker, "topic", "delete", t, status=3)
+    assert on(broker, "topic", "delete", t, "--if-exists").stdout == f"{t}: not there\n"
+
+
+def test_a_partition_without_leader_is_status_1(brokers, kind, topic):
+    """Half of a pair of directories is gone for good: its partition has no leader."""
+    b = brokers(kind, config={"log.dirs": None})
+    b.config["log.dirs"] = f"{b.directory}/one,{b.directory}/two"
+    b.start()
+    t = topic(b, partitions=2)
+    on(b, "topic", "describe", t)
+    b.stop()
+    for d in ("one", "two"):
+        for p in (0, 1):
+            if (b.directory / d / f"{t}-{p}").exists() and p == 1:
+                gone = b.directory / d
+    shutil.rmtree(gone)
+    gone.write_text("no directory")
+    b.start()
+
+    def leaderless():
+        found = [r for r in map(json.loads, on(b, "topic", "describe", t, "--json", status=1).stdout.splitlines()) if r["leader"] == -1]
+        return [r["partition"] for r in found] == [1]
+
+    wait_until(leaderless, 20)
+    (listed,) = rows(b, "topic", "list", t)
+    assert listed["without_leader"] == 1
