@@ -119,3 +119,53 @@ def test_a_partition_without_leader_is_status_1(brokers, kind, topic):
     wait_until(leaderless, 20)
     (listed,) = rows(b, "topic", "list", t)
     assert listed["without_leader"] == 1
+
+
+# ---- settings ---------------------------------------------------------------------------------------------------------------------------
+def settings_by_kafka(b, *entity):
+    text = java.tool("kafka-configs", "--bootstrap-server", b.address, "--describe", *entity).stdout
+    return dict(re.findall(r"^  (\S+?)=(.*?) sensitive=", text, re.M))
+
+
+def test_settings_of_topics_change_one_by_one_as_kafka_configs_sees_them(broker, topic):
+    t = topic(broker, config={"retention.ms": 70000, "segment.bytes": 1048576})
+    on(broker, "config", "alter", "topic", t, "cleanup.policy+=compact", "retention.ms=80000", "--dry-run")
+    assert settings_by_kafka(broker, "--topic", t) == {"retention.ms": "70000", "segment.bytes": "1048576"}
+    assert on(broker, "config", "alter", "topic", t, "retention.ms=80000", "follower.replication.throttled.replicas=0:1,0:2").stdout.splitlines() == [
+        f"topic {t}: retention.ms altered", f"topic {t}: follower.replication.throttled.replicas altered"]
+    own = {"retention.ms": "80000", "segment.bytes": "1048576", "follower.replication.throttled.replicas": "0:1,0:2"}      # the others stay
+    assert {r["key"]: r["value"] for r in rows(broker, "config", "describe", "topic", t)} == own == settings_by_kafka(broker, "--topic", t)
+    assert {r["key"]: r["value"] for r in rows(broker, "config", "list", "topic") if r["entity"] == t} == own
+    on(broker, "config", "alter", "topic", t, "follower.replication.throttled.replicas-=0:1")
+    assert rows(broker, "config", "describe", "topic", t, "follower.replication.throttled.replicas")[0]["value"] == "0:2"
+    (r,) = rows(broker, "config", "delete", "topic", t, "retention.ms")
+    assert (r["result"], r["key"]) == ("deleted", "retention.ms")
+    (r,) = rows(broker, "config", "describe", "topic", t, "retention.ms")
+    assert (r["value"], r["source"]) == ("604800000", "default")
+    assert len(rows(broker, "config", "describe", "--all", "topic", t)) > 25
+
+    assert "did you mean retention.ms?" in on(broker, "config", "describe", "topic", t, "retentoin.ms", status=3).stderr
+    words = on(broker, "config", "alter", "topic", t, "retention.mss=1", status=3).stderr
+    assert "(INVALID_CONFIG)" in words and "did you mean retention.ms?" in words
+    assert "(INVALID_CONFIG)" in on(broker, "config", "alter", "topic", t, "retention.ms=soon", status=3).stderr
+    assert f"did you mean {t}?" in on(broker, "config", "alter", "topic", t + "x", "retention.ms=1", status=3).stderr
+    assert "KEY=VALUE" in on(broker, "config", "alter", "topic", t, "retention.ms", status=2).stderr
+    assert "neither topic nor broker" in on(broker, "config", "describe", "topics", t, status=2).stderr
+
+
+def test_settings_of_brokers_change_as_kafka_configs_sees_them(brokers, kind):
+    b = brokers(kind, config={"log.cleaner.threads": 2}).start()
+    on(b, "config", "alter", "broker", "default", "log.retention.ms=7000000")
+    on(b, "config", "alter", "broker", b.id, "log.retention.ms=8000000", "message.max.bytes=2000000")
+    wait_until(lambda: {r["key"]: (r["value"], r["source"]) for r in rows(b, "config", "describe", "broker", b.id)} ==
+               {"log.retention.ms": ("8000000", "broker"), "message.max.bytes": ("2000000", "broker")}, 10)
+    assert settings_by_kafka(b, "--broker", b.id) == {"log.retention.ms": "8000000", "message.max.bytes": "2000000"}
+    assert {r["key"]: r["value"] for r in rows(b, "config", "describe", "broker", "default")} == {"log.retention.ms": "7000000"}
+    assert [(r["entity"], r["key"]) for r in rows(b, "config", "list", "broker")] == [
+        ("default", "log.retention.ms"), (str(b.id), "log.retention.ms"), (str(b.id), "message.max.bytes")]
+    on(b, "config", "delete", "broker", b.id, "log.retention.ms")
+    wait_until(lambda: [r["source"] for r in rows(b, "config", "describe", "broker", b.id, "log.retention.ms")] == ["all brokers"], 10)
+    assert rows(b, "config", "describe", "broker", b.id, "log.cleaner.threads")[0]["source"] == "file"
+    assert "(INVALID_REQUEST)" in on(b, "config", "alter", "broker", b.id, "broker.id=7", status=3).stderr
+    assert "no broker 77" in on(b, "config", "describe", "broker", 77, status=3).stderr
+    assert "no broker id" in on(b, "config", "describe", "broker", "all", status=2).stderr
