@@ -173,6 +173,8 @@ def pair(kind, zk, tmp_path_factory):
             "transaction.state.log.replication.factor": 2,
             "log.retention.ms": -1})        # the records of these tests are old
         yield made
+        for b in made:
+            assert b.hears(), f"{b.kind} had stopped hearing of settings: what differed above may come from that; see {b.process.log}"
     finally:
         for b in made:
             b.cleanup()

@@ -20,6 +20,9 @@ COMMON = {
     "zookeeper.session.timeout.ms": 6000,
     "log.retention.check.interval.ms": 86400000,    # tests write records of long ago; those that want them gone ask for it
     "zookeeper.connection.timeout.ms": 20000,
+    # Java allocates it whenever any setting of the cleaner changes, message.max.bytes among them, while the last one is still there: 128 MiB each in
+    # a small heap ended the thread that hears of settings, and only that
+    "log.cleaner.dedupe.buffer.size": 8 << 20,
 }
 
 
@@ -121,6 +124,9 @@ class Broker:
     def kill9(self):
         self.process.kill9()
 
+    def hears(self):
+        return True
+
     def stop(self, seconds=60):
         return self.process.stop(seconds) if self.process else None
 
@@ -166,6 +172,10 @@ class JavaBroker(Broker):
 
     def argv(self):
         return [*java.command(broker=True), "kafka.Kafka", self.conf]
+
+    def hears(self):
+        """Whether it still hears of settings: a thread that ended takes nothing else with it, and every later change is lost."""
+        return "-event-process-thread]: Error due to" not in self.text()
 
 
 class OttlaBroker(Broker):
