@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from harness import java
+from harness.clients import confluent_produce
 from harness.proc import free_port, wait_until
 from test_tools import ottla
 
@@ -169,3 +170,75 @@ def test_settings_of_brokers_change_as_kafka_configs_sees_them(brokers, kind):
     assert "(INVALID_REQUEST)" in on(b, "config", "alter", "broker", b.id, "broker.id=7", status=3).stderr
     assert "no broker 77" in on(b, "config", "describe", "broker", 77, status=3).stderr
     assert "no broker id" in on(b, "config", "describe", "broker", "all", status=2).stderr
+
+
+# ---- groups -----------------------------------------------------------------------------------------------------------------------------
+def consume(b, group, topic, n, **options):
+    from confluent_kafka import Consumer
+    c = Consumer({"bootstrap.servers": b.address, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False,
+                  "broker.address.family": "v4", **options})
+    c.subscribe([topic])
+    got = []
+    while len(got) < n:
+        got += c.consume(n - len(got), timeout=30)
+    c.commit(asynchronous=False)
+    return c
+
+
+def groups_by_kafka(b, group):
+    text = java.tool("kafka-consumer-groups", "--bootstrap-server", b.address, "--describe", "--group", group).stdout
+    number = lambda s: -1 if s == "-" else int(s)       # noqa: E731
+    return {(r[0], int(r[1])): tuple(map(number, r[2:5])) + (r[5],) for r in
+            re.findall(rf"^{group}\s+(\S+)\s+(\d+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)", text, re.M)}
+
+
+def lags(b, group, status=0):
+    return {(r["topic"], r["partition"]): (r["committed"], r["high_watermark"], r["lag"], r["member"] or "-")
+            for r in rows(b, "group", "describe", group, status=status) if r["type"] == "partition"}
+
+
+@pytest.mark.only("java")     # until the coordinator is built
+def test_groups_are_described_reset_and_deleted_as_kafka_consumer_groups_sees_them(broker, topic):
+    t, group = topic(broker, partitions=2), topic() + "-group"
+    confluent_produce(broker, t, [b"%d" % i for i in range(100)], "lz4")
+    c = consume(broker, group, t, 40, **{"client.id": "counter"})
+    try:
+        live = rows(broker, "group", "describe", group)
+        assert lags(broker, group) == groups_by_kafka(broker, group)
+        assert [(r["state"], r["members"]) for r in live if r["type"] == "group"] == [("Stable", 1)]
+        assert [r["client_id"] for r in live if r["type"] == "member"] == ["counter"]
+        behind = {r["partition"]: r for r in live if r["type"] == "partition"}
+        assert (behind[0]["lag"], behind[0]["stable_lag"]) == (60, 60) and 0 <= behind[0]["time_lag_ms"] < 600000
+        assert "TIME-LAG" in on(broker, "group", "describe", group).stdout
+        assert [(r["state"], r["coordinator"]) for r in rows(broker, "group", "list", group)] == [("Stable", broker.id)]
+        assert "has members" in on(broker, "group", "reset", group, "--earliest", "--apply", status=3).stderr
+        assert "(NON_EMPTY_GROUP)" in on(broker, "group", "delete", group, status=3).stderr
+        assert "(GROUP_SUBSCRIBED_TO_TOPIC)" in on(broker, "group", "delete", group, "--topic", t, status=3).stderr
+    finally:
+        c.close()
+    wait_until(lambda: [r["state"] for r in rows(broker, "group", "list", group)] == ["Empty"], 30)
+
+    # Nothing is written without --apply.
+    dry = on(broker, "group", "reset", group, "--earliest")
+    assert "Nothing was written" in dry.stderr and lags(broker, group)[t, 0][0] == 40
+    (r,) = rows(broker, "group", "reset", group, "--earliest", "--topic", t, "--partition", 0, "--apply")
+    assert (r["from"], r["to"], r["done"]) == (40, 0, True)
+    for how, to in ((("--offset", 70), 70), (("--shift", -5), 65), (("--shift", 1000), 100), (("--time", 0), 0), (("--latest",), 100), (("--time", "2099-01-01T00:00:00Z"), 100)):
+        on(broker, "group", "reset", group, *how, "--topic", t, "--partition", 0, "--apply")
+        assert lags(broker, group)[t, 0][0] == to, how
+    assert "100 is taken for 500" in on(broker, "group", "reset", group, "--offset", 500, "--topic", t, "--partition", 0).stderr
+    assert groups_by_kafka(broker, group)[t, 0][:3] == (100, 100, 0)
+    behind = [r for r in rows(broker, "group", "describe", group) if r["type"] == "partition" and r["partition"] == 0]
+    assert (behind[0]["lag"], behind[0]["time_lag_ms"]) == (0, 0)
+    assert "wants one of" in on(broker, "group", "reset", group, status=2).stderr
+    assert f"did you mean {t}?" in on(broker, "group", "reset", group, "--latest", "--topic", t + "x", status=3).stderr
+
+    assert f"did you mean {group}?" in on(broker, "group", "describe", group + "x", status=3).stderr
+    assert on(broker, "group", "delete", group, "--topic", t).stdout == f"{group}, offsets of {t}: deleted\n"
+    assert "has committed nothing" in on(broker, "group", "delete", group, "--topic", t, status=3).stderr
+    # A group that is not there begins where it is told.
+    fresh = group + "-fresh"
+    on(broker, "group", "reset", fresh, "--offset", 3, "--topic", t, "--partition", 0, "--apply")
+    assert lags(broker, fresh) == groups_by_kafka(broker, fresh) == {(t, 0): (3, 100, 97, "-")}
+    assert on(broker, "group", "delete", fresh).stdout == f"{fresh}: deleted\n"
+    assert "there is no group" in on(broker, "group", "delete", fresh, status=3).stderr

@@ -52,7 +52,7 @@ def test_help_teaches_at_every_level_and_a_wrong_line_is_status_2():
     for verb in ("dump", "diff"):
         assert "Examples:" in ottla("znode", verb, "--help").stdout
     assert ottla("version").stdout.startswith("ottla ")
-    assert ottla("complete").stdout.split() == ["log", "znode", "topic", "config", "version", "--help"]
+    assert ottla("complete").stdout.split() == ["log", "znode", "topic", "config", "group", "version", "--help"]
     assert ottla("complete", "log").stdout.split() == ["dump", "verify", "repair", "diff", "--help"]
     assert "--from-offset" in ottla("complete", "log", "dump").stdout.split()
     # As bash does it.
