@@ -2,11 +2,13 @@
 #
 # man.awk - manual pages from the tables: awk -f man.awk TABLES PAGE.in
 #
-# TABLES is man.def after the preprocessor.  Lines of PAGE.in (mdoc) that begin with @ are orders:
+# TABLES is broker/man.def or tools/man.def after the preprocessor.  Lines of PAGE.in (mdoc) that begin with @ are orders:
 #	@keys broker KIND [ottla|kafka]		the settings of impl.def's KIND, only our own or only Kafka's
 #	@keys topic, @keys dynamic
 #	@list option|exit|signal|limit
 #	@versions
+#	@verbs GROUP	the verbs of ottla's group: what they do, options, examples;  @synopsis	one line for each
+#	@rules		the rules of log/rules.def
 # Anything else stays as it is.  What a setting's entry says is held against the parser's own tables by test/unit/config/test_man.
 
 FNR == NR { text = text " " $0; next }
@@ -14,9 +16,12 @@ FNR == 1 { read_rows() }
 /^@keys / { keys($2, $3, $4); next }
 /^@list / { list($2); next }
 /^@versions/ { versions(); next }
+/^@verbs / { verbs($2); next }
+/^@rules/ { rules(); next }
+/^@synopsis/ { synopsis(); next }
 /^@/ { print FILENAME ":" FNR ": no such order: " $0 >"/dev/stderr"; failed = 1; exit 1 }
 { print }
-END { if (!failed && nrows < 100) { print "man.awk: the tables are empty" >"/dev/stderr"; exit 1 } }
+END { if (!failed && nrows < 40) { print "man.awk: the tables are empty" >"/dev/stderr"; exit 1 } }
 
 # ---- the tables: field[row, 0] is the table's name ----
 
@@ -45,16 +50,17 @@ function read_rows(	rows, n, i, j, k, parts, row) {
 	nrows = n - 1
 }
 
-# Words outside of quotes stay; the insides of string literals are joined.
+# Words outside of quotes stay; the insides of string literals are joined, \n is a newline.
 function unquote(s,	out, i, c, in_string) {
 	gsub(/^ +| +$/, "", s)
 	for (i = 1; i <= length(s); i++) {
 		c = substr(s, i, 1)
 		if (c == "\"")
 			in_string = !in_string
-		else if (in_string && c == "\\")
-			out = out substr(s, ++i, 1)
-		else if (in_string || s !~ /^"/)
+		else if (in_string && c == "\\") {
+			c = substr(s, ++i, 1)
+			out = out (c == "n" ? "\n" : c)
+		} else if (in_string || s !~ /^"/)
 			out = out c
 	}
 	return out
@@ -68,10 +74,14 @@ function roff(s) {
 	return s
 }
 
-# A sentence begins a line; lines stay short and never begin with a dot or a quote.
+# Filled text: a sentence begins a line, lines stay short, none begins with a dot or a quote.
 function say(s,	words, n, i, line) {
+	gsub(/\n/, " ", s)
+	gsub(/`/, "", s)
 	n = split(roff(s), words, / +/)
 	for (i = 1; i <= n; i++) {
+		if (words[i] == "")
+			continue
 		if (words[i] ~ /^[.']/)
 			words[i] = "\\&" words[i]
 		if (line != "" && (length(line) + length(words[i]) > 76 || (line ~ /[.?!]$/ && words[i] ~ /^[A-Z]/))) {
@@ -205,7 +215,9 @@ function list(table,	i) {
 
 # A file's name keeps its letters.
 function capital(s) {
-	return s ~ /^[a-z]+\.[a-z]/ ? s : toupper(substr(s, 1, 1)) substr(s, 2)
+	if (s ~ /^[a-z-]+[.-][a-z]/)
+		return s
+	return toupper(substr(s, 1, 1)) substr(s, 2)
 }
 
 function versions(	i, s) {
@@ -213,4 +225,55 @@ function versions(	i, s) {
 		if (field[i, 0] == "version")
 			s = s (s == "" ? "" : ", ") field[i, 1] (field[i, 2] > 0 ? " (to " field[i, 1] "-IV" field[i, 2] ")" : "")
 	say(s ".")
+}
+
+# ---- ottla: verbs and rules ----
+
+function synopsis(	i) {
+	for (i = 1; i <= nrows; i++)
+		if (field[i, 0] == "verb") {
+			print ".Nm"
+			print ".Cm " field[i, 1] " " field[i, 2]
+			print ".Op Ar options"
+			print ".Ar " field[i, 3]
+		}
+}
+
+function options_of(names,	i) {
+	print ".Bl -tag -width Ds"
+	for (i = 1; i <= nrows; i++)
+		if (field[i, 0] == "option" && (field[i, 1] == "help" || index(" " names " ", " " field[i, 1] " ") > 0)) {
+			print ".It Fl \\-" roff(field[i, 1]) (field[i, 2] == "NULL" || field[i, 2] == "((void *)0)" ? "" : " Ar " field[i, 2])
+			say(capital(field[i, 3]) ".")
+		}
+	print ".El"
+}
+
+function verbs(group,	i) {
+	for (i = 1; i <= nrows; i++) {
+		if (field[i, 0] != "verb" || field[i, 1] != group)
+			continue
+		print ".Ss ottla " field[i, 1] " " field[i, 2]
+		say(capital(field[i, 4]) ".")
+		print ".Pp"
+		say(field[i, 6])
+		options_of(field[i, 5])
+		print ".Pp"
+		print "Examples:"
+		print ".Bd -literal"
+		sub(/\n$/, "", field[i, 7])
+		print roff(field[i, 7])
+		print ".Ed"
+	}
+}
+
+function rules(	i) {
+	print ".Bl -tag -width XXX"
+	for (i = 1; i <= nrows; i++)
+		if (field[i, 0] == "rule") {
+			print ".It \\&" field[i, 1]
+			say(capital(field[i, 2]) ".")
+			say("Repair: " field[i, 3] ".")
+		}
+	print ".El"
 }
