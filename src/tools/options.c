@@ -82,6 +82,8 @@ help_all(FILE *to)
 	fprintf(to, "  ottla version\n\nottla GROUP VERB --help says more, with examples; ottla(1) all of it.\n");
 }
 
+static bool arguments_read(int argc, char **argv, struct arguments *, enum status *);
+
 /* ---- completion: "ottla complete WORDS..." prints what may come next, one a line ---- */
 
 static void
@@ -98,6 +100,27 @@ complete_first(const char *group)
 	printf("--help\n");
 }
 
+/* What may stand as an operand, when that can be known. */
+static void
+complete_operands(const struct verb *v, int n, char **words)
+{
+	static const char *const types[] = { "topic", "broker", "broker-logger" };
+	struct arguments a = { .verb = v, .operands = xcalloc((size_t)n + 1, sizeof(*a.operands)) };
+	enum status status;
+	char **argv = xcalloc((size_t)n + 3, sizeof(*argv));
+
+	memcpy(argv + 1, words, (size_t)n * sizeof(*argv));
+	if (arguments_read(n + 1, argv, &a, &status)) {
+		if (strncmp(v->operands, "TYPE", 4) == 0 && a.noperands == 0)
+			for (size_t i = 0; i < NELEM(types); i++)
+				printf("%s\n", types[i]);
+		else if (given(&a, OPT_bootstrap_server))
+			complete_names(&a);
+	}
+	arguments_fini(&a);
+	free(argv);
+}
+
 static void
 complete(int n, char **words)
 {
@@ -105,10 +128,14 @@ complete(int n, char **words)
 		complete_first(n == 0 ? NULL : words[0]);
 		return;
 	}
-	for (size_t i = 0; i < NELEM(verbs); i++)
+	for (size_t i = 0; i < NELEM(verbs); i++) {
+		if (strcmp(verbs[i].group, words[0]) != 0 || strcmp(verbs[i].name, words[1]) != 0)
+			continue;
 		for (size_t k = 0; k < NELEM(options); k++)
-			if (strcmp(verbs[i].group, words[0]) == 0 && strcmp(verbs[i].name, words[1]) == 0 && takes(&verbs[i], options[k].name))
+			if (takes(&verbs[i], options[k].name))
 				printf("--%s\n", options[k].name);
+		complete_operands(&verbs[i], n, words);
+	}
 }
 
 /* ---- complaints ---- */
@@ -264,14 +291,12 @@ operands_fit(const struct arguments *a)
 	return (a->noperands >= least && a->noperands <= most);
 }
 
-bool
-arguments_parse(int argc, char **argv, struct arguments *a, enum status *status)
+/* argv from the first word behind the verb on. */
+static bool
+arguments_read(int argc, char **argv, struct arguments *a, enum status *status)
 {
 	bool only_operands = false;
 
-	*a = (struct arguments){ .operands = xcalloc((size_t)argc + 1, sizeof(*a->operands)) };
-	if (!find_verb(argc, argv, a, status))
-		return (false);
 	for (int i = 3; i < argc; i++) {
 		if (!only_operands && strcmp(argv[i], "--") == 0)
 			only_operands = true;
@@ -283,6 +308,15 @@ arguments_parse(int argc, char **argv, struct arguments *a, enum status *status)
 		} else
 			a->operands[a->noperands++] = argv[i];
 	}
+	return (true);
+}
+
+bool
+arguments_parse(int argc, char **argv, struct arguments *a, enum status *status)
+{
+	*a = (struct arguments){ .operands = xcalloc((size_t)argc + 1, sizeof(*a->operands)) };
+	if (!find_verb(argc, argv, a, status) || !arguments_read(argc, argv, a, status))
+		return (false);
 	if (given(a, OPT_help)) {
 		help_verb(a->verb);
 		return (false);

@@ -64,6 +64,9 @@ worse(enum status a, enum status b)
 	return (a > b ? a : b);
 }
 
+/* ---- complete.c ---- */
+void	 complete_names(const struct arguments *);	/* topics, groups, brokers that the cluster has, one a line; what fails, fails in silence */
+
 /* ---- out.c ---- */
 struct line { struct strbuf sb; };	/* one object on one line */
 void	 line_begin(struct line *, const char *type);	/* {"type":"..." */

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """ottla topic, config and group against brokers of both kinds, beside what Kafka's own tools say."""
 import json
+import os
 import re
 import shutil
 import socket
+import subprocess
 import threading
 
 import pytest
 
-from harness import java
+from harness import env, java
 from harness.clients import confluent_produce
 from harness.proc import free_port, wait_until
 from test_tools import ottla
@@ -120,6 +122,23 @@ def test_a_partition_without_leader_is_status_1(brokers, kind, topic):
     wait_until(leaderless, 20)
     (listed,) = rows(b, "topic", "list", t)
     assert listed["without_leader"] == 1
+
+
+def completed(b, line):
+    script = f"""source {env.TOP}/contrib/completion/ottla.bash; read -ra COMP_WORDS <<<"$1"; COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMP_LINE=$1
+                 COMP_POINT=${{#1}}; _ottla; echo ${{COMPREPLY[*]}}"""
+    path = f"{env.ottla().parent}:{os.environ['PATH']}"
+    return subprocess.run(["bash", "-c", script, "bash", line.format(b.address)], capture_output=True, text=True, env=dict(os.environ, PATH=path)).stdout.split()
+
+
+def test_completion_knows_what_the_cluster_has(broker, topic):
+    t = topic(broker)
+    assert completed(broker, f"ottla topic describe --bootstrap-server {{}} {t[:-1]}") == [t]
+    assert completed(broker, f"ottla config alter --bootstrap-server {{}} topic {t[:-1]}") == [t]
+    assert completed(broker, "ottla config describe --bootstrap-server {} broker ") == [str(broker.id), "default"]
+    assert completed(broker, "ottla config describe br") == ["broker", "broker-logger"]
+    assert completed(broker, "ottla topic list --boot") == ["--bootstrap-server"]
+    assert completed(broker, "ottla topic describe --bootstrap-server 127.0.0.1:1 ") == []
 
 
 # ---- settings ---------------------------------------------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def test_help_teaches_at_every_level_and_a_wrong_line_is_status_2():
     assert ottla("complete", "log").stdout.split() == ["dump", "verify", "repair", "diff", "--help"]
     assert "--from-offset" in ottla("complete", "log", "dump").stdout.split()
     # As bash does it.
-    script = f"source {env.TOP}/contrib/completion/ottla.bash; COMP_WORDS=(ottla log ver); COMP_CWORD=2; _ottla; echo ${{COMPREPLY[*]}}"
+    script = f"source {env.TOP}/contrib/completion/ottla.bash; COMP_WORDS=(ottla log ver); COMP_CWORD=2; COMP_LINE='ottla log ver'; COMP_POINT=13; _ottla; echo ${{COMPREPLY[*]}}"
     path = f"{env.ottla().parent}:{os.environ['PATH']}"
     assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=dict(os.environ, PATH=path)).stdout == "verify\n"
     assert "did you mean verify?" in ottla("log", "verfy", status=2).stderr
