@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/must.h"
 #include "record/record.h"
 #include "tools/cluster.h"
@@ -59,17 +60,16 @@ row_find(const struct rows *rows, const char *topic, int32_t partition)
 	return (rows->n == 0 ? NULL : bsearch(&key, rows->v, rows->n, sizeof(key), row_cmp));
 }
 
-/* In order; a row that is there already is returned as it is. */
+/* At the end: rows_settle puts it to its place.  NULL: too many, complained. */
 static struct row *
-row_add(struct cluster *c, struct rows *rows, const char *topic, int32_t partition)
+row_add(const struct arguments *a, struct cluster *c, struct rows *rows, const char *topic, int32_t partition)
 {
-	struct row key = { .topic = topic, .partition = partition, .leader = NO_NODE, .committed = NO_OFFSET, .start = NO_OFFSET,
-		.high_watermark = NO_OFFSET, .stable = NO_OFFSET, .target = NO_OFFSET, .behind_ms = NO_TIME };
-	struct row *r = row_find(rows, topic, partition), *v;
-	size_t at = rows->n;
+	struct row *v;
 
-	if (r != NULL)
-		return (r);
+	if (rows->n == LIMIT_GROUP_PARTITIONS_MAX) {
+		(void)failure(a, "the answers name more than %d partitions: that is not looked at", (int)LIMIT_GROUP_PARTITIONS_MAX);
+		return (NULL);
+	}
 	if (rows->n == rows->room) {
 		rows->room = rows->room == 0 ? 64 : rows->room * 2;
 		v = ARENA_ARRAY(cluster_arena(c), struct row, rows->room);
@@ -78,12 +78,41 @@ row_add(struct cluster *c, struct rows *rows, const char *topic, int32_t partiti
 			memcpy(v, rows->v, rows->n * sizeof(*v));
 		rows->v = v;
 	}
-	while (at > 0 && row_cmp(&key, &rows->v[at - 1]) < 0)
-		at--;
-	memmove(&rows->v[at + 1], &rows->v[at], (rows->n - at) * sizeof(*rows->v));
-	rows->v[at] = key;
-	rows->n++;
-	return (&rows->v[at]);
+	v = &rows->v[rows->n++];
+	*v = (struct row){ .topic = topic, .partition = partition, .leader = NO_NODE, .committed = NO_OFFSET, .start = NO_OFFSET,
+		.high_watermark = NO_OFFSET, .stable = NO_OFFSET, .target = NO_OFFSET, .behind_ms = NO_TIME };
+	return (v);
+}
+
+/* Sorted, each partition once, with all that is known of it. */
+static void
+rows_settle(struct rows *rows)
+{
+	size_t n = 0;
+
+	if (rows->n > 1)
+		qsort(rows->v, rows->n, sizeof(*rows->v), row_cmp);
+	for (size_t i = 0; i < rows->n; i++) {
+		if (n == 0 || row_cmp(&rows->v[n - 1], &rows->v[i]) != 0) {
+			rows->v[n++] = rows->v[i];
+			continue;
+		}
+		rows->v[n - 1].committed = MAX(rows->v[n - 1].committed, rows->v[i].committed);
+		if (rows->v[n - 1].member == NULL)
+			rows->v[n - 1].member = rows->v[i].member;
+	}
+	rows->n = n;
+}
+
+/* How many rows from the i-th on are of its topic. */
+static int32_t
+same_topic(const struct rows *rows, size_t i)
+{
+	size_t k = i;
+
+	while (k < rows->n && strcmp(rows->v[k].topic, rows->v[i].topic) == 0)
+		k++;
+	return ((int32_t)(k - i));
 }
 
 /* Who leads each; what nobody leads gets an error. */
@@ -129,7 +158,7 @@ ask_of(struct cluster *c, const struct rows *rows, int32_t leader, int64_t times
 		if (t == NULL || !slice_eq_str(t->name, rows->v[i].topic)) {
 			t = &r->topics.v[r->topics.n++];
 			t->name = slice_str(rows->v[i].topic);
-			t->partitions.v = WIRE_NEW_ARRAY(cluster_arena(c), list_offsets_request_partition, (int32_t)(rows->n - i));
+			t->partitions.v = WIRE_NEW_ARRAY(cluster_arena(c), list_offsets_request_partition, same_topic(rows, i));
 		}
 		t->partitions.v[t->partitions.n].partition_index = rows->v[i].partition;
 		t->partitions.v[t->partitions.n++].timestamp = timestamp;
@@ -315,37 +344,52 @@ read_committed(const struct arguments *a, struct cluster *c, struct group *g)
 		(void)broker_refused(a, g->name, (enum kerr)o->error_code, SLICE_NULL);
 		return (false);
 	}
-	for (int32_t t = 0; t < o->topics.n; t++)
+	for (int32_t t = 0; t < o->topics.n; t++) {
+		const char *topic = text_of(c, o->topics.v[t].name);
+
 		for (int32_t p = 0; p < o->topics.v[t].partitions.n; p++) {
 			const struct wire_offset_fetch_response_partition *f = &o->topics.v[t].partitions.v[p];
+			struct row *row;
 
-			if (f->error_code == KERR_NONE && f->committed_offset >= 0)
-				row_add(c, &g->rows, text_of(c, o->topics.v[t].name), f->partition_index)->committed = f->committed_offset;
+			if (f->error_code != KERR_NONE || f->committed_offset < 0)
+				continue;
+			row = row_add(a, c, &g->rows, topic, f->partition_index);
+			if (row == NULL)
+				return (false);
+			row->committed = f->committed_offset;
 		}
+	}
 	return (true);
 }
 
 /* An assignment as Kafka's consumers write it: version, topics with their partitions.  What is no such thing gives no rows. */
-static void
-read_assignment(struct cluster *c, struct group *g, const struct wire_describe_groups_response_member *m)
+static bool
+read_assignment(const struct arguments *a, struct cluster *c, struct group *g, const struct wire_describe_groups_response_member *m)
 {
 	struct reader r = reader_of(m->member_assignment);
-	int32_t topics, partitions;
+	int32_t topics;
 
 	(void)rd_i16(&r);
 	topics = rd_i32(&r);
 	for (int32_t t = 0; t < topics && !r.bad; t++) {
 		int16_t len = rd_i16(&r);
 		struct slice name = len < 0 ? SLICE_NULL : rd_slice(&r, (size_t)len);
+		const char *topic = text_of(c, name);
+		int32_t partitions = rd_i32(&r);
 
-		partitions = rd_i32(&r);
-		for (int32_t p = 0; p < partitions && !r.bad; p++) {
+		for (int32_t p = 0; p < partitions && !r.bad && name.p != NULL; p++) {
 			int32_t number = rd_i32(&r);
+			struct row *row = r.bad ? NULL : row_add(a, c, &g->rows, topic, number);
 
-			if (!r.bad && name.p != NULL)
-				row_add(c, &g->rows, text_of(c, name), number)->member = m;
+			if (row != NULL)
+				row->member = m;
+			else if (!r.bad)
+				return (false);
 		}
+		if (name.p == NULL)
+			break;
 	}
+	return (true);
 }
 
 static bool
@@ -368,7 +412,9 @@ group_read(const struct arguments *a, struct cluster *c, const char *name, struc
 	if (g->d == NULL || !read_committed(a, c, g))
 		return (false);
 	for (int32_t i = 0; is_consumer(g) && i < g->d->members.n; i++)
-		read_assignment(c, g, &g->d->members.v[i]);
+		if (!read_assignment(a, c, g, &g->d->members.v[i]))
+			return (false);
+	rows_settle(&g->rows);
 	return (true);
 }
 
@@ -663,7 +709,9 @@ reset_rows(const struct arguments *a, struct cluster *c, struct group *g)
 		if (t == NULL)
 			return (false);
 		for (int32_t i = 0; i < t->partitions.n; i++)
-			(void)row_add(c, &g->rows, topic, t->partitions.v[i].partition_index);
+			if (row_add(a, c, &g->rows, topic, t->partitions.v[i].partition_index) == NULL)
+				return (false);
+		rows_settle(&g->rows);
 	}
 	for (size_t i = 0; i < g->rows.n; i++)
 		if ((topic == NULL || strcmp(g->rows.v[i].topic, topic) == 0) && (only < 0 || g->rows.v[i].partition == only))
@@ -739,7 +787,7 @@ commit(const struct arguments *a, struct cluster *c, const struct group *g)
 		if (t == NULL || !slice_eq_str(t->name, g->rows.v[i].topic)) {
 			t = &r.topics.v[r.topics.n++];
 			t->name = slice_str(g->rows.v[i].topic);
-			t->partitions.v = WIRE_NEW_ARRAY(cluster_arena(c), offset_commit_request_partition, (int32_t)(g->rows.n - i));
+			t->partitions.v = WIRE_NEW_ARRAY(cluster_arena(c), offset_commit_request_partition, same_topic(&g->rows, i));
 		}
 		t->partitions.v[t->partitions.n].partition_index = g->rows.v[i].partition;
 		t->partitions.v[t->partitions.n++].committed_offset = g->rows.v[i].target;
