@@ -138,6 +138,7 @@ def test_damaged_files_are_refused_by_name_or_repaired(house, kind, pattern):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)       # Java takes seconds for each start
 @pytest.mark.parametrize("house", ["killed"], indirect=True)
 @pytest.mark.parametrize("pattern", FILES)
 def test_damaged_files_after_a_kill_are_refused_by_name_or_repaired(house, kind, pattern):
@@ -184,6 +185,7 @@ SILENT = {f"/brokers/topics/{VICTIM}": {"a gap", "a stranger"}}
 
 
 # A partition that stays offline takes seconds to be sure of.
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("path", [pytest.param(p, marks=[pytest.mark.long] if VICTIM in p and "config" not in p or "epoch" in p else []) for p in ZNODES])
 def test_damaged_znodes_are_refused_by_path_or_passed_over(house, kind, path):
     said, silent = {}, set()

@@ -107,6 +107,9 @@ TEST(batches_become_what_java_makes_of_them)
 		goto out;
 	while (fgets(text, sizeof(text), f) != NULL) {
 		REQUIRE(sscanf(text, "%lld %lld %lld %lld %15s %lld", &l.position, &l.len, &l.magic, &l.first, l.verdict, &l.result) == 6);
+		REQUIRE(l.position >= 0 && l.len >= 0 && l.result >= 0 && l.magic >= 0 && l.magic <= 1);
+		REQUIRE((size_t)l.position <= all.len && (size_t)l.len <= all.len - (size_t)l.position &&
+		    (size_t)l.result <= all.len - (size_t)l.position - (size_t)l.len);
 		check_line(ctx, all, &l, n++);
 		bad += strcmp(l.verdict, "ok") != 0;
 	}
