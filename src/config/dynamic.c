@@ -305,11 +305,11 @@ listeners_ok(const struct config *old, const struct config *new, struct errbuf *
 }
 
 static bool
-local_retention_ok(const char *name, int64_t local, int64_t whole, struct errbuf *eb)
+local_retention_ok(const char *name, int64_t local, const char *whole_name, int64_t whole, struct errbuf *eb)
 {
 	if (whole < 0 || local == -2 || (local != -1 && local <= whole))
 		return (true);
-	errbuf_set(eb, "%s = %lld: expected -2, or at most the whole retention (%lld)", name, (long long)local, (long long)whole);
+	errbuf_set(eb, "%s = %lld: expected -2, or at most %s (%lld)", name, (long long)local, whole_name, (long long)whole);
 	return (false);
 }
 
@@ -339,8 +339,8 @@ static bool
 change_ok(const struct config *old, const struct config *new, struct errbuf *eb)
 {
 	return (all_threads_ok(old, new, eb) && listener_settings_ok(old, new, eb) && listeners_ok(old, new, eb) &&
-	    local_retention_ok("log.local.retention.ms", new->log_local_retention_ms, new->log_retention_time_ms, eb) &&
-	    local_retention_ok("log.local.retention.bytes", new->log_local_retention_bytes, new->log_retention_bytes, eb));
+	    local_retention_ok("log.local.retention.ms", new->log_local_retention_ms, "log.retention.ms", new->log_retention_time_ms, eb) &&
+	    local_retention_ok("log.local.retention.bytes", new->log_local_retention_bytes, "log.retention.bytes", new->log_retention_bytes, eb));
 }
 
 static bool

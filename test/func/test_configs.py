@@ -18,6 +18,7 @@ FILE = {
     "log.initial.task.delay.ms": 100,
     "log.segment.delete.delay.ms": 100,
     "log.flush.scheduler.interval.ms": 100,
+    "log.flush.offset.checkpoint.interval.ms": 100,
     "password.encoder.secret": "key",
     "num.network.threads": 3,
     "num.io.threads": 8,
@@ -65,6 +66,13 @@ def changed(own):
     yield make
     for resource, name, keys in reversed(made):
         assert change(own, resource, name, *[(k, None) for k in keys]) == 0
+
+
+def create(b, t, config):
+    with b.connect() as c:
+        answer = c.call("CreateTopics", 4, {"Topics": [{"Name": t, "NumPartitions": 1, "ReplicationFactor": 1, "Configs": [
+            {"Name": k, "Value": str(v)} for k, v in {"retention.ms": -1, **config}.items()]}], "timeoutMs": 20000})
+        assert answer["Topics"][0]["ErrorCode"] == 0, answer
 
 
 def put(b, t, data, acks=-1):
@@ -329,6 +337,65 @@ def test_java_and_we_read_each_others_passwords_and_those_of_the_old_secret(brok
     assert len(set(texts)) == 3
 
 
+# ---- effects that only the files show ---------------------------------------------------------------------------------------------------
+LAYOUTS = {
+    "plain": {},
+    "dense": {"index.interval.bytes": 1},
+    "full": {"index.interval.bytes": 1, "segment.index.bytes": 40},
+    "room": {"preallocate": "true", "segment.bytes": 3000},
+}
+
+
+def sizes(b, t):
+    return {p.name: p.stat().st_size for p in b.partition_dir(t).iterdir() if p.suffix in (".log", ".index", ".timeindex")}
+
+
+def test_index_settings_and_preallocation_shape_the_files_as_javas_do(two):
+    shapes = {}
+    for words, config in LAYOUTS.items():
+        t = f"shaped.{words}"
+        for b in two:
+            create(b, t, config)
+            for i in range(20):
+                wait_until(lambda: put(b, t, records.batch([b"%d" % i * 100], first_ts=1_700_000_000_000 + i)) == 0, 20)
+        java, ours = (sizes(b, t) for b in two)
+        assert ours == java, f"{words}: {difference(ours, java)}"
+        shapes[words] = ours
+    bases = {w: sorted(n for n in s if n.endswith(".log")) for w, s in shapes.items()}
+    assert len(bases["plain"]) == len(bases["dense"]) == 1 < len(bases["room"]) < len(bases["full"]), bases
+    assert shapes["room"][bases["room"][-1]] == 3000 > shapes["room"][bases["room"][0]], shapes["room"]
+    assert 0 < shapes["full"][bases["full"][0].replace(".log", ".index")] <= 40
+    for b in two:       # closed, the indexes show what is in them
+        change(b, TOPIC, "shaped.dense", ("segment.bytes", "300"))
+        def rolled():
+            put(b, "shaped.dense", records.batch([b"x" * 90], first_ts=1_700_000_000_100))
+            return len(sizes(b, "shaped.dense")) > 3
+        wait_until(rolled, 20)
+    for b in two:
+        first = b.partition_dir("shaped.dense") / "00000000000000000000.log"
+        n = len(records.batches(first.read_bytes()))
+        assert n >= 20 and first.with_suffix(".index").stat().st_size == (n - 1) * 8, b.kind
+
+
+def recovery_point(b, t):
+    lines = (b.data / "recovery-point-offset-checkpoint").read_text().splitlines()[2:]
+    return next((int(row.split()[2]) for row in lines if row.split()[0] == t), None)
+
+
+def test_flush_settings_move_the_recovery_point_as_javas_do(two):
+    """What is flushed need not be looked at after a crash.  Without a flush.ms of the topic's it is log.flush.scheduler.interval.ms, as in Java."""
+    for b in two:
+        for t, config in (("flushed.never", {}), ("flushed.each", {"flush.messages": 1}), ("flushed.often", {"flush.messages": 5}), ("flushed.soon", {"flush.ms": 10})):
+            create(b, t, {"flush.ms": 10 ** 15, **config})
+            for i in range(7):
+                wait_until(lambda: put(b, t, records.batch([b"%d" % i])) == 0, 20)
+        wait_until(lambda: recovery_point(b, "flushed.soon") == 7 and recovery_point(b, "flushed.each") == 7, 20, f"the recovery points of {b.kind}")
+        assert (recovery_point(b, "flushed.often"), recovery_point(b, "flushed.never")) == (5, 0), b.kind
+        for t in ("flushed.never", "flushed.each", "flushed.often", "flushed.soon"):
+            with b.connect() as c:
+                c.call("DeleteTopics", 4, {"TopicNames": [t], "TimeoutMs": 10000})
+
+
 # ---- what is wrong ------------------------------------------------------------------------------------------------------------------------
 def test_wrong_settings_in_zookeeper_are_named_and_the_rest_counts(brokers, kind, zk):
     b = brokers(kind)
@@ -459,3 +526,66 @@ def test_settings_of_brokers_change_as_javas_do(two, zk):
                 c.call("AlterConfigs", 2, {"ValidateOnly": False, "Resources": [{"ResourceType": BROKER, "ResourceName": name, "Configs": []}]})
     assert [node(zk, b, n) for b in two for n in ("1", "<default>")] == [{}] * 4
     assert "hunter2" not in ours.text()
+
+
+CONTRADICTIONS = [
+    (BROKER, "1", [("log.retention.ms", "1000"), ("log.local.retention.ms", "2000")]),
+    (BROKER, "1", [("log.retention.bytes", "1000"), ("log.local.retention.bytes", "2000")]),
+    (BROKER, "", [("log.local.retention.bytes", "-1"), ("log.retention.bytes", "5")]),
+    (BROKER, "1", [("log.roll.ms", "10"), ("log.roll.jitter.ms", "20")]),
+    (BROKER, "1", [("log.segment.bytes", "20"), ("message.max.bytes", "1000000")]),
+    (BROKER, "1", [("log.segment.bytes", "13")]),
+    (BROKER, "1", [("log.cleaner.min.compaction.lag.ms", "9"), ("log.cleaner.max.compaction.lag.ms", "8")]),
+    (BROKER, "1", [("log.cleaner.threads", "2"), ("log.cleaner.dedupe.buffer.size", "2097152")]),
+    (BROKER, "1", [("min.insync.replicas", "7")]),
+    (BROKER, "1", [("min.insync.replicas", "0")]),
+    (BROKER, "", [("log.message.timestamp.before.max.ms", "-1")]),
+    (BROKER, "", [("log.message.timestamp.after.max.ms", "0"), ("log.message.timestamp.before.max.ms", "0")]),
+    (BROKER, "", [("log.message.timestamp.type", "LogAppendTime"), ("log.message.timestamp.after.max.ms", "5")]),
+    (BROKER, "1", [("listeners", "PLAINTEXT://127.0.0.1:1,PLAINTEXT://127.0.0.1:2")]),
+    (BROKER, "1", [("listeners", "OTHER://127.0.0.1:1")]),
+    (BROKER, "1", [("listeners", "")]),
+    (BROKER, "1", [("listener.security.protocol.map", "OTHER:PLAINTEXT")]),
+    (BROKER, "1", [("num.io.threads", "17")]),
+    (BROKER, "1", [("num.io.threads", "3")]),
+    (BROKER, "1", [("background.threads", "0")]),
+    (BROKER, "1", [("max.connections.per.ip", "0"), ("max.connections.per.ip.overrides", "")]),
+    (TOPIC, "contradicted", [("min.compaction.lag.ms", "9"), ("max.compaction.lag.ms", "8")]),
+    (TOPIC, "contradicted", [("retention.ms", "1000"), ("local.retention.ms", "2000")]),
+    (TOPIC, "contradicted", [("retention.bytes", "1000"), ("local.retention.bytes", "2000")]),
+    (TOPIC, "contradicted", [("remote.storage.enable", "true")]),
+    (TOPIC, "contradicted", [("min.insync.replicas", "7")]),
+    (TOPIC, "contradicted", [("segment.bytes", "14"), ("max.message.bytes", "1000000")]),
+    (TOPIC, "contradicted", [("segment.ms", "1"), ("segment.jitter.ms", "2")]),
+    (TOPIC, "contradicted", [("message.timestamp.type", "LogAppendTime"), ("message.timestamp.before.max.ms", "0")]),
+    (TOPIC, "contradicted", [("cleanup.policy", "")]),
+    (TOPIC, "contradicted", [("retention.bytes", "1"), ("segment.bytes", "100000")]),
+]
+
+
+def judged(b, resource, name, rows, validate):
+    with b.connect() as c:
+        r = c.call("IncrementalAlterConfigs", 1, {"ValidateOnly": validate, "Resources": [{"ResourceType": resource, "ResourceName": name, "Configs": [
+            {"Name": k, "ConfigOperation": SET, "Value": v} for k, v in rows]}]})["Responses"][0]
+        return r["ErrorCode"], r["ErrorMessage"] or ""
+
+
+def test_settings_that_contradict_each_other_are_refused_as_by_java(two, zk):
+    """Asked and done; our words name every setting that Java's name, and one of those that were sent at least.  What Java lets pass passes."""
+    wrong, refused = [], 0
+    for b in two:
+        create(b, "contradicted", {})
+    for resource, name, rows in CONTRADICTIONS:
+        for validate in (True, False):
+            (java, java_says), (ours, we_say) = (judged(b, resource, name, rows, validate) for b in two)
+            refused += java != 0
+            if ours != java:
+                wrong.append(f"{name!r} {rows} validate={validate}: Java answers {java} {java_says!r}, we {ours} {we_say!r}")
+            elif ours and not any(k in we_say for k, _ in rows) or any(k in java_says and k not in we_say for k, _ in rows):
+                wrong.append(f"{name!r} {rows}: Java says {java_says!r}, we {we_say!r}")
+        codes = [change(b, resource, name, *[(k, None) for k, _ in rows]) for b in two]
+        if codes != [0, 0]:
+            wrong.append(f"{name!r} {rows} back: {codes}")
+    assert not wrong, "\n".join(wrong)
+    assert refused > 20, refused
+    assert [node(zk, b, n) for b in two for n in ("1", "<default>")] == [{}] * 4
