@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from harness import records
+from harness import java, records
 from harness.clients import confluent_consume, confluent_produce
 from harness.proc import wait_until
 from test_durability import Load
@@ -320,6 +320,33 @@ def test_a_directory_that_dies_during_a_move_costs_only_what_stands_in_it(broker
     moved(b, t, d.paths[1 - here])
     assert confluent_consume(b, t, len(values)) == values
     b.stop()
+
+
+@pytest.mark.long
+def test_javas_tool_moves_partitions_between_directories(brokers, kind, topic, tmp_path):
+    """kafka-reassign-partitions with log_dirs: asked for, seen on its way, done; and where it may not go."""
+    b = brokers(kind)
+    d = Dirs(b)
+    b.start()
+    t = topic(b, config=SMALL)
+    confluent_produce(b, t, [b"%d" % i for i in range(1000)])
+    here = d.of(f"{t}-0")
+
+    def tool(how, path):
+        plan = tmp_path / "plan.json"
+        plan.write_text(json.dumps({"version": 1, "partitions": [{"topic": t, "partition": 0, "replicas": [b.id], "log_dirs": [str(path)]}]}))
+        return java.tool("kafka-reassign-partitions", "--bootstrap-server", b.address, how, "--reassignment-json-file", plan, check=False).stdout
+
+    there = d.paths[1 - here]
+    said = tool("--execute", there)
+    assert f"Successfully started moving log directory to {there} for replica {t}-0 with broker {b.id}" in said, said
+    wait_until(lambda: (there / f"{t}-0").is_dir(), 30)
+    said = tool("--verify", there)
+    assert f"Reassignment of replica {t}-0-{b.id} completed successfully." in said, said
+    for elsewhere in (d.paths[here], b.directory / "nowhere"):
+        said = tool("--verify", elsewhere)
+        assert f"{t}-0 on broker {b.id} is not being moved from log dir {there} to {elsewhere}." in said, said
+    assert len(confluent_consume(b, t, 1000)) == 1000
 
 
 # ---- left-overs ---------------------------------------------------------------------------------------------------------------------------

@@ -106,6 +106,22 @@ def test_verify_is_clean_when_running_killed_and_stopped(brokers, kind, topic):
     compare_with_java(b.partition_dir(t))
 
 
+def test_verify_is_clean_when_killed_after_records_of_an_older_epoch_were_deleted(brokers, kind, topic):
+    """The file of epochs may begin later than any checkpoint knows."""
+    b = brokers(kind).start()
+    t = topic(b, config=SMALL_SEGMENTS)
+    first = len(fill(b, t))
+    b.restart()
+    fill(b, t)
+    for offset in (first - 3, first + 50):
+        with b.connect() as c:
+            answer = c.call("DeleteRecords", 1, {"TimeoutMs": 10000, "Topics": [{"Name": t, "Partitions": [{"PartitionIndex": 0, "Offset": offset}]}]})
+            assert answer["Topics"][0]["Partitions"][0] == {"PartitionIndex": 0, "LowWatermark": offset, "ErrorCode": 0}
+        assert rows("log", "verify", b.partition_dir(t), type="finding") == []
+    b.kill9()
+    assert rows("log", "verify", b.data, type="finding") == []
+
+
 # ---- dump -----------------------------------------------------------------------------------------------------------------------
 def compare_with_java(directory):
     """DumpLogSegments and ottla log dump say the same of every batch and record."""
