@@ -32,7 +32,7 @@ static const struct verb verbs[] = {
 static void
 print_wrapped(const char *head, const char *help)
 {
-	printf("  %-22s %s\n", head, help);
+	printf("  %-28s %s\n", head, help);
 }
 
 static bool
@@ -78,7 +78,7 @@ help_all(FILE *to)
 {
 	fprintf(to, "usage: ottla GROUP VERB [OPTIONS] ...\n\nLooks at what Kafka and Ottla brokers keep on disk and in ZooKeeper, mends it, and asks a cluster for topics, settings and groups.\n\n");
 	for (size_t i = 0; i < NELEM(verbs); i++)
-		fprintf(to, "  ottla %s %-14s %s\n", verbs[i].group, verbs[i].name, verbs[i].summary);
+		fprintf(to, "  ottla %s %-*s %s\n", verbs[i].group, 16 - (int)strlen(verbs[i].group), verbs[i].name, verbs[i].summary);
 	fprintf(to, "  ottla version\n\nottla GROUP VERB --help says more, with examples; ottla(1) all of it.\n");
 }
 

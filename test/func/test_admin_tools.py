@@ -261,3 +261,25 @@ def test_groups_are_described_reset_and_deleted_as_kafka_consumer_groups_sees_th
     assert lags(broker, fresh) == groups_by_kafka(broker, fresh) == {(t, 0): (3, 100, 97, "-")}
     assert on(broker, "group", "delete", fresh).stdout == f"{fresh}: deleted\n"
     assert "there is no group" in on(broker, "group", "delete", fresh, status=3).stderr
+
+
+@pytest.mark.only("java")     # until transactions are built
+def test_an_open_transaction_is_in_the_lag_but_not_in_the_stable_lag(broker, topic):
+    from confluent_kafka import Producer
+    t, group = topic(broker), topic() + "-group"
+    confluent_produce(broker, t, [b"x"] * 10)
+    p = Producer({"bootstrap.servers": broker.address, "transactional.id": t, "broker.address.family": "v4"})
+    p.init_transactions(60)
+    p.begin_transaction()
+    for _ in range(5):
+        p.produce(t, b"y", partition=0)
+    assert p.flush(30) == 0
+    on(broker, "group", "reset", group, "--offset", 2, "--topic", t, "--apply")
+
+    def lag():
+        (r,) = [r for r in rows(broker, "group", "describe", group) if r["type"] == "partition"]
+        return r["high_watermark"], r["last_stable"], r["lag"], r["stable_lag"]
+
+    assert lag() == (15, 10, 13, 8)
+    p.commit_transaction(60)
+    wait_until(lambda: lag() == (16, 16, 14, 14), 30)
