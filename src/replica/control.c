@@ -224,7 +224,8 @@ lisr_judge_topic(struct lisr *l, int32_t t, struct partition_table *next)
 			p = partition_new(l->m, name, want->partition_index);
 			table_add(next, p);
 		}
-		if (p->changing) {	/* twice in one request: the first word stands */
+		/* Twice in one request, which no controller does: the first word stands.  Java takes the last, and answers once. */
+		if (p->changing) {
 			errors->partition_errors.v[i].error_code = KERR_INVALID_REQUEST;
 			continue;
 		}
@@ -466,10 +467,10 @@ struct stop {
 static enum kerr
 stop_judge(const struct partition *p, int32_t leader_epoch)
 {
+	if (p != NULL && p->box->state.offline)		/* before the epoch, also when there is none to compare */
+		return (KERR_KAFKA_STORAGE_ERROR);
 	if (p == NULL || leader_epoch == -2 || leader_epoch == -1)
 		return (KERR_NONE);
-	if (p->box->state.offline)
-		return (KERR_KAFKA_STORAGE_ERROR);
 	return (leader_epoch >= p->box->state.leader_epoch ? KERR_NONE : KERR_FENCED_LEADER_EPOCH);
 }
 
@@ -550,8 +551,8 @@ stop_add(struct stop *s, struct slice topic, const struct wire_stop_replica_requ
 {
 	struct stop_item *it = &s->items[s->n];
 
-	if (topic_name_invalid(topic) != NULL || want->partition_index < 0) {
-		*error_code = KERR_INVALID_TOPIC_EXCEPTION;
+	if (topic_name_invalid(topic) != NULL || want->partition_index < 0) {	/* there is none to stop; Java has no more to say of it */
+		*error_code = KERR_NONE;
 		return;
 	}
 	s->n++;

@@ -255,6 +255,8 @@ TEST(a_deleted_topic_needs_no_epoch_and_no_partition)
 	CHECK(!exists(&b, "t-0"));
 	CHECK_EQ(bed_stop(&b, &(struct bed_stop){ .leader_epoch = -2, .delete = true }), KERR_NONE);	/* twice is as once */
 	CHECK_EQ(bed_stop(&b, &(struct bed_stop){ .topic = "never", .leader_epoch = 0, .delete = true }), KERR_NONE);
+	CHECK_EQ(bed_stop(&b, &(struct bed_stop){ .partition = -1, .leader_epoch = 0, .delete = true }), KERR_NONE);
+	CHECK_EQ(bed_stop(&b, &(struct bed_stop){ .topic = "../t", .leader_epoch = 0, .delete = true }), KERR_NONE);
 	/* A log that no partition object knows, after a restart. */
 	CHECK_EQ(bed_lead(&b, "u", 0, 1), KERR_NONE);
 	bed_restart(&b);
@@ -301,6 +303,10 @@ TEST(a_disk_that_fails_takes_its_partitions_offline)
 	replica_count(b.manager, &counts);
 	CHECK_EQ(counts.leaders, 0);
 	CHECK_EQ(counts.offline, 3);
+	/* Its topic is being deleted, or the controller names no epoch: it is still not gone. */
+	for (int32_t epoch = -2; epoch <= -1; epoch++)
+		for (unsigned n = 0; n <= 1; n++)
+			CHECK_EQ(bed_stop(&b, &(struct bed_stop){ .topic = "u", .leader_epoch = epoch, .delete = n != 0 }), KERR_KAFKA_STORAGE_ERROR);
 	bed_fini(&b);
 }
 
