@@ -199,7 +199,9 @@ def consume(b, group, topic, n, **options):
     c.subscribe([topic])
     got = []
     while len(got) < n:
-        got += c.consume(n - len(got), timeout=30)
+        more = c.consume(n - len(got), timeout=30)
+        assert more, f"{len(got)} of {n} within 30 s"
+        got += more
     c.commit(asynchronous=False)
     return c
 
