@@ -230,6 +230,7 @@ def test_every_field_of_every_version_is_answered_as_java_does(pair, places, kin
 # (API, words) that the random requests leave out
 HEAVY = {
     ("Fetch", "Topics.TopicId id 0"): "with the id 0 and anything else wrong Java's handler throws",
+    ("Fetch", "MaxWaitMs 2147483647"): "with bytes asked for that never come it waits for weeks, as it was told to",
     ("DeleteTopics", "TimeoutMs 1"): "in a millisecond some are gone and some are not",
     ("DeleteTopics", "TimeoutMs 2"): "in two milliseconds some are gone and some are not",
     ("CreateTopics", "timeoutMs 1"): "in a millisecond some are there and some are not",
