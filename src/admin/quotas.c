@@ -35,7 +35,10 @@ type_of(struct slice name)
 	return (t);
 }
 
-/* A name as zk/ takes it: text, and the default's own word for a null.  NULL: it cannot be one of ours (a NUL byte in it, or that very word). */
+/*
+ * A name as zk/ takes it: text, and the default's own word for a null.  NULL: it cannot be one of ours (a NUL byte in it, or that very word, which
+ * Java takes for users and clients: %3Cdefault%3E).
+ */
 static const char *
 entity_name(struct arena *arena, struct slice name)
 {
