@@ -55,7 +55,7 @@ static void
 make_groups(struct desk *d)
 {
 	struct group_coordinator_options opt = { .loops = &d->w.net, .nloops = 1, .clock = &d->w.clock.clock, .random = &d->w.random.random,
-	    .diag = d->w.diag };
+	    .diag = d->w.diag, .retention_check_ms = 600000 };
 
 	d->groups = group_coordinator_new(&opt);
 	group_coordinator_start(d->groups, (uint32_t)d->w.config->offsets_topic_num_partitions);

@@ -64,7 +64,8 @@ world_init(struct world *w)
 	w->cluster = cluster_new("cluster-of-a-test");
 	so.broker_id = 1;
 	so.cluster = w->cluster;
-	w->groups = group_coordinator_new(&(struct group_coordinator_options){ .loops = &w->loop, .nloops = 1, .clock = &w->clock.clock });
+	w->groups = group_coordinator_new(&(struct group_coordinator_options){ .loops = &w->loop, .nloops = 1, .clock = &w->clock.clock,
+	    .retention_check_ms = 600000 });
 	group_coordinator_start(w->groups, 50);
 	so.groups = w->groups;
 	so.metrics = &w->metrics;
