@@ -24,6 +24,7 @@ struct world {
 	struct clock_manual clock;
 	struct loop	*loop;
 	struct net	*net;
+	struct random_seeded random;
 	struct cluster	*cluster;
 	struct group_coordinator *groups;	/* leads nothing */
 	struct server	*server;
@@ -61,11 +62,12 @@ world_init(struct world *w)
 	signal(SIGPIPE, SIG_IGN);
 	clock_manual_init(&w->clock, 1000000);
 	must(loop_new(&(struct loop_options){ .name = "t", .clock = &w->clock.clock }, &w->loop, NULL) == OK);
+	random_seeded_init(&w->random, unit_seed());
 	w->cluster = cluster_new("cluster-of-a-test");
 	so.broker_id = 1;
 	so.cluster = w->cluster;
 	w->groups = group_coordinator_new(&(struct group_coordinator_options){ .loops = &w->loop, .nloops = 1, .clock = &w->clock.clock,
-	    .retention_check_ms = 600000 });
+	    .random = &w->random.random, .retention_check_ms = 600000 });
 	group_coordinator_start(w->groups, 50);
 	so.groups = w->groups;
 	so.metrics = &w->metrics;
