@@ -301,6 +301,7 @@ change_publish(struct lisr *l, struct change *ch)
 			st.leader = false;
 			partition_set_state(p, &st, id);
 			partition_wake(p);
+			partition_tell_leadership(p, false, st.leader_epoch);
 		}
 		return;
 	}
@@ -322,6 +323,7 @@ change_publish(struct lisr *l, struct change *ch)
 	partition_set_state(p, &st, id);
 	partition_progress(p);
 	partition_wake(p);	/* who waits under an older role must look again */
+	partition_tell_leadership(p, ch->leads, want->leader_epoch);
 	move_consider(p);	/* a move that a restart broke off goes on */
 }
 
@@ -534,6 +536,7 @@ stop_take_out(struct stop *s)
 		if (it->error != KERR_NONE || !it->delete || it->p == NULL || it->p->leaving)
 			continue;
 		stop_role(it->p);
+		partition_tell_leadership(it->p, false, -1);
 		it->p->leaving = true;
 		drop[n++] = it->p;
 	}

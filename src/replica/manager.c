@@ -122,6 +122,7 @@ partition_go_offline(struct partition *p)
 	st.leader = false;
 	partition_set_state(p, &st, p->box->topic_id);
 	partition_wake(p);
+	partition_tell_leadership(p, false, st.leader_epoch);
 }
 
 static void

@@ -54,6 +54,10 @@ struct replica_manager_options {
 	struct diag	 *diag;
 	struct metrics	 *metrics;
 	struct replica_configs configs;
+	/* This broker leads the partition now (again: in this epoch), or no longer does; told after it is published.  Epoch -1: whatever the
+	 * epoch (it is deleted).  Control loop.  May be NULL. */
+	void		(*leadership)(void *ctx, const char *topic, int32_t partition, bool leads, int32_t leader_epoch);
+	void		 *leadership_ctx;
 	/* czxid of this broker's registration; asked at each control request.  Control loop. */
 	int64_t		(*broker_epoch)(void *ctx);
 	void		 *broker_epoch_ctx;

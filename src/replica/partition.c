@@ -313,6 +313,15 @@ partition_progress(struct partition *p)
 }
 
 void
+partition_tell_leadership(struct partition *p, bool leads, int32_t leader_epoch)
+{
+	const struct replica_manager_options *opt = &p->manager->opt;
+
+	if (opt->leadership != NULL)
+		opt->leadership(opt->leadership_ctx, p->topic, p->number, leads, leader_epoch);
+}
+
+void
 partition_apply_role(struct partition *p)
 {
 	const struct partition_state *st = partition_state(p);

@@ -98,6 +98,7 @@ void	 partition_wake(struct partition *);		/* whoever waits for it looks again, 
 void	 partition_note_waiter(struct partition *, uint32_t loop);	/* before looking: wakes from now on reach this loop */
 void	 partition_progress(struct partition *);	/* leader: the end or the ISR moved; raises the high watermark if it may */
 int32_t	 partition_effective_min_isr(const struct partition *, const struct partition_state *);
+void	 partition_tell_leadership(struct partition *, bool leads, int32_t leader_epoch);	/* upwards, when anybody listens */
 void	 partition_apply_role(struct partition *);	/* tells the log what the state says; may wait for one write */
 
 /* ---- control.c ---- */

@@ -63,6 +63,15 @@ get(void *ctx, const char *topic, struct replica_topic_config *out)
 	*out = ((struct bed *)ctx)->config;
 }
 
+static void
+leadership(void *ctx, const char *topic, int32_t partition, bool leads, int32_t leader_epoch)
+{
+	struct bed *b = ctx;
+
+	if (b->leadership != NULL)
+		b->leadership(b->leadership_ctx, topic, partition, leads, leader_epoch);
+}
+
 static int64_t
 broker_epoch(void *ctx)
 {
@@ -87,8 +96,9 @@ open_all(struct bed *b)
 		.ndirs = b->npaths, .defaults = b->config.log,
 		.events = { b, on_moved, on_offline, on_all_offline, NULL },
 	};
+	struct loop *const loops[2] = { b->loop, b->loop2 };
 	struct replica_manager_options mo = {
-		.broker_id = 1, .cluster = b->cluster, .control = b->control, .loops = &b->loop, .nloops = 1, .workers = b->workers,
+		.broker_id = 1, .cluster = b->cluster, .control = b->control, .loops = loops, .nloops = 2, .leadership = leadership, .leadership_ctx = b, .workers = b->workers,
 		.clock = &b->clock.clock, .diag = b->diag, .metrics = &b->metrics, .configs = { b, refresh, get }, .broker_epoch = broker_epoch,
 		.topic_deleted = topic_deleted, .topic_deleted_ctx = b,
 	};
@@ -123,6 +133,7 @@ bed_init_dirs(struct bed *b, unsigned ndirs)
 	b->diag = diag_capture(say, NULL);
 	must(loop_new(&(struct loop_options){ .name = "control", .clock = &b->clock.clock }, &b->control, NULL) == OK);
 	must(loop_new(&(struct loop_options){ .name = "net", .clock = &b->clock.clock }, &b->loop, NULL) == OK);
+	must(loop_new(&(struct loop_options){ .name = "net2", .clock = &b->clock.clock }, &b->loop2, NULL) == OK);
 	must(workers_new(0, "w", &b->workers, NULL) == OK);
 	b->cluster = cluster_new("AAAAAAAAAAAAAAAAAAAAAA");
 	arena_init(&b->arena, 64 << 20);
@@ -160,6 +171,7 @@ bed_fini(struct bed *b)
 	bed_run(b);
 	cluster_free(&b->cluster);
 	workers_free(&b->workers);
+	loop_free(&b->loop2);
 	loop_free(&b->loop);
 	loop_free(&b->control);
 	arena_fini(&b->arena);
@@ -186,6 +198,7 @@ bed_run(struct bed *b)
 		some = workers_step(b->workers);
 		some = loop_turn(b->control, 0) || some;
 		some = loop_turn(b->loop, 0) || some;
+		some = loop_turn(b->loop2, 0) || some;
 	}
 	CHECK(!some);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test/unit/replica/bed.h - a replica manager over real log directories in a temporary place, broker 1, with one network loop.
+ * test/unit/replica/bed.h - a replica manager over real log directories in a temporary place, broker 1.
  *
  * Everything runs on the calling thread: loops are turned and jobs stepped by bed_run, the clock moves only with bed_pass.
  */
@@ -23,7 +23,9 @@ struct bed {
 	struct random_seeded random;
 	struct diag	*diag;
 	struct metrics	 metrics;
-	struct loop	*control, *loop;
+	struct loop	*control, *loop, *loop2;	/* loop2: for those who need two network loops */
+	void		(*leadership)(void *ctx, const char *topic, int32_t partition, bool leads, int32_t leader_epoch);	/* as in the manager */
+	void		*leadership_ctx;
 	struct workers	*workers;
 	struct log_dirs	*dirs;
 	struct cluster	*cluster;
