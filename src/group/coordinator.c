@@ -1,54 +1,113 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * group/coordinator.c - see coordinator.h.
+ * group/coordinator.c - see coordinator.h: life, partitions and who owns them, how a call gets to its loop and back.
  *
- * Not finished: it never takes a partition up, so every call is answered COORDINATOR_NOT_AVAILABLE, which is what clients retry.
+ * INVARIANTS
+ *   (1) Partition p belongs to loop p mod the number of loops.  Everything in its struct home and below is touched on that loop only; what a
+ *       load has read is the worker's until it is handed over.
+ *   (2) A home that is not OWNED has no groups in its table.  A call that finds a group does so in an OWNED home.
+ *   (3) A call is in one place at a time: with its caller, in a mailbox, or on the loop call.at.  Its arena goes with it.
+ *   (4) The caller is called back from inside its own call only when nothing of a group is under way.
+ *   (5) on_the_way counts what will come back to a loop by itself: loads and appends.  While it is not zero the coordinator is not freed.
+ *
+ * IF IT DIES HERE  What was answered stands in the log (appends.c); what was not is asked again by the clients.  Nothing else is kept.
  */
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "base/must.h"
-#include "group/coordinator.h"
+#include "group/coordinator_int.h"
 
-struct group_coordinator {
-	struct group_coordinator_options opt;
-	uint32_t	npartitions;		/* 0: not started */
-};
+/* ---- life ---- */
 
 struct group_coordinator *
 group_coordinator_new(const struct group_coordinator_options *opt)
 {
 	struct group_coordinator *c = xcalloc(1, sizeof(*c));
 
+	must(opt->nloops > 0);
 	c->opt = *opt;
+	c->seed = random_u64(opt->random);
+	c->loops = xcalloc(opt->nloops, sizeof(*c->loops));
+	for (uint32_t i = 0; i < opt->nloops; i++) {
+		struct coordinator_loop *l = &c->loops[i];
+
+		l->c = c;
+		l->loop = opt->loops[i];
+		l->codec = codec_ctx_new();
+		l->host = (struct group_host){ .loop = l->loop, .random = opt->random, .diag = opt->diag, .seed = c->seed,
+		    .initial_rebalance_delay_ms = opt->initial_rebalance_delay_ms, .size_max = opt->size_max, .store = appends_store_group };
+		timer_init(&l->expiry, expiry_fired);
+	}
 	return (c);
+}
+
+static void
+loop_starts(void *v)
+{
+	struct coordinator_loop *l = v;
+
+	if (l->c->active)
+		timer_set(l->loop, &l->expiry, l->c->opt.retention_check_ms);
 }
 
 void
 group_coordinator_start(struct group_coordinator *c, uint32_t npartitions)
 {
-	must(npartitions > 0);
+	must(npartitions > 0 && c->npartitions == 0);
 	c->npartitions = npartitions;
+	c->homes = xcalloc(npartitions, sizeof(*c->homes));
+	for (uint32_t i = 0; i < npartitions; i++)
+		c->homes[i] = (struct home){ .on = &c->loops[i % c->opt.nloops], .number = (int32_t)i, .epoch = -1 };
+	c->active = true;
+	for (uint32_t i = 0; i < c->opt.nloops; i++)
+		loop_call(c->loops[i].loop, loop_starts, &c->loops[i]);
+}
+
+static void
+loop_stops(void *v)
+{
+	struct coordinator_loop *l = v;
+
+	timer_cancel(l->loop, &l->expiry);
+	for (uint32_t i = 0; i < l->c->npartitions; i++)
+		if (l->c->homes[i].on == l)
+			home_drop(&l->c->homes[i]);
 }
 
 void
 group_coordinator_stop(struct group_coordinator *c)
 {
-	(void)c;
+	if (!c->active)
+		return;
+	c->active = false;
+	for (uint32_t i = 0; i < c->opt.nloops; i++)
+		loop_call(c->loops[i].loop, loop_stops, &c->loops[i]);
 }
 
 bool
 group_coordinator_busy(const struct group_coordinator *c)
 {
-	(void)c;
-	return (false);
+	return (c->on_the_way != 0);
 }
 
 void
 group_coordinator_free(struct group_coordinator **cp)
 {
-	free(*cp);
+	struct group_coordinator *c = *cp;
+
 	*cp = NULL;
+	if (c == NULL)
+		return;
+	must(!c->active && c->on_the_way == 0);
+	for (uint32_t i = 0; i < c->npartitions; i++)
+		must(c->homes[i].groups == NULL);
+	for (uint32_t i = 0; i < c->opt.nloops; i++)
+		codec_ctx_free(c->loops[i].codec);
+	free(c->homes);
+	free(c->loops);
+	free(c);
 }
 
 /* ---- which partition ---- */
@@ -110,119 +169,325 @@ group_coordinator_partition(const struct group_coordinator *c, struct slice grou
 
 /* ---- leadership ---- */
 
+struct news {
+	struct home	*home;
+	int32_t		 epoch;
+	bool		 leads;
+};
+
+/* An epoch told before is only ever raised; news of an older one come too late. */
+static bool
+epoch_counts(struct home *h, int32_t epoch)
+{
+	if (epoch >= 0 && epoch < h->epoch)
+		return (false);
+	h->epoch = MAX(h->epoch, epoch);
+	return (true);
+}
+
+static void
+leadership_changed(void *v)
+{
+	struct news *n = v;
+	struct home *h = n->home;
+
+	if (epoch_counts(h, n->epoch) && h->on->c->active) {
+		if (!n->leads)
+			home_drop(h);
+		else if (h->state == HOME_AWAY)	/* else the new epoch follows its own: the groups stay */
+			load_begin(h);
+	}
+	free(n);
+}
+
+static void
+leadership_tell(struct group_coordinator *c, int32_t partition, int32_t epoch, bool leads)
+{
+	struct news *n;
+
+	if (partition < 0 || (uint32_t)partition >= c->npartitions)
+		return;		/* added since the start: no group belongs to it */
+	n = xmalloc(sizeof(*n));
+	*n = (struct news){ &c->homes[partition], epoch, leads };
+	loop_call(n->home->on->loop, leadership_changed, n);
+}
+
 void
 group_coordinator_elected(struct group_coordinator *c, int32_t partition, int32_t leader_epoch)
 {
-	(void)c;
-	(void)partition;
-	(void)leader_epoch;
+	leadership_tell(c, partition, leader_epoch, true);
 }
 
 void
 group_coordinator_resigned(struct group_coordinator *c, int32_t partition, int32_t leader_epoch)
 {
-	(void)c;
-	(void)partition;
-	(void)leader_epoch;
+	leadership_tell(c, partition, leader_epoch, false);
+}
+
+struct deletion {
+	struct coordinator_loop *on;
+	size_t		 len;
+	uint8_t		 topic[];
+};
+
+static void
+topic_gone(void *v)
+{
+	struct deletion *d = v;
+	struct group_coordinator *c = d->on->c;
+
+	for (uint32_t i = 0; i < c->npartitions; i++) {
+		struct hosted *g, *next;
+
+		if (c->homes[i].on == d->on && c->homes[i].state == HOME_OWNED)
+			HASH_ITER(hh, c->homes[i].groups, g, next)
+				hosted_remove_topic(g, slice_of(d->topic, d->len));
+	}
+	free(d);
 }
 
 void
 group_coordinator_topic_deleted(struct group_coordinator *c, struct slice topic)
 {
-	(void)c;
-	(void)topic;
+	for (uint32_t i = 0; c->active && i < c->opt.nloops; i++) {
+		struct deletion *d = xmalloc(sizeof(*d) + topic.len);
+
+		d->on = &c->loops[i];
+		d->len = topic.len;
+		if (topic.len > 0)
+			memcpy(d->topic, topic.p, topic.len);
+		loop_call(d->on->loop, topic_gone, d);
+	}
+}
+
+/* ---- groups ---- */
+
+struct hosted *
+hosted_new(struct home *home, struct slice id)
+{
+	struct hosted *g = xcalloc(1, sizeof(*g) + id.len + 1);
+
+	g->home = home;
+	g->refs = 1;
+	g->id_len = (uint32_t)id.len;
+	if (id.len > 0)
+		memcpy(g->id, id.p, id.len);
+	offsets_init(&g->offsets, home->on->c->seed);
+	return (g);
+}
+
+struct hosted *
+hosted_find_in(struct hosted *table, uint64_t seed, struct slice id)
+{
+	struct hosted *g;
+
+	HASH_FIND_BYHASHVALUE(hh, table, id.p, (unsigned)id.len, (unsigned)hash_bytes(seed, id.p, id.len), g);
+	return (g);
+}
+
+struct hosted *
+hosted_find(const struct home *home, struct slice id)
+{
+	return (hosted_find_in(home->groups, home->on->c->seed, id));
+}
+
+void
+hosted_add_to(struct hosted **table, uint64_t seed, struct hosted *g)
+{
+	HASH_ADD_KEYPTR_BYHASHVALUE(hh, *table, g->id, g->id_len, (unsigned)hash_bytes(seed, g->id, g->id_len), g);
+}
+
+struct hosted *
+hosted_create(struct home *home, struct slice id)
+{
+	struct hosted *g = hosted_new(home, id);
+
+	g->group = group_new(&home->on->host, id);
+	hosted_add_to(&home->groups, home->on->c->seed, g);
+	return (g);
+}
+
+void
+hosted_unref(struct hosted **gp)
+{
+	struct hosted *g = *gp;
+
+	*gp = NULL;
+	if (g == NULL || --g->refs > 0)
+		return;
+	offsets_fini(&g->offsets);
+	group_unref(&g->group);
+	free(g->record);
+	free(g);
+}
+
+void
+hosted_leave(struct hosted *g)
+{
+	must(!g->out);
+	g->out = true;
+	HASH_DELETE(hh, g->home->groups, g);
+	hosted_unref(&g);
+}
+
+void
+home_drop(struct home *home)
+{
+	struct hosted *g, *next;
+	uint32_t n = 0;
+
+	if (home->load != NULL)
+		load_cancel(home);
+	HASH_ITER(hh, home->groups, g, next) {
+		group_unload(g->group);
+		hosted_leave(g);
+		n++;
+	}
+	if (home->state == HOME_OWNED)
+		diag_info(home->on->c->opt.diag, "group", GROUP_OFFSETS_TOPIC "-%d: no longer coordinated here, %u groups dropped", (int)home->number, (unsigned)n);
+	home->state = HOME_AWAY;
 }
 
 /* ---- calls ---- */
 
-/* An id may be "" where groups without members have their offsets. */
-static enum kerr
-judge(struct slice group, bool empty_allowed)
+enum kerr
+judge_group(struct group_coordinator *c, struct slice group, bool empty_allowed)
 {
-	return (group.p == NULL || (group.len == 0 && !empty_allowed) ? KERR_INVALID_GROUP_ID : KERR_COORDINATOR_NOT_AVAILABLE);
+	if (group.p == NULL || (group.len == 0 && !empty_allowed) || group.len > INT16_MAX)
+		return (KERR_INVALID_GROUP_ID);
+	return (c->active ? KERR_NONE : KERR_COORDINATOR_NOT_AVAILABLE);
+}
+
+enum kerr
+home_of(struct group_coordinator *c, struct slice group, bool empty_allowed, struct home **home)
+{
+	enum kerr k = judge_group(c, group, empty_allowed);
+
+	*home = NULL;
+	if (k != KERR_NONE)
+		return (k);
+	*home = &c->homes[group_coordinator_partition(c, group)];
+	switch ((*home)->state) {
+	case HOME_LOADING:
+		return (KERR_COORDINATOR_LOAD_IN_PROGRESS);
+	case HOME_AWAY:
+		return (KERR_NOT_COORDINATOR);
+	case HOME_OWNED:
+		break;
+	}
+	return (KERR_NONE);
 }
 
 static void
-answer(struct group_coordinator *c, struct group_call *call, enum kerr error)
+run_task(struct task *task)
 {
-	call->coordinator = c;
-	call->error = error;
+	struct group_call *call = CONTAINER_OF(task, struct group_call, task);
+
+	call->run(call);
+}
+
+static void
+done_task(struct task *task)
+{
+	struct group_call *call = CONTAINER_OF(task, struct group_call, task);
+
 	call->done(call);
 }
 
-void
-group_coordinator_join(struct group_coordinator *c, struct group_join_call *j)
+static void
+call_go(struct group_call *call)
 {
-	j->join.answer.error = judge(j->group, false);
-	j->join.answer.generation = -1;
-	j->join.answer.member_id = j->join.member_id;
-	j->join.answer.leader = SLICE_LIT("");
-	answer(c, &j->call, j->join.answer.error);
-}
+	struct loop *owner = call->coordinator->loops[call->at].loop;
 
-void
-group_coordinator_sync(struct group_coordinator *c, struct group_sync_call *s)
-{
-	s->sync.answer.error = judge(s->group, false);
-	answer(c, &s->call, s->sync.answer.error);
-}
-
-void
-group_coordinator_heartbeat(struct group_coordinator *c, struct group_heartbeat_call *h)
-{
-	answer(c, &h->call, judge(h->group, false));
-}
-
-void
-group_coordinator_leave(struct group_coordinator *c, struct group_leave_call *l)
-{
-	answer(c, &l->call, judge(l->group, false));
-}
-
-void
-group_coordinator_commit(struct group_coordinator *c, struct group_commit_call *m)
-{
-	for (uint32_t i = 0; i < m->nitems; i++)
-		m->items[i].error = judge(m->group, true);
-	answer(c, &m->call, KERR_NONE);
-}
-
-void
-group_coordinator_fetch_offsets(struct group_coordinator *c, struct group_fetch_call *f)
-{
-	for (uint32_t i = 0; i < f->nitems; i++)
-		f->items[i].error = judge(f->items[i].group, true);
-	answer(c, &f->call, KERR_NONE);
-}
-
-void
-group_coordinator_delete_offsets(struct group_coordinator *c, struct group_delete_offsets_call *d)
-{
-	answer(c, &d->call, judge(d->group, false));
-}
-
-void
-group_coordinator_delete_groups(struct group_coordinator *c, struct group_delete_call *d)
-{
-	for (uint32_t i = 0; i < d->nitems; i++)
-		d->items[i].error = judge(d->items[i].group, true);
-	answer(c, &d->call, KERR_NONE);
-}
-
-void
-group_coordinator_describe(struct group_coordinator *c, struct group_describe_call *d)
-{
-	for (uint32_t i = 0; i < d->nitems; i++) {
-		d->items[i].error = judge(d->items[i].group, true);
-		d->items[i].state = d->items[i].protocol_type = d->items[i].protocol = SLICE_LIT("");
-		d->items[i].nmembers = 0;
+	if (loop_is_current(owner)) {
+		call->run(call);
+		return;
 	}
-	answer(c, &d->call, KERR_NONE);
+	call->task.fn = run_task;
+	loop_post(owner, &call->task);
 }
 
 void
-group_coordinator_list(struct group_coordinator *c, struct group_list_call *l)
+call_done_later(struct group_call *call)
 {
-	l->nrows = 0;
-	answer(c, &l->call, KERR_COORDINATOR_NOT_AVAILABLE);
+	call->task.fn = done_task;
+	loop_post(call->loop, &call->task);
+}
+
+void
+call_done(struct group_call *call)
+{
+	if (loop_is_current(call->loop))
+		call->done(call);
+	else
+		call_done_later(call);
+}
+
+static void
+call_init(struct group_coordinator *c, struct group_call *call, void (*run)(struct group_call *))
+{
+	call->coordinator = c;
+	call->run = run;
+	call->error = KERR_NONE;
+	call->appends = 0;
+}
+
+/* What cannot be judged (no such group, not started) may run anywhere: it is refused there. */
+static uint32_t
+loop_of(const struct group_coordinator *c, struct slice group)
+{
+	return (c->npartitions == 0 ? 0 : (uint32_t)group_coordinator_partition(c, group) % c->opt.nloops);
+}
+
+void
+call_to_owner(struct group_coordinator *c, struct group_call *call, struct slice group, void (*run)(struct group_call *))
+{
+	call_init(c, call, run);
+	call->at = loop_of(c, group);
+	call_go(call);
+}
+
+bool
+call_here(const struct group_call *call, struct slice group)
+{
+	return (loop_of(call->coordinator, group) == call->at);
+}
+
+static void
+call_next(struct group_call *call)
+{
+	do
+		call->at++;
+	while (call->at < call->coordinator->opt.nloops && !call->wants(call));
+	if (call->at < call->coordinator->opt.nloops)
+		call_go(call);
+	else
+		call_done(call);
+}
+
+static void
+visit(struct group_call *call)
+{
+	call->appends = 1;	/* the visit itself */
+	call->visit(call);
+	if (--call->appends == 0)
+		call_next(call);
+}
+
+void
+call_appended(struct group_call *call)
+{
+	must(call->appends > 0);
+	if (--call->appends == 0)
+		call_next(call);
+}
+
+void
+call_to_loops(struct group_coordinator *c, struct group_call *call, void (*fn)(struct group_call *), bool (*wants)(const struct group_call *))
+{
+	call_init(c, call, visit);
+	call->visit = fn;
+	call->wants = wants;
+	call->at = UINT32_MAX;	/* before the first */
+	call_next(call);
 }

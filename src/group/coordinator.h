@@ -80,7 +80,8 @@ struct group_call {
 	enum kerr	error;			/* of the call as a whole */
 	/* private */
 	struct group_coordinator *coordinator;
-	void	      (*run)(struct group_call *);	/* on the owner's loop */
+	void	      (*run)(struct group_call *), (*visit)(struct group_call *);	/* on the owner's loop */
+	bool	      (*wants)(const struct group_call *);
 	struct task	task;
 	uint32_t	at, appends;		/* loop that runs it, what it waits for */
 };

@@ -1,15 +1,278 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test/unit/group/test_coordinator.c - the coordinator: whose groups, loading and unloading, calls and appends, on virtual time.
+ * test/unit/group/test_coordinator.c - the coordinator over a real replica manager and real logs: whose groups, loading and unloading, calls and
+ * appends, on virtual time.  __consumer_offsets has two partitions, each on a loop of its own.
  */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/must.h"
 #include "group/coordinator.h"
+#include "log/log.h"
+#include "test/unit/fs_fault.h"
+#include "test/unit/replica/bed.h"
 #include "test/unit/unit.h"
+
+#define G0	"b"	/* hash 98: partition 0, loop 0 */
+#define G1	"a"	/* hash 97: partition 1, loop 1 */
+
+struct world {
+	struct bed	 bed;
+	struct group_coordinator *c;
+	struct group_coordinator_options opt;
+	int32_t		 epoch;
+};
+
+static void
+on_leadership(void *ctx, const char *topic, int32_t partition, bool leads, int32_t leader_epoch)
+{
+	struct world *w = ctx;
+
+	if (w->c == NULL || strcmp(topic, GROUP_OFFSETS_TOPIC) != 0)
+		return;
+	if (leads)
+		group_coordinator_elected(w->c, partition, leader_epoch);
+	else
+		group_coordinator_resigned(w->c, partition, leader_epoch);
+}
+
+static void
+coordinator_begin(struct world *w)
+{
+	struct loop *loops[2] = { w->bed.loop, w->bed.loop2 };
+
+	w->opt.replicas = w->bed.manager;
+	w->opt.loops = loops;
+	w->c = group_coordinator_new(&w->opt);
+	w->bed.leadership = on_leadership;
+	w->bed.leadership_ctx = w;
+	group_coordinator_start(w->c, 2);
+}
+
+static void
+coordinator_end(struct world *w)
+{
+	group_coordinator_stop(w->c);
+	bed_run(&w->bed);
+	CHECK(!group_coordinator_busy(w->c));
+	group_coordinator_free(&w->c);
+}
+
+static void
+lead_both(struct world *w)
+{
+	w->epoch++;
+	CHECK_EQ(bed_lead(&w->bed, GROUP_OFFSETS_TOPIC, 0, w->epoch), KERR_NONE);
+	CHECK_EQ(bed_lead(&w->bed, GROUP_OFFSETS_TOPIC, 1, w->epoch), KERR_NONE);
+}
+
+static void
+world_init(struct world *w)
+{
+	memset(w, 0, sizeof(*w));
+	bed_init(&w->bed);
+	w->opt = (struct group_coordinator_options){ .nloops = 2, .workers = w->bed.workers, .clock = &w->bed.clock.clock,
+	    .random = &w->bed.random.random, .diag = w->bed.diag, .min_session_timeout_ms = 6000, .max_session_timeout_ms = 1800000,
+	    .initial_rebalance_delay_ms = 100, .size_max = INT32_MAX, .metadata_max = 10, .load_buffer_bytes = 300, .retention_ms = 3600000,
+	    .retention_check_ms = 600000, .commit_timeout_ms = 5000, .commit_acks = -1 };
+	coordinator_begin(w);
+	lead_both(w);
+}
+
+static void
+world_fini(struct world *w)
+{
+	coordinator_end(w);
+	bed_fini(&w->bed);
+}
+
+/* The broker ends and begins again on the same directories; the memory of the coordinator is gone. */
+static void
+world_restart(struct world *w)
+{
+	coordinator_end(w);
+	bed_restart(&w->bed);
+	coordinator_begin(w);
+	lead_both(w);
+}
+
+/* ---- calls ---- */
+
+static void
+called(struct group_call *call)
+{
+	CHECK(loop_is_current(call->loop));
+	call->coordinator = NULL;	/* seen */
+}
+
+static void
+call_begins(struct world *w, struct group_call *call)
+{
+	call->loop = w->bed.loop;
+	call->arena = &w->bed.arena;
+	call->done = called;
+}
+
+static bool
+answered(const struct group_call *call)
+{
+	return (call->coordinator == NULL);
+}
+
+static enum kerr
+commit_as(struct world *w, const char *group, const char *member, int32_t generation, const char *topic, int32_t partition, int64_t offset,
+    const char *metadata)
+{
+	struct group_commit_item it = { .topic = slice_str(topic), .partition = partition, .offset = offset, .leader_epoch = 3,
+	    .metadata = slice_str(metadata), .commit_timestamp_ms = -1, .error = KERR_UNKNOWN_SERVER_ERROR };
+	struct group_commit_call m = { .group = slice_str(group), .member_id = slice_str(member), .generation = generation, .retention_ms = -1,
+	    .items = &it, .nitems = 1 };
+
+	call_begins(w, &m.call);
+	group_coordinator_commit(w->c, &m);
+	bed_run(&w->bed);
+	CHECK(answered(&m.call));
+	return (it.error);
+}
+
+static enum kerr
+commit(struct world *w, const char *group, const char *topic, int32_t partition, int64_t offset)
+{
+	return (commit_as(w, group, "", -1, topic, partition, offset, "m"));
+}
+
+static struct group_fetch_row
+fetch_as(struct world *w, const char *group, const char *topic, int32_t partition, bool stable, enum kerr error)
+{
+	struct group_fetch_row row = { .topic = slice_str(topic), .partition = partition, .offset = -7 };
+	struct group_fetch_item it = { .group = slice_str(group), .rows = &row, .nrows = 1 };
+	struct group_fetch_call f = { .require_stable = stable, .items = &it, .nitems = 1 };
+
+	call_begins(w, &f.call);
+	group_coordinator_fetch_offsets(w->c, &f);
+	bed_run(&w->bed);
+	CHECK(answered(&f.call));
+	CHECK_EQ(f.call.error, KERR_NONE);
+	CHECK_EQ(it.error, error);
+	return (row);
+}
+
+static int64_t
+fetch(struct world *w, const char *group, const char *topic, int32_t partition)
+{
+	return (fetch_as(w, group, topic, partition, false, KERR_NONE).offset);
+}
+
+static struct group_describe_item
+describe(struct world *w, const char *group)
+{
+	struct group_describe_item it = { .group = slice_str(group) };
+	struct group_describe_call d = { .items = &it, .nitems = 1 };
+
+	call_begins(w, &d.call);
+	group_coordinator_describe(w->c, &d);
+	bed_run(&w->bed);
+	CHECK(answered(&d.call));
+	return (it);
+}
+
+static bool
+is_state(struct world *w, const char *group, const char *state)
+{
+	struct group_describe_item it = describe(w, group);
+
+	return (it.error == KERR_NONE && slice_eq_str(it.state, state));
+}
+
+static enum kerr
+delete_group(struct world *w, const char *group)
+{
+	struct group_delete_item it = { .group = slice_str(group), .error = KERR_UNKNOWN_SERVER_ERROR };
+	struct group_delete_call d = { .items = &it, .nitems = 1 };
+
+	call_begins(w, &d.call);
+	group_coordinator_delete_groups(w->c, &d);
+	bed_run(&w->bed);
+	CHECK(answered(&d.call));
+	return (it.error);
+}
+
+/* A consumer of topic "t". */
+static const uint8_t subscription[] = { 0, 0, 0, 0, 0, 1, 0, 1, 't', 0xff, 0xff, 0xff, 0xff };
+static const struct group_protocol range = { { (const uint8_t *)"range", 5 }, { subscription, sizeof(subscription) } };
+
+struct member {
+	struct group_join_call join;
+	struct group_sync_call sync;
+	struct group_assignment assignment;
+	char	 id[128];
+	int32_t	 generation;
+};
+
+static void
+member_asks_to_join(struct world *w, struct member *m, const char *group)
+{
+	m->join = (struct group_join_call){ .group = slice_str(group) };
+	m->join.join = (struct group_join){ .member_id = slice_str(m->id), .client_id = SLICE_LIT("c"), .client_host = SLICE_LIT("/127.0.0.1"),
+	    .protocol_type = SLICE_LIT("consumer"), .protocols = &range, .nprotocols = 1, .session_timeout_ms = 10000, .rebalance_timeout_ms = 20000 };
+	call_begins(w, &m->join.call);
+	group_coordinator_join(w->c, &m->join);
+	bed_run(&w->bed);
+}
+
+static void
+member_syncs(struct world *w, struct member *m, const char *group)
+{
+	m->assignment = (struct group_assignment){ slice_str(m->id), SLICE_LIT("all") };
+	m->sync = (struct group_sync_call){ .group = slice_str(group), .sync = { .member_id = slice_str(m->id), .generation = m->generation,
+	    .assignments = &m->assignment, .nassignments = 1 } };
+	call_begins(w, &m->sync.call);
+	group_coordinator_sync(w->c, &m->sync);
+	bed_run(&w->bed);
+}
+
+static enum kerr
+member_beats(struct world *w, const struct member *m, const char *group)
+{
+	struct group_heartbeat_call b = { .group = slice_str(group), .member_id = slice_str(m->id), .generation = m->generation };
+
+	call_begins(w, &b.call);
+	group_coordinator_heartbeat(w->c, &b);
+	bed_run(&w->bed);
+	CHECK(answered(&b.call));
+	return (b.call.error);
+}
+
+static void
+member_told(struct member *m)
+{
+	CHECK(answered(&m->join.call));
+	CHECK_EQ(m->join.call.error, KERR_NONE);
+	m->generation = m->join.join.answer.generation;
+	snprintf(m->id, sizeof(m->id), "%.*s", (int)m->join.join.answer.member_id.len, (const char *)m->join.join.answer.member_id.p);
+}
+
+static void
+member_settles(struct world *w, struct member *m, const char *group)
+{
+	memset(m, 0, sizeof(*m));
+	member_asks_to_join(w, m, group);
+	bed_pass(&w->bed, 200);
+	member_told(m);
+	member_syncs(w, m, group);
+	CHECK(answered(&m->sync.call));
+	CHECK_EQ(m->sync.call.error, KERR_NONE);
+	CHECK(slice_eq_str(m->sync.sync.answer.assignment, "all"));
+}
+
+/* ---- tests ---- */
 
 /* Java: Utils.abs("...".hashCode()) % 50. */
 TEST(a_group_belongs_to_the_partition_of_javas_string_hash)
 {
-	struct group_coordinator_options opt = { .replicas = NULL };
-	struct group_coordinator *c = group_coordinator_new(&opt);
 	static const struct {
 		const char *id;
 		int32_t partition;
@@ -22,11 +285,525 @@ TEST(a_group_belongs_to_the_partition_of_javas_string_hash)
 	    { "gr\xc3\xbcn", 49 },		/* U+00FC */
 	    { "\xf0\x9f\x98\x80", 49 },	/* a surrogate pair */
 	};
+	struct world w;
 
-	group_coordinator_start(c, 50);
+	world_init(&w);
+	coordinator_end(&w);
+	w.opt.loops = (struct loop *[]){ w.bed.loop, w.bed.loop2 };
+	w.c = group_coordinator_new(&w.opt);
+	group_coordinator_start(w.c, 50);
 	for (size_t i = 0; i < NELEM(rows); i++)
-		CHECK_EQ(group_coordinator_partition(c, slice_str(rows[i].id)), rows[i].partition);
-	group_coordinator_free(&c);
+		CHECK_EQ(group_coordinator_partition(w.c, slice_str(rows[i].id)), rows[i].partition);
+	world_fini(&w);
 }
 
-UNIT_MAIN("group/coordinator", T(a_group_belongs_to_the_partition_of_javas_string_hash))
+TEST(commits_without_a_group_are_kept_over_a_restart_on_both_loops)
+{
+	struct group_fetch_row r;
+	struct world w;
+
+	world_init(&w);
+	for (int i = 0; i < 40; i++) {
+		CHECK_EQ(commit(&w, G0, "t", i % 4, 100 + i), KERR_NONE);
+		CHECK_EQ(commit(&w, G1, "u", i % 4, 200 + i), KERR_NONE);
+	}
+	CHECK_EQ(commit(&w, "", "t", 0, 5), KERR_NONE);
+	for (int turn = 0; turn < 2; turn++) {
+		for (int i = 0; i < 4; i++) {
+			CHECK_EQ(fetch(&w, G0, "t", i), 136 + i);
+			CHECK_EQ(fetch(&w, G1, "u", i), 236 + i);
+		}
+		CHECK_EQ(fetch(&w, "", "t", 0), 5);
+		CHECK_EQ(fetch(&w, G0, "u", 0), -1);
+		CHECK_EQ(fetch(&w, "nobody", "t", 0), -1);
+		r = fetch_as(&w, G0, "t", 1, true, KERR_NONE);
+		CHECK_EQ(r.leader_epoch, 3);
+		CHECK(slice_eq_str(r.metadata, "m"));
+		CHECK(is_state(&w, G0, "Empty") && is_state(&w, "nobody", "Dead"));
+		world_restart(&w);
+	}
+	world_fini(&w);
+}
+
+TEST(every_codec_of_the_offsets_topic_is_written_and_loaded)
+{
+	for (int codec = 0; codec < CODEC_COUNT_; codec++) {
+		struct world w;
+
+		if (!codec_built_in((enum codec)codec))
+			continue;
+		world_init(&w);
+		coordinator_end(&w);
+		w.opt.codec = (enum codec)codec;
+		coordinator_begin(&w);
+		lead_both(&w);
+		for (int i = 0; i < 20; i++)
+			CHECK_EQ(commit(&w, G0, "t", i, i), KERR_NONE);
+		world_restart(&w);
+		for (int i = 0; i < 20; i++)
+			CHECK_EQ(fetch(&w, G0, "t", i), i);
+		world_fini(&w);
+	}
+}
+
+TEST(a_group_goes_on_in_its_generation_after_a_restart)
+{
+	struct group_describe_item d;
+	struct member m;
+	struct world w;
+
+	world_init(&w);
+	member_settles(&w, &m, G1);
+	CHECK_EQ(member_beats(&w, &m, G1), KERR_NONE);
+	CHECK_EQ(commit_as(&w, G1, m.id, m.generation, "t", 0, 7, NULL), KERR_NONE);
+	CHECK_EQ(commit_as(&w, G1, m.id, m.generation + 1, "t", 0, 8, NULL), KERR_ILLEGAL_GENERATION);
+	CHECK_EQ(commit_as(&w, G1, "who", m.generation, "t", 0, 8, NULL), KERR_UNKNOWN_MEMBER_ID);
+	CHECK_EQ(commit(&w, G1, "t", 0, 8), KERR_UNKNOWN_MEMBER_ID);
+	CHECK_EQ(commit_as(&w, "none", "", 3, "t", 0, 8, NULL), KERR_ILLEGAL_GENERATION);
+	world_restart(&w);
+	d = describe(&w, G1);
+	CHECK(slice_eq_str(d.state, "Stable") && slice_eq_str(d.protocol, "range") && slice_eq_str(d.protocol_type, "consumer"));
+	CHECK_EQ(d.nmembers, 1);
+	CHECK(slice_eq_str(d.members[0].member_id, m.id) && slice_eq_str(d.members[0].assignment, "all") && slice_eq_str(d.members[0].client_host, "/127.0.0.1"));
+	CHECK_EQ(member_beats(&w, &m, G1), KERR_NONE);
+	CHECK_EQ(fetch(&w, G1, "t", 0), 7);
+	CHECK_EQ(commit_as(&w, G1, m.id, m.generation, "t", 0, 9, NULL), KERR_NONE);
+	CHECK_EQ(delete_group(&w, G1), KERR_NON_EMPTY_GROUP);
+	bed_pass(&w.bed, 11000);		/* its session is watched again */
+	CHECK(is_state(&w, G1, "Empty"));
+	world_restart(&w);
+	CHECK(is_state(&w, G1, "Empty"));
+	CHECK_EQ(fetch(&w, G1, "t", 0), 9);
+	world_fini(&w);
+}
+
+TEST(whoever_waits_is_answered_when_the_partition_is_led_elsewhere)
+{
+	struct member first, joins, syncs;
+	struct world w;
+
+	world_init(&w);
+	member_settles(&w, &first, G0);
+	memset(&joins, 0, sizeof(joins));
+	member_asks_to_join(&w, &joins, G0);
+	CHECK(!answered(&joins.join.call));
+	memset(&syncs, 0, sizeof(syncs));
+	member_asks_to_join(&w, &syncs, G1);
+	bed_pass(&w.bed, 200);
+	member_told(&syncs);
+	CHECK_EQ(bed_metadata(&w.bed, &(struct bed_role){ .topic = "x" }, true), KERR_NONE);
+	CHECK_EQ(bed_role(&w.bed, &(struct bed_role){ .topic = GROUP_OFFSETS_TOPIC, .partition = 0, .leader = 2, .leader_epoch = 50, .partition_epoch = 50,
+	    .isr = { 2, 1 }, .nisr = 2 }), KERR_NONE);
+	CHECK(answered(&joins.join.call));
+	CHECK_EQ(joins.join.call.error, KERR_NOT_COORDINATOR);
+	CHECK_EQ(member_beats(&w, &first, G0), KERR_NOT_COORDINATOR);
+	CHECK_EQ(commit(&w, G0, "t", 0, 1), KERR_NOT_COORDINATOR);
+	CHECK_EQ(describe(&w, G0).error, KERR_NOT_COORDINATOR);
+	CHECK_EQ(delete_group(&w, G0), KERR_NOT_COORDINATOR);
+	fetch_as(&w, G0, "t", 0, false, KERR_NOT_COORDINATOR);
+	group_coordinator_elected(w.c, 0, 49);		/* late news */
+	bed_run(&w.bed);
+	CHECK_EQ(member_beats(&w, &first, G0), KERR_NOT_COORDINATOR);
+	member_syncs(&w, &syncs, G1);			/* the other partition has noticed nothing */
+	CHECK_EQ(syncs.sync.call.error, KERR_NONE);
+	CHECK_EQ(bed_lead(&w.bed, GROUP_OFFSETS_TOPIC, 0, 51), KERR_NONE);
+	CHECK_EQ(member_beats(&w, &first, G0), KERR_NONE);
+	world_fini(&w);
+}
+
+TEST(while_a_partition_loads_nobody_is_sent_away)
+{
+	struct group_heartbeat_call b = { .group = SLICE_LIT(G0), .member_id = SLICE_LIT("m"), .generation = 1 };
+	struct group_sync_call s = { .group = SLICE_LIT(G0), .sync = { .member_id = SLICE_LIT("m"), .generation = 1 } };
+	struct group_fetch_row row = { .topic = SLICE_LIT("t") };
+	struct group_fetch_item it = { .group = SLICE_LIT(G0), .rows = &row, .nrows = 1 };
+	struct group_fetch_call f = { .items = &it, .nitems = 1 };
+	struct group_list_call l = { .nstates = 0 };
+	struct world w;
+
+	world_init(&w);
+	CHECK_EQ(commit(&w, G0, "t", 0, 1), KERR_NONE);
+	CHECK_EQ(commit(&w, G1, "t", 0, 2), KERR_NONE);
+	group_coordinator_resigned(w.c, 0, -1);
+	group_coordinator_elected(w.c, 0, w.epoch);
+	while (loop_turn(w.bed.loop, 0))	/* its job waits for a worker */
+		;
+	CHECK(group_coordinator_busy(w.c));
+	call_begins(&w, &b.call);
+	call_begins(&w, &s.call);
+	call_begins(&w, &f.call);
+	call_begins(&w, &l.call);
+	group_coordinator_heartbeat(w.c, &b);
+	group_coordinator_sync(w.c, &s);
+	group_coordinator_fetch_offsets(w.c, &f);
+	group_coordinator_list(w.c, &l);
+	for (int i = 0; i < 4; i++) {
+		loop_turn(w.bed.loop, 0);
+		loop_turn(w.bed.loop2, 0);
+	}
+	CHECK_EQ(b.call.error, KERR_NONE);
+	CHECK_EQ(s.call.error, KERR_REBALANCE_IN_PROGRESS);
+	CHECK_EQ(it.error, KERR_COORDINATOR_LOAD_IN_PROGRESS);
+	CHECK(answered(&l.call));
+	CHECK_EQ(l.call.error, KERR_COORDINATOR_LOAD_IN_PROGRESS);
+	CHECK_EQ(l.nrows, 1);
+	group_coordinator_resigned(w.c, 0, -1);		/* the load is for nothing; the next one is another */
+	group_coordinator_elected(w.c, 0, w.epoch);
+	bed_run(&w.bed);
+	CHECK_EQ(fetch(&w, G0, "t", 0), 1);
+	world_fini(&w);
+}
+
+TEST(a_commit_whose_record_is_refused_or_too_late_never_happened)
+{
+	struct world w;
+
+	world_init(&w);
+	CHECK_EQ(commit(&w, G0, "t", 0, 1), KERR_NONE);
+	w.bed.config.min_insync_replicas = 2;
+	CHECK_EQ(bed_role(&w.bed, &(struct bed_role){ .topic = GROUP_OFFSETS_TOPIC, .partition = 0, .leader_epoch = 60, .partition_epoch = 60,
+	    .isr = { 1 }, .nisr = 1, .replicas = { 1, 2 }, .nreplicas = 2 }), KERR_NONE);
+	replica_topic_config_changed(w.bed.manager, GROUP_OFFSETS_TOPIC);
+	CHECK_EQ(commit(&w, G0, "t", 0, 2), KERR_COORDINATOR_NOT_AVAILABLE);
+	CHECK_EQ(fetch(&w, G0, "t", 0), 1);
+	w.bed.config.min_insync_replicas = 1;
+	w.bed.config.rules.max_message_bytes = 60;
+	replica_topic_config_changed(w.bed.manager, GROUP_OFFSETS_TOPIC);
+	CHECK_EQ(commit(&w, G0, "t", 0, 3), KERR_INVALID_COMMIT_OFFSET_SIZE);
+	CHECK_EQ(fetch(&w, G0, "t", 0), 1);
+	CHECK_EQ(commit_as(&w, G0, "", -1, "t", 0, 4, "eleven byte"), KERR_OFFSET_METADATA_TOO_LARGE);
+	w.bed.config.rules.max_message_bytes = 1 << 20;
+	replica_topic_config_changed(w.bed.manager, GROUP_OFFSETS_TOPIC);
+	CHECK_EQ(commit_as(&w, G0, "", -1, "t", 0, 4, "\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc"), KERR_NONE);	/* six characters */
+	CHECK_EQ(fetch(&w, G0, "t", 0), 4);
+	world_fini(&w);
+}
+
+/* The commit waits for a replica that does not come: it is not to be seen, and its time runs out. */
+TEST(a_commit_that_waits_for_replicas_is_not_visible_and_times_out)
+{
+	struct group_commit_item it = { .topic = SLICE_LIT("t"), .offset = 2, .leader_epoch = -1, .commit_timestamp_ms = -1, .error = KERR_UNKNOWN_SERVER_ERROR };
+	struct group_commit_call m = { .group = SLICE_LIT(G0), .member_id = SLICE_LIT(""), .generation = -1, .retention_ms = -1, .items = &it, .nitems = 1 };
+	struct world w;
+
+	world_init(&w);
+	CHECK_EQ(commit(&w, G0, "t", 0, 1), KERR_NONE);
+	CHECK_EQ(bed_role(&w.bed, &(struct bed_role){ .topic = GROUP_OFFSETS_TOPIC, .partition = 0, .leader_epoch = 60, .partition_epoch = 60,
+	    .isr = { 1, 2 }, .nisr = 2 }), KERR_NONE);
+	call_begins(&w, &m.call);
+	group_coordinator_commit(w.c, &m);
+	bed_run(&w.bed);
+	bed_pass(&w.bed, 4000);
+	CHECK(!answered(&m.call));
+	CHECK_EQ(fetch(&w, G0, "t", 0), 1);
+	bed_pass(&w.bed, 2000);
+	CHECK(answered(&m.call));
+	CHECK_EQ(it.error, KERR_REQUEST_TIMED_OUT);
+	CHECK_EQ(fetch(&w, G0, "t", 0), 1);
+	world_fini(&w);
+}
+
+TEST(no_acknowledged_commit_is_lost_and_no_other_is_told_of_when_the_disk_dies_at_any_write)
+{
+	for (unsigned n = 1;; n++) {
+		int64_t kept = 0, seen;
+		struct world w;
+		bool fired;
+
+		world_init(&w);
+		fs_fault_only(w.bed.fs, ".log");
+		fs_fault_arm(w.bed.fs, FS_FAULT_WRITE, n, ERR_IO);
+		for (int i = 1; i <= 4; i++) {
+			enum kerr k = commit(&w, G0, "t", 0, i);
+
+			CHECK(k == KERR_NONE || k == KERR_NOT_COORDINATOR);
+			if (k == KERR_NONE)
+				kept = i;
+		}
+		fired = fs_fault_fired(w.bed.fs);
+		fs_fault_arm(w.bed.fs, 0, 0, OK);
+		CHECK_EQ(kept == 4, !fired);
+		if (fired)
+			fetch_as(&w, G0, "t", 0, false, KERR_NOT_COORDINATOR);
+		world_restart(&w);
+		seen = fetch(&w, G0, "t", 0);
+		CHECK(seen == kept || (seen == -1 && kept == 0));
+		world_fini(&w);
+		if (!fired)
+			break;
+		CHECK(n < 20);
+	}
+}
+
+TEST(deleted_and_expired_offsets_do_not_come_back)
+{
+	struct group_delete_offset it[2] = { { .topic = SLICE_LIT("t"), .partition = 0 }, { .topic = SLICE_LIT("u"), .partition = 0 } };
+	struct group_delete_offsets_call d = { .group = SLICE_LIT(G1), .items = it, .nitems = 2 };
+	struct member m;
+	struct world w;
+
+	world_init(&w);
+	CHECK_EQ(commit(&w, G0, "t", 0, 1), KERR_NONE);
+	CHECK_EQ(delete_group(&w, G0), KERR_NONE);
+	CHECK_EQ(delete_group(&w, G0), KERR_GROUP_ID_NOT_FOUND);
+	CHECK(is_state(&w, G0, "Dead"));
+	member_settles(&w, &m, G1);
+	CHECK_EQ(commit_as(&w, G1, m.id, m.generation, "t", 0, 7, NULL), KERR_NONE);
+	CHECK_EQ(commit_as(&w, G1, m.id, m.generation, "u", 0, 8, NULL), KERR_NONE);
+	call_begins(&w, &d.call);
+	group_coordinator_delete_offsets(w.c, &d);
+	bed_run(&w.bed);
+	CHECK(answered(&d.call));
+	CHECK_EQ(d.call.error, KERR_NONE);
+	CHECK_EQ(it[0].error, KERR_GROUP_SUBSCRIBED_TO_TOPIC);
+	CHECK_EQ(it[1].error, KERR_NONE);
+	world_restart(&w);
+	CHECK(is_state(&w, G0, "Dead"));
+	CHECK_EQ(fetch(&w, G1, "t", 0), 7);
+	CHECK_EQ(fetch(&w, G1, "u", 0), -1);
+	bed_pass(&w.bed, 11000);
+	for (int i = 0; i < 8; i++)
+		bed_pass(&w.bed, 600000);
+	CHECK(is_state(&w, G1, "Dead"));
+	world_restart(&w);
+	CHECK(is_state(&w, G1, "Dead"));
+	CHECK_EQ(fetch(&w, G1, "t", 0), -1);
+	world_fini(&w);
+}
+
+TEST(offsets_of_a_deleted_topic_go_with_it_and_so_does_a_group_that_has_no_others)
+{
+	struct world w;
+
+	world_init(&w);
+	CHECK_EQ(commit(&w, G0, "t", 0, 1), KERR_NONE);
+	CHECK_EQ(commit(&w, G0, "u", 0, 2), KERR_NONE);
+	CHECK_EQ(commit(&w, G1, "t", 3, 3), KERR_NONE);
+	group_coordinator_topic_deleted(w.c, SLICE_LIT("t"));
+	bed_run(&w.bed);
+	for (int turn = 0; turn < 2; turn++) {
+		CHECK_EQ(fetch(&w, G0, "t", 0), -1);
+		CHECK_EQ(fetch(&w, G0, "u", 0), 2);
+		CHECK(is_state(&w, G1, "Dead"));
+		world_restart(&w);
+	}
+	world_fini(&w);
+}
+
+TEST(many_groups_of_both_loops_in_one_call)
+{
+	struct group_describe_item d[3] = { { .group = SLICE_LIT(G1) }, { .group = SLICE_NULL }, { .group = SLICE_LIT(G0) } };
+	struct group_describe_call dc = { .items = d, .nitems = 3 };
+	struct group_fetch_item f[2] = { { .group = SLICE_LIT(G0), .all = true }, { .group = SLICE_LIT(G1), .all = true } };
+	struct group_fetch_call fc = { .items = f, .nitems = 2 };
+	struct group_delete_item x[2] = { { .group = SLICE_LIT(G1) }, { .group = SLICE_LIT(G0) } };
+	struct group_delete_call xc = { .items = x, .nitems = 2 };
+	struct slice empty = SLICE_LIT("eMPTY"), other = SLICE_LIT("Stable");
+	struct group_list_call l = { .states = &empty, .nstates = 1 }, none = { .states = &other, .nstates = 1 };
+	struct world w;
+
+	world_init(&w);
+	CHECK_EQ(commit(&w, G0, "t", 0, 1), KERR_NONE);
+	CHECK_EQ(commit(&w, G0, "t", 1, 2), KERR_NONE);
+	CHECK_EQ(commit(&w, G1, "t", 0, 3), KERR_NONE);
+	call_begins(&w, &dc.call);
+	call_begins(&w, &fc.call);
+	call_begins(&w, &l.call);
+	call_begins(&w, &none.call);
+	call_begins(&w, &xc.call);
+	group_coordinator_describe(w.c, &dc);
+	group_coordinator_fetch_offsets(w.c, &fc);
+	group_coordinator_list(w.c, &l);
+	group_coordinator_list(w.c, &none);
+	bed_run(&w.bed);
+	CHECK(answered(&dc.call) && answered(&fc.call) && answered(&l.call) && answered(&none.call));
+	CHECK(slice_eq_str(d[0].state, "Empty") && slice_eq_str(d[2].state, "Empty"));
+	CHECK_EQ(d[1].error, KERR_INVALID_GROUP_ID);
+	CHECK_EQ(f[0].nrows, 2);
+	CHECK_EQ(f[1].nrows, 1);
+	CHECK_EQ(f[0].rows[0].offset + f[0].rows[1].offset, 3);
+	CHECK_EQ(f[1].rows[0].offset, 3);
+	CHECK_EQ(l.nrows, 2);
+	CHECK_EQ(none.nrows, 0);
+	group_coordinator_delete_groups(w.c, &xc);
+	bed_run(&w.bed);
+	CHECK(answered(&xc.call));
+	CHECK(x[0].error == KERR_NONE && x[1].error == KERR_NONE);
+	world_fini(&w);
+}
+
+TEST(after_the_stop_every_call_is_refused_and_a_waiting_join_has_its_answer)
+{
+	struct member joins;
+	struct world w;
+
+	world_init(&w);
+	memset(&joins, 0, sizeof(joins));
+	member_asks_to_join(&w, &joins, G1);
+	CHECK(!answered(&joins.join.call));
+	group_coordinator_stop(w.c);
+	bed_run(&w.bed);
+	CHECK(answered(&joins.join.call));
+	CHECK_EQ(joins.join.call.error, KERR_NOT_COORDINATOR);
+	CHECK_EQ(commit(&w, G0, "t", 0, 1), KERR_COORDINATOR_NOT_AVAILABLE);
+	CHECK_EQ(member_beats(&w, &joins, G1), KERR_COORDINATOR_NOT_AVAILABLE);
+	CHECK_EQ(member_beats(&w, &joins, ""), KERR_INVALID_GROUP_ID);
+	world_fini(&w);
+}
+
+/* ---- what lies in the log ---- */
+
+/* Past the coordinator, as a Java one has written it. */
+static void
+put(struct world *w, uint8_t *bytes, size_t len)
+{
+	struct partition *p = replica_partition(w->bed.manager, SLICE_LIT(GROUP_OFFSETS_TOPIC), 0);
+	struct append_set set = { .records = bytes, .len = (uint32_t)len, .origin = APPEND_COORDINATOR, .leader_epoch = w->epoch, .txn_verified = true };
+
+	CHECK_EQ(log_append(partition_log(p), &set), LOG_DONE);
+	CHECK_EQ(set.result.error, KERR_NONE);
+	partition_unref(&p);
+	bed_run(&w->bed);
+}
+
+static void
+put_record(struct world *w, struct slice key, struct slice value, int64_t producer)
+{
+	struct batch_builder_options o = BATCH_BUILDER_OPTIONS;
+	struct batch_builder *b;
+	uint8_t *bytes;
+	size_t len;
+
+	o.producer_id = producer;
+	o.transactional = producer >= 0;
+	if (producer >= 0) {
+		o.producer_epoch = 0;
+		o.base_sequence = 0;
+	}
+	b = batch_builder_new(NULL, &o, NULL);
+	must(batch_builder_append(b, BED_NOW, key, value, NULL, 0) == OK);
+	must(batch_builder_finish(b, &bytes, &len, NULL) == OK);
+	batch_builder_free(b);
+	put(w, bytes, len);
+	free(bytes);
+}
+
+static void
+put_offset(struct world *w, const char *group, int32_t partition, int64_t offset, int64_t producer)
+{
+	struct group_key k = { .kind = GROUP_KEY_OFFSET, .group = slice_str(group), .topic = SLICE_LIT("t"), .partition = partition };
+	struct offset_value v = { .offset = offset, .leader_epoch = -1, .metadata = SLICE_LIT(""), .commit_timestamp_ms = BED_NOW, .expire_timestamp_ms = -1 };
+	uint8_t key[128], value[128];
+	struct writer kw = writer_of(key, sizeof(key)), vw = writer_of(value, sizeof(value));
+
+	group_key_encode(&kw, &k);
+	offset_value_encode(&vw, &v);
+	put_record(w, slice_of(key, wr_len(&kw)), slice_of(value, wr_len(&vw)), producer);
+}
+
+static void
+put_marker(struct world *w, int64_t producer, enum control_type type)
+{
+	struct end_txn_marker m = { .timestamp_ms = BED_NOW, .producer_id = producer, .leader_epoch = -1, .type = type };
+	uint8_t bytes[BATCH_END_TXN_BYTES];
+
+	batch_end_txn_encode(bytes, &m);
+	put(w, bytes, sizeof(bytes));
+}
+
+TEST(transactional_commits_count_when_their_marker_is_in_the_log)
+{
+	struct world w;
+
+	world_init(&w);
+	put_offset(&w, G0, 0, 10, -1);
+	put_offset(&w, G0, 0, 20, 5);		/* committed */
+	put_offset(&w, "d", 1, 21, 5);
+	put_marker(&w, 5, CONTROL_COMMIT);
+	put_offset(&w, G0, 1, 11, -1);
+	put_offset(&w, G0, 1, 30, 6);		/* aborted */
+	put_marker(&w, 6, CONTROL_ABORT);
+	put_offset(&w, G0, 2, 12, -1);
+	put_offset(&w, G0, 2, 40, 7);		/* open */
+	put_offset(&w, G0, 3, 50, 8);		/* an older record than the plain one behind it */
+	put_offset(&w, G0, 3, 51, -1);
+	put_marker(&w, 8, CONTROL_COMMIT);
+	world_restart(&w);
+	CHECK_EQ(fetch(&w, G0, "t", 0), 20);
+	CHECK_EQ(fetch(&w, "d", "t", 1), 21);
+	CHECK_EQ(fetch(&w, G0, "t", 1), 11);
+	CHECK_EQ(fetch(&w, G0, "t", 2), 12);
+	CHECK_EQ(fetch(&w, G0, "t", 3), 51);
+	CHECK_EQ(fetch_as(&w, G0, "t", 2, true, KERR_NONE).error, KERR_UNSTABLE_OFFSET_COMMIT);
+	CHECK_EQ(fetch_as(&w, G0, "t", 1, true, KERR_NONE).error, KERR_NONE);
+	world_fini(&w);
+}
+
+static uint64_t
+log_size_of(struct world *w, int32_t partition)
+{
+	struct partition *p = replica_partition(w->bed.manager, SLICE_LIT(GROUP_OFFSETS_TOPIC), partition);
+	uint64_t n = log_size(partition_log(p));
+
+	partition_unref(&p);
+	return (n);
+}
+
+/* One byte of partition 0's first segment is another. */
+static void
+damage(struct world *w, uint64_t at)
+{
+	char path[512];
+	uint8_t byte;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/" GROUP_OFFSETS_TOPIC "-0/00000000000000000000.log", w->bed.path);
+	fd = open(path, O_RDWR);
+	must(fd >= 0 && pread(fd, &byte, 1, (off_t)at) == 1);
+	byte ^= 0x40;
+	must(pwrite(fd, &byte, 1, (off_t)at) == 1);
+	close(fd);
+}
+
+TEST(strange_and_damaged_records_are_stepped_over_and_harm_nobody_else)
+{
+	static const uint8_t later_key[] = { 0, 3, 0, 0 }, broken_key[] = { 0, 1, 0, 9, 'x' };
+	struct group_key k = { .kind = GROUP_KEY_GROUP, .group = SLICE_LIT(G0) };
+	uint8_t key[32];
+	struct writer kw = writer_of(key, sizeof(key));
+	struct world w;
+
+	world_init(&w);
+	put_offset(&w, G0, 0, 1, -1);
+	put_record(&w, slice_of(later_key, sizeof(later_key)), SLICE_LIT("?"), -1);
+	put_record(&w, slice_of(broken_key, sizeof(broken_key)), SLICE_LIT("?"), -1);
+	put_record(&w, SLICE_NULL, SLICE_LIT("?"), -1);
+	group_key_encode(&kw, &k);
+	put_record(&w, slice_of(key, wr_len(&kw)), SLICE_LIT("\xff\xff??"), -1);
+	put_offset(&w, G0, 1, 2, -1);
+	world_restart(&w);
+	CHECK_EQ(fetch(&w, G0, "t", 0), 1);
+	CHECK_EQ(fetch(&w, G0, "t", 1), 2);
+	put_offset(&w, G0, 0, 3, -1);
+	put_offset(&w, "d", 0, 4, -1);
+	coordinator_end(&w);
+	damage(&w, log_size_of(&w, 0) - 5);	/* in the last batch */
+	coordinator_begin(&w);
+	lead_both(&w);
+	CHECK_EQ(fetch(&w, G0, "t", 0), 3);
+	CHECK_EQ(fetch(&w, "d", "t", 0), -1);
+	CHECK_EQ(commit(&w, "d", "t", 0, 5), KERR_NONE);
+	world_restart(&w);
+	CHECK_EQ(fetch(&w, "d", "t", 0), 5);
+	world_fini(&w);
+}
+
+UNIT_MAIN("group/coordinator", T(a_group_belongs_to_the_partition_of_javas_string_hash),
+    T(commits_without_a_group_are_kept_over_a_restart_on_both_loops), T(every_codec_of_the_offsets_topic_is_written_and_loaded),
+    T(a_group_goes_on_in_its_generation_after_a_restart), T(whoever_waits_is_answered_when_the_partition_is_led_elsewhere),
+    T(while_a_partition_loads_nobody_is_sent_away), T(a_commit_whose_record_is_refused_or_too_late_never_happened),
+    T(a_commit_that_waits_for_replicas_is_not_visible_and_times_out),
+    T(no_acknowledged_commit_is_lost_and_no_other_is_told_of_when_the_disk_dies_at_any_write),
+    T(deleted_and_expired_offsets_do_not_come_back), T(offsets_of_a_deleted_topic_go_with_it_and_so_does_a_group_that_has_no_others),
+    T(many_groups_of_both_loops_in_one_call), T(after_the_stop_every_call_is_refused_and_a_waiting_join_has_its_answer),
+    T(transactional_commits_count_when_their_marker_is_in_the_log), T(strange_and_damaged_records_are_stepped_over_and_harm_nobody_else))

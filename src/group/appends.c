@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * group/appends.c - the coordinator's records on their way to the log: built as Kafka builds them, appended through replica/.
+ *
+ * A batch holds what was decided in one step: the offsets of one commit, the record of one generation, the tombstones of one deletion.  Whoever
+ * sent it learns when it is committed in the log; until then nothing of it is visible to clients.
+ *
+ * IF IT DIES HERE  Before the append: nobody was told, nothing is there.  After it, before the answer: the next coordinator loads it, and the
+ * client, which never had its answer, asks again; a commit may be repeated, a generation that was stored is gone on with.
+ */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/must.h"
+#include "group/coordinator_int.h"
+
+enum {
+	TOMBSTONES_BYTES_MAX = 262144,	/* of one batch: far below any sensible max.message.bytes */
+	WORDS_MAX = 65536,		/* bytes of error texts of one append */
+};
+
+struct appending {
+	struct replica_append a;
+	struct replica_append_item item;
+	struct arena	 arena;
+	struct coordinator_loop *on;
+	uint8_t		*bytes;
+	appended_fn	*done;
+	void		*ctx;
+};
+
+struct batch_builder *
+appends_builder(struct home *home, enum codec codec, int32_t base_sequence)
+{
+	struct batch_builder_options o = BATCH_BUILDER_OPTIONS;
+	struct errbuf eb = ERRBUF_INIT;
+	struct batch_builder *b;
+
+	o.codec = codec;
+	o.base_sequence = base_sequence;
+	b = batch_builder_new(home->on->codec, &o, &eb);
+	if (b == NULL)
+		diag_error(home->on->c->opt.diag, "group", "offsets.topic.compression.codec: %s", eb.text);
+	return (b);
+}
+
+static void
+appended(struct replica_append *a)
+{
+	struct appending *w = CONTAINER_OF(a, struct appending, a);
+
+	w->done(w->ctx, w->item.error, w->item.base_offset);
+	w->on->c->on_the_way--;
+	arena_fini(&w->arena);
+	free(w->bytes);
+	free(w);
+}
+
+static void
+failed_to_build(struct task *task)
+{
+	appended(&CONTAINER_OF(task, struct appending, a.task)->a);
+}
+
+void
+appends_send(struct home *home, struct batch_builder *b, int16_t acks, appended_fn *done, void *ctx)
+{
+	const struct group_coordinator_options *opt = &home->on->c->opt;
+	struct appending *w = xcalloc(1, sizeof(*w));
+	size_t len = 0;
+	enum err e = b == NULL ? ERR_UNSUPPORTED : batch_builder_finish(b, &w->bytes, &len, NULL);
+
+	if (b != NULL)
+		batch_builder_free(b);
+	arena_init(&w->arena, WORDS_MAX);
+	w->on = home->on;
+	w->done = done;
+	w->ctx = ctx;
+	home->on->c->on_the_way++;
+	if (e != OK) {
+		w->item.error = e == ERR_LIMIT ? KERR_RECORD_LIST_TOO_LARGE : KERR_UNKNOWN_SERVER_ERROR;
+		w->item.base_offset = -1;
+		w->a.task.fn = failed_to_build;
+		loop_post(home->on->loop, &w->a.task);
+		return;
+	}
+	w->item = (struct replica_append_item){ .topic = SLICE_LIT(GROUP_OFFSETS_TOPIC), .partition = home->number, .records = w->bytes,
+	    .records_len = (uint32_t)len };
+	w->a = (struct replica_append){ .loop = home->on->loop, .acks = acks, .produce_version = 11, .timeout_ms = opt->commit_timeout_ms,
+	    .internal_topics_allowed = true, .origin = RECORD_FROM_COORDINATOR, .arena = &w->arena, .items = &w->item, .nitems = 1, .done = appended };
+	replica_append(opt->replicas, &w->a);
+}
+
+/* ---- what the log said, as members and committers are to hear it ---- */
+
+enum kerr
+commit_error(enum kerr k)
+{
+	switch (k) {
+	case KERR_UNKNOWN_TOPIC_OR_PARTITION:
+	case KERR_NOT_ENOUGH_REPLICAS:
+	case KERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND:
+		return (KERR_COORDINATOR_NOT_AVAILABLE);
+	case KERR_NOT_LEADER_OR_FOLLOWER:
+	case KERR_KAFKA_STORAGE_ERROR:
+		return (KERR_NOT_COORDINATOR);
+	case KERR_MESSAGE_TOO_LARGE:
+	case KERR_RECORD_LIST_TOO_LARGE:
+	case KERR_INVALID_FETCH_SIZE:
+		return (KERR_INVALID_COMMIT_OFFSET_SIZE);
+	case KERR_NETWORK_EXCEPTION:
+		return (KERR_COORDINATOR_LOAD_IN_PROGRESS);
+	default:
+		return (k);
+	}
+}
+
+static enum kerr
+group_error(enum kerr k)
+{
+	if (k == KERR_REQUEST_TIMED_OUT)
+		return (KERR_REBALANCE_IN_PROGRESS);
+	if (k == KERR_NETWORK_EXCEPTION)
+		return (k);
+	k = commit_error(k);
+	return (k == KERR_INVALID_COMMIT_OFFSET_SIZE ? KERR_UNKNOWN_SERVER_ERROR : k);
+}
+
+/* ---- the record of a generation ---- */
+
+struct storing {
+	struct coordinator_loop *on;
+	struct group	*group;
+	struct group_store *store;
+};
+
+static void
+group_appended(void *ctx, enum kerr k, int64_t base_offset)
+{
+	struct storing *s = ctx;
+	struct slice id = group_id(s->group);
+
+	(void)base_offset;
+	if (k != KERR_NONE)
+		diag_warning(s->on->c->opt.diag, "group", "%.*s: generation %d could not be stored: %s", (int)id.len, (const char *)id.p,
+		    (int)group_generation(s->group), kerr_name(k));
+	group_stored(s->store, group_error(k));
+	group_unref(&s->group);
+	free(s);
+}
+
+static enum err
+add_record(struct batch_builder *b, int64_t now_ms, const struct group_key *key, struct slice value)
+{
+	uint8_t *bytes;
+	struct writer w = writer_of(NULL, 0);
+	enum err e;
+
+	group_key_encode(&w, key);
+	bytes = xmalloc(w.need);
+	w = writer_of(bytes, w.need);
+	group_key_encode(&w, key);
+	e = batch_builder_append(b, now_ms, slice_of(bytes, wr_len(&w)), value, NULL, 0);
+	free(bytes);
+	return (e);
+}
+
+void
+appends_store_group(struct group_host *host, struct group *g, const struct group_record *r, struct group_store *store)
+{
+	struct coordinator_loop *on = CONTAINER_OF(host, struct coordinator_loop, host);
+	struct home *home = &on->c->homes[group_coordinator_partition(on->c, group_id(g))];
+	struct group_key key = { .kind = GROUP_KEY_GROUP, .group = group_id(g) };
+	struct batch_builder *b = appends_builder(home, on->c->opt.codec, BATCH_NO_SEQUENCE);
+	struct storing *s = xmalloc(sizeof(*s));
+	struct writer w = writer_of(NULL, 0);
+	uint8_t *bytes;
+
+	*s = (struct storing){ on, group_ref(g), store };
+	group_value_encode(&w, r);
+	bytes = xmalloc(w.need + 1);
+	w = writer_of(bytes, w.need);
+	group_value_encode(&w, r);
+	if (b != NULL && add_record(b, clock_wall_ms(on->c->opt.clock), &key, slice_of(bytes, wr_len(&w))) != OK) {
+		batch_builder_free(b);
+		b = NULL;
+	}
+	free(bytes);
+	appends_send(home, b, on->c->opt.commit_acks, group_appended, s);
+}
+
+/* ---- tombstones ---- */
+
+struct burying {
+	struct coordinator_loop *on;
+	struct group_call *call;
+	uint32_t	 n;
+};
+
+/* As in Kafka nobody is told of a failure: what comes back with the next load is looked for again when offsets expire. */
+static void
+tombstones_appended(void *ctx, enum kerr k, int64_t base_offset)
+{
+	struct burying *b = ctx;
+
+	(void)base_offset;
+	if (k != KERR_NONE)
+		diag_error(b->on->c->opt.diag, "group", "%u tombstones of expired or deleted offsets and groups could not be written: %s", (unsigned)b->n,
+		    kerr_name(k));
+	if (b->call != NULL)
+		call_appended(b->call);
+	free(b);
+}
+
+void
+tombstones_send(struct tombstones *t)
+{
+	struct burying *b;
+
+	if (t->builder == NULL)
+		return;
+	b = xmalloc(sizeof(*b));
+	*b = (struct burying){ t->hosted->home->on, t->call, t->n };
+	if (t->call != NULL)
+		t->call->appends++;
+	appends_send(t->hosted->home, t->builder, 1, tombstones_appended, b);
+	t->builder = NULL;
+	t->n = 0;
+}
+
+static void
+tombstone(struct tombstones *t, const struct group_key *key)
+{
+	struct coordinator_loop *on = t->hosted->home->on;
+
+	if (t->builder == NULL)
+		t->builder = appends_builder(t->hosted->home, on->c->opt.codec, BATCH_NO_SEQUENCE);
+	if (t->builder == NULL)
+		return;
+	if (add_record(t->builder, clock_wall_ms(on->c->opt.clock), key, SLICE_NULL) != OK) {
+		batch_builder_free(t->builder);
+		t->builder = NULL;
+		return;
+	}
+	t->n++;
+	if (batch_builder_bytes(t->builder) > TOMBSTONES_BYTES_MAX)
+		tombstones_send(t);
+}
+
+void
+tombstone_offset(void *ctx, struct slice topic, int32_t partition, const struct offset_value *v)
+{
+	struct tombstones *t = ctx;
+	struct group_key key = { .kind = GROUP_KEY_OFFSET, .group = slice_of(t->hosted->id, t->hosted->id_len), .topic = topic, .partition = partition };
+
+	(void)v;
+	tombstone(t, &key);
+}
+
+/* A group that never had a generation has no record to bury. */
+void
+tombstones_group(struct tombstones *t)
+{
+	struct group_key key = { .kind = GROUP_KEY_GROUP, .group = slice_of(t->hosted->id, t->hosted->id_len) };
+
+	if (group_generation(t->hosted->group) > 0)
+		tombstone(t, &key);
+}

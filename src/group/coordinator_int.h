@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * group/coordinator_int.h - what the coordinator's files share.
+ *
+ *	coordinator.c	life, partitions and who owns them, how a call gets to its loop and back
+ *	members.c	join, sync, heartbeat, leave; describe, list
+ *	commits.c	commits, what is fetched, deleted, expired
+ *	appends.c	records on their way to the log
+ *	load.c		the groups of a partition, from its log
+ */
+#ifndef GROUP_COORDINATOR_INT_H
+#define GROUP_COORDINATOR_INT_H
+
+#include <uthash.h>
+
+#include "group/coordinator.h"
+#include "record/record.h"
+#include "replica/append.h"
+
+struct load;
+
+/* A group and its offsets. */
+struct hosted {
+	UT_hash_handle	 hh;		/* home.groups, by id */
+	struct home	*home;
+	struct group	*group;		/* NULL while its partition is being loaded */
+	struct offsets	 offsets;
+	uint32_t	 refs;		/* the table's, and one per commit on its way */
+	bool		 out;		/* of the table: deleted, or coordinated elsewhere */
+	uint8_t		*record;	/* load: the value of its last record, until the group is made of it */
+	uint32_t	 record_len;
+	uint32_t	 id_len;
+	uint8_t		 id[];
+};
+
+/* One partition of __consumer_offsets; its loop's. */
+struct home {
+	struct coordinator_loop *on;
+	int32_t		 number;
+	int32_t		 epoch;		/* the newest told; -1 */
+	enum { HOME_AWAY, HOME_LOADING, HOME_OWNED } state;
+	struct hosted	*groups;
+	struct load	*load;
+};
+
+struct coordinator_loop {
+	struct group_coordinator *c;
+	struct loop	*loop;
+	struct group_host host;
+	struct codec_ctx *codec;
+	struct timer	 expiry;
+	uint32_t	 expiry_at;	/* the partition whose turn it is */
+};
+
+struct group_coordinator {
+	struct group_coordinator_options opt;
+	uint64_t	 seed;
+	_Atomic bool	 active;
+	uint32_t	 npartitions;	/* 0: not started */
+	struct home	*homes;
+	struct coordinator_loop *loops;
+	_Atomic int32_t	 on_the_way;	/* loads and appends */
+};
+
+/* ---- coordinator.c ---- */
+enum kerr judge_group(struct group_coordinator *, struct slice group, bool empty_allowed);	/* all but what only the owner knows; any thread */
+/* On the owner's loop: the rest, and where the group lives. */
+enum kerr home_of(struct group_coordinator *, struct slice group, bool empty_allowed, struct home **);
+struct hosted *hosted_new(struct home *, struct slice id);	/* without a group, in no table */
+struct hosted *hosted_find(const struct home *, struct slice id);
+struct hosted *hosted_find_in(struct hosted *table, uint64_t seed, struct slice id);
+void	 hosted_add_to(struct hosted **table, uint64_t seed, struct hosted *);
+struct hosted *hosted_create(struct home *, struct slice id);	/* EMPTY, in the table */
+void	 hosted_leave(struct hosted *);		/* the table */
+void	 hosted_unref(struct hosted **);
+void	 home_drop(struct home *);		/* all groups; whoever waits is answered */
+
+/* A call about one group: run(call) on the owner's loop, which ends in call_done. */
+void	 call_to_owner(struct group_coordinator *, struct group_call *, struct slice group, void (*run)(struct group_call *));
+void	 call_done(struct group_call *);	/* may call the caller back at once: nothing of a group may be under way */
+void	 call_done_later(struct group_call *);	/* from inside a group's callbacks */
+/* A call about many: visit(call) on each loop that it wants, one after the other, each when the appends of the one before are done. */
+void	 call_to_loops(struct group_coordinator *, struct group_call *, void (*visit)(struct group_call *), bool (*wants)(const struct group_call *));
+void	 call_appended(struct group_call *);	/* one of its appends is done */
+bool	 call_here(const struct group_call *, struct slice group);	/* the loop that is being visited owns it */
+
+/* ---- appends.c ---- */
+typedef void appended_fn(void *ctx, enum kerr, int64_t base_offset);	/* the log's code; on the home's loop, never from inside */
+struct batch_builder *appends_builder(struct home *, enum codec, int32_t base_sequence);	/* NULL: said why */
+void	 appends_send(struct home *, struct batch_builder *, int16_t acks, appended_fn *, void *ctx);	/* ends the builder */
+void	 appends_store_group(struct group_host *, struct group *, const struct group_record *, struct group_store *);
+enum kerr commit_error(enum kerr);		/* what the log said, as OffsetCommit says it */
+
+/* Tombstones of one group's offsets, and of itself. */
+struct tombstones {
+	struct hosted	*hosted;
+	struct group_call *call;		/* waits for them; NULL */
+	struct batch_builder *builder;
+	uint32_t	 n;
+};
+void	 tombstone_offset(void *tombstones, struct slice topic, int32_t partition, const struct offset_value *);	/* an offsets_fn */
+void	 tombstones_group(struct tombstones *);
+void	 tombstones_send(struct tombstones *);
+
+/* ---- commits.c ---- */
+void	 expiry_fired(struct timer *);
+/* EMPTY and without offsets: it ends, and leaves the table. */
+bool	 hosted_end_if_unused(struct hosted *, struct tombstones *);
+void	 hosted_remove_topic(struct hosted *, struct slice topic);
+
+/* ---- load.c ---- */
+void	 load_begin(struct home *);
+void	 load_cancel(struct home *);
+
+#endif
