@@ -6,7 +6,7 @@
  *    1 periodic jobs stop
  *    2 no new connections, no new requests; what waits is ended, what waits for ZooKeeper after a grace; answers are sent
  *    3 the controller resigns; configuration is followed no more
- *    4 control requests under way come to their end; network loops stop
+ *    4 control requests under way, and groups being loaded or stored, come to their end; network loops stop
  *    5 logs are closed cleanly: flush, trim, snapshots, checkpoints, markers
  *    6 the ZooKeeper session is closed: the ephemerals vanish only now, after the logs are safe; then the keeper hears of the clean end and the
  *      session records go
@@ -94,6 +94,8 @@ d2_time_is_up(struct timer *timer)
 static void
 d2_network(struct broker *b)
 {
+	if (b->groups != NULL)
+		group_coordinator_stop(b->groups);
 	if (b->replicas != NULL)
 		replica_manager_stop(b->replicas);
 	if (b->net == NULL || !b->serving) {
@@ -175,7 +177,7 @@ d4_poll(struct timer *timer)
 {
 	struct broker *b = CONTAINER_OF(timer, struct broker, wait_timer);
 
-	if (b->replicas != NULL && replica_manager_busy(b->replicas)) {
+	if ((b->replicas != NULL && replica_manager_busy(b->replicas)) || (b->groups != NULL && group_coordinator_busy(b->groups))) {
 		if (loop_now_ms(b->opt.control) >= b->settle_until_ms && b->zk != NULL && !zk_is_connected(b->zk))
 			close_client(b);	/* configurations that are being read are answered by that */
 		timer_set(b->opt.control, &b->wait_timer, POLL_MS);

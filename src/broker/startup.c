@@ -824,13 +824,27 @@ on_topic_deleted(void *ctx, struct slice topic)
 		group_coordinator_topic_deleted(b->groups, topic);
 }
 
+/* The groups are made after the replicas, and before anybody speaks to these. */
+static void
+on_leadership(void *ctx, const char *topic, int32_t partition, bool leads, int32_t leader_epoch)
+{
+	struct broker *b = ctx;
+
+	if (strcmp(topic, GROUP_OFFSETS_TOPIC) != 0)
+		return;
+	if (leads)
+		group_coordinator_elected(b->groups, partition, leader_epoch);
+	else
+		group_coordinator_resigned(b->groups, partition, leader_epoch);
+}
+
 static void
 make_replicas(struct broker *b)
 {
 	struct replica_manager_options opt = {
 	    .broker_id = b->id, .log_dirs = b->log_dirs, .cluster = b->cluster, .control = b->opt.control,
 	    .loops = b->loops, .nloops = b->nloops, .workers = b->workers, .clock = b->opt.clock, .diag = b->opt.diag, .metrics = &b->metrics,
-	    .configs = configs_for_replicas(b), .broker_epoch = own_epoch, .broker_epoch_ctx = b,
+	    .configs = configs_for_replicas(b), .leadership = on_leadership, .leadership_ctx = b, .broker_epoch = own_epoch, .broker_epoch_ctx = b,
 	    .topic_deleted = on_topic_deleted, .topic_deleted_ctx = b,
 	};
 
@@ -888,8 +902,8 @@ make_producer_ids(struct broker *b)
 	b->producer_ids = producer_ids_new(&opt);
 }
 
-static void
-make_groups(struct broker *b)
+static enum err
+make_groups(struct broker *b, struct errbuf *eb)
 {
 	const struct config *c = b->config;
 	struct group_coordinator_options opt = {
@@ -903,8 +917,13 @@ make_groups(struct broker *b)
 	    .codec = (enum codec)c->offsets_topic_compression_codec,
 	};
 
+	if (c->offsets_topic_compression_codec < 0 || c->offsets_topic_compression_codec >= CODEC_COUNT_ || !codec_built_in(opt.codec)) {
+		errbuf_set(eb, "offsets.topic.compression.codec = %d: no codec of this broker", (int)c->offsets_topic_compression_codec);
+		return (ERR_INVALID);
+	}
 	b->groups = group_coordinator_new(&opt);
 	group_coordinator_start(b->groups, b->offsets_partitions);
+	return (OK);
 }
 
 static void
@@ -938,7 +957,11 @@ s8_parts(struct broker *b)
 	make_controller(b);
 	make_admin(b);
 	make_producer_ids(b);
-	make_groups(b);
+	e = make_groups(b, &eb);
+	if (e != OK) {
+		broker_fail(b, e, "%s", eb.text);
+		return;
+	}
 	make_server(b);
 	e = make_net(b, &eb);
 	if (e != OK)
