@@ -11,7 +11,7 @@ import time
 import pytest
 
 from harness import records
-from harness.clients import confluent_consume, confluent_produce
+from harness.clients import confluent_consume, confluent_sender
 from harness.proc import wait_until
 from test_durability import list_offset
 
@@ -34,10 +34,12 @@ class House:
                 c.call("IncrementalAlterConfigs", 0, {"Resources": [{"ResourceType": 4, "ResourceName": name, "Configs": [
                     {"Name": "message.max.bytes", "ConfigOperation": 0, "Value": "900000"}]}]})
         self.values = {}
+        senders = [confluent_sender(self.b, codec, idempotent=True) for codec in records.CODECS]
         for t in (VICTIM, OTHER):
             self.values[t] = [b"%s %d " % (t.encode(), i) + b"." * 60 for i in range(120)]
             for i in range(0, 120, 10):
-                confluent_produce(self.b, t, self.values[t][i:i + 10], records.CODECS[i // 10 % 5], **{"enable.idempotence": True})
+                senders[i // 10 % 5](t, self.values[t][i:i + 10])
+        del senders
         (self.b.kill9 if killed else self.b.stop)()
         shutil.copytree(self.b.data, self.b.directory / "kept")
 

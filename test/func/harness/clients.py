@@ -39,18 +39,27 @@ def run(argv, stdin=None, seconds=60, environment=None):
 
 # ---- librdkafka -------------------------------------------------------------------------------------------------------------------------
 @producer("confluent")
-def confluent_produce(broker, topic, values, codec="none", acks="all", partition=0, idempotent=False, **options):
+def confluent_produce(broker, topic, values, *args, **kwargs):
+    confluent_sender(broker, *args, **kwargs)(topic, values)
+
+
+def confluent_sender(broker, codec="none", acks="all", partition=0, idempotent=False, **options):
+    """-> send(topic, values) of one producer, which returns when they are acknowledged.  An idempotent one takes half a second to begin."""
     from confluent_kafka import Producer
-    failed = []
     if idempotent:
         options["enable.idempotence"] = True
     p = Producer({"bootstrap.servers": broker.address, "compression.type": codec, "acks": acks, "linger.ms": 20, "message.timeout.ms": 30000,
                   "message.max.bytes": 100_000_000, "broker.address.family": "v4", **options})
-    for v in values:
-        p.produce(topic, v, partition=partition, on_delivery=lambda e, m: e and failed.append(e))
-        p.poll(0)
-    left = p.flush(30)
-    assert not failed and not left, f"{failed[:3]}, {left} unsent"
+
+    def send(topic, values):
+        failed = []
+        for v in values:
+            p.produce(topic, v, partition=partition, on_delivery=lambda e, m: e and failed.append(e))
+            p.poll(0)
+        left = p.flush(30)
+        assert not failed and not left, f"{failed[:3]}, {left} unsent"
+
+    return send
 
 
 @consumer("confluent")
