@@ -218,7 +218,6 @@ def lags(b, group, status=0):
             for r in rows(b, "group", "describe", group, status=status) if r["type"] == "partition"}
 
 
-@pytest.mark.only("java")     # until the coordinator is built
 def test_groups_are_described_reset_and_deleted_as_kafka_consumer_groups_sees_them(broker, topic):
     t, group = topic(broker, partitions=2), topic() + "-group"
     confluent_produce(broker, t, [b"%d" % i for i in range(100)], "lz4")

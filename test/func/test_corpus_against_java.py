@@ -44,8 +44,6 @@ NO_SUCCESS = {
     "ElectLeaders": "ELECTION_NOT_NEEDED", "UpdateFeatures": "there are no features", "ConsumerGroupDescribe": "UNSUPPORTED_VERSION in ZooKeeper mode",
     "ConsumerGroupHeartbeat": "UNSUPPORTED_VERSION in ZooKeeper mode", "DescribeTransactions": "NOT_COORDINATOR",
 }
-# APIs that answer COORDINATOR_NOT_AVAILABLE until the coordinator behind them is built (issue 5).
-UNFINISHED = {"OffsetCommit", "OffsetFetch", "JoinGroup", "Heartbeat", "LeaveGroup", "SyncGroup", "DescribeGroups", "ListGroups", "DeleteGroups", "OffsetDelete"}
 TRANSACTIONS, CLUSTER = "transactions, a later issue", "more than one broker, a later issue"
 # APIs that Java advertises and we do not.
 WAITING = {
@@ -211,8 +209,6 @@ def test_every_field_of_every_version_is_answered_as_java_does(pair, places, kin
     if kind == "ottla" and name in WAITING:
         assert span is None, "it is advertised now: remove it from WAITING"
         pytest.xfail(f"not advertised: {WAITING[name]}")
-    if kind == "ottla" and name in UNFINISHED and (name, version) not in (("OffsetCommit", 0), ("OffsetFetch", 0)):
-        pytest.xfail("the coordinator is being built")
     assert span, f"neither advertised nor in WAITING: {name}"
     if not span[0] <= version <= span[1]:
         java = advertised(pair[0])[name]
@@ -269,7 +265,7 @@ def test_random_requests_are_answered_as_java_does(pair, places, kind, rng, seed
     print(f"seed {seed}")
     spans, bad = advertised(pair[1]), []
     for name, version in CASES:
-        if not (kind == "ottla" and name in UNFINISHED) and name in spans and spans[name][0] <= version <= spans[name][1]:
+        if name in spans and spans[name][0] <= version <= spans[name][1]:
             bad += [f"{name} {version} {b}" for b in compare(places, kind, name, version, [
                 r for r in corpus.random_requests(name, version, places[0], rng, 100)
                 if not any(k[0] == name and k[1] in r.words for k in [*KNOWN, *NO_ANSWER, *HEAVY])])[0]]
@@ -277,6 +273,6 @@ def test_random_requests_are_answered_as_java_does(pair, places, kind, rng, seed
 
 
 def test_the_lists_of_exceptions_are_not_stale(kind):
-    if kind == "ottla" and not UNFINISHED and len(done) + len([c for c in CASES if c[0] in WAITING]) >= len([c for c in CASES]) - 10:
+    if kind == "ottla" and len(done) + len([c for c in CASES if c[0] in WAITING]) >= len([c for c in CASES]) - 10:
         assert set(KNOWN) == seen, f"no longer differ: {set(KNOWN) - seen}"
         assert set(NO_ANSWER) == unanswered

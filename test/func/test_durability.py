@@ -222,6 +222,7 @@ class Load:
     def end(self):
         self.stop.set()
         self.thread.join()
+        self.p.purge()          # what has no answer by now gets none
         self.p.flush(5)
         return self.acked
 

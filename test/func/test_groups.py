@@ -16,10 +16,6 @@ from harness.groups import (FENCED, ILLEGAL_GENERATION, NONE, REBALANCE_IN_PROGR
 from harness.proc import die_with_parent, free_port, wait_until
 
 
-# Until the coordinator is built (issue 5) these hold on Java only.
-pytestmark = pytest.mark.only("java")
-
-
 @pytest.fixture
 def group():
     return f"g-{uuid.uuid4().hex[:12]}"

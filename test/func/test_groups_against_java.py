@@ -11,8 +11,6 @@ from harness.pair import difference, normalise
 from harness.proc import wait_until
 
 T = "topic.of.both"
-# Until the coordinator is built (issue 5) this is Java beside Java.
-pytestmark = pytest.mark.only("java")
 
 
 @pytest.fixture(scope="module")
