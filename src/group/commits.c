@@ -41,12 +41,23 @@ metadata_fits(const struct group_coordinator_options *opt, struct slice metadata
 	return (metadata.len <= INT16_MAX && (metadata.len <= max || java_length(metadata) <= max));
 }
 
+/* Who asks for longer than there is time keeps it for ever.  (Java's sum turns negative, and the offset is gone at the next expiry.) */
+static int64_t
+expire_timestamp(int64_t now_ms, int64_t retention_ms)
+{
+	int64_t at;
+
+	if (retention_ms == -1)
+		return (-1);
+	return (__builtin_add_overflow(now_ms, retention_ms, &at) ? INT64_MAX : at);
+}
+
 static struct offset_value
 value_of(const struct group_commit_call *m, const struct group_commit_item *it)
 {
 	return ((struct offset_value){ .offset = it->offset, .leader_epoch = it->leader_epoch, .metadata = it->metadata.p == NULL ? SLICE_LIT("") : it->metadata,
 	    .commit_timestamp_ms = it->commit_timestamp_ms == -1 ? m->private->now_ms : it->commit_timestamp_ms,
-	    .expire_timestamp_ms = m->retention_ms == -1 ? -1 : m->private->now_ms + m->retention_ms });
+	    .expire_timestamp_ms = expire_timestamp(m->private->now_ms, m->retention_ms) });
 }
 
 static void

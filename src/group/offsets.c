@@ -536,14 +536,16 @@ static bool
 expired(void *ctx, const struct offset_topic *t, const struct offset_partition *p)
 {
 	const struct expiry *e = ctx;
+	int64_t since, age;
 
 	if (p->record_offset < 0 || p->pending > 0 || p->undecided > 0)
 		return (false);
 	if (e->by_subscription && group_subscribes(e->group, name_of(t)))
 		return (false);
-	if (p->expire_timestamp_ms >= 0)
+	if (p->expire_timestamp_ms != -1)
 		return (e->now_ms >= p->expire_timestamp_ms);
-	return (e->now_ms - (e->since_ms >= 0 ? e->since_ms : p->commit_timestamp_ms) >= e->retention_ms);
+	since = e->since_ms >= 0 ? e->since_ms : p->commit_timestamp_ms;	/* the latter is what a client wrote: any number */
+	return (!__builtin_sub_overflow(e->now_ms, since, &age) && age >= e->retention_ms);
 }
 
 void

@@ -122,7 +122,7 @@ offset_value_decode(struct slice in, struct offset_value *v)
 void
 offset_value_encode(struct writer *w, const struct offset_value *v)
 {
-	bool expires = v->expire_timestamp_ms >= 0;
+	bool expires = v->expire_timestamp_ms != -1;
 
 	wr_i16(w, expires ? OFFSET_EXPIRES : WRITTEN);
 	wr_i64(w, v->offset);

@@ -194,9 +194,11 @@ def test_cooperative_members_keep_what_they_have_while_others_come(broker, topic
 def test_groups_each_see_everything_and_members_of_one_share_it(broker, topic, group):
     ready(broker, group)
     t = topic(broker, partitions=3)
+    queue = [confluent(broker, f"{group}-queue", [t]) for _ in range(3)]
+    # Who reads before the others have come reads what they will read again: nothing is committed yet.
+    wait_until(lambda: [c.poll(0.05) for c in queue] and all(len(c.assignment()) == 1 for c in queue), 30, "a partition for each")
     early = produce(broker, t, 90, 3)
     readers = [confluent(broker, f"{group}-{i}", [t]) for i in range(3)]
-    queue = [confluent(broker, f"{group}-queue", [t]) for _ in range(3)]
     late = confluent(broker, f"{group}-late", [t], **{"auto.offset.reset": "latest"})
     try:
         for c in readers:
@@ -597,5 +599,5 @@ def test_thousands_of_groups_of_one_client(broker, topic, group):
         a = c.call("DeleteGroups", 2, {"GroupsNames": names})
         assert {r["ErrorCode"] for r in a["Results"]} == {NONE}
         assert not {g["GroupId"] for g in c.call("ListGroups", 4)["Groups"]} & {*names}
-    if broker.kind == "ottla":
+    if broker.kind == "ottla" and not env.sanitized():      # a sanitizer keeps what was freed
         assert broker.memory() - before < 30_000, "KiB"

@@ -26,6 +26,12 @@ JARS = path_from("OTTLA_JARS", "jars-*")
 NODE = path_from("OTTLA_NODE", "node-*")
 
 
+def sanitized():
+    """Whether that daemon was built with AddressSanitizer, whose shadow and quarantine make memory figures mean nothing."""
+    with open(ottlad(), "rb") as f:
+        return b"__asan_init" in f.read()
+
+
 def ottlad():
     """The daemon under test, or None when it is not built."""
     for place in (os.environ.get("OTTLAD"), TOP / "build-check/asan/ottlad", TOP / "build-check/gcc/ottlad", TOP / "ottlad"):

@@ -571,6 +571,33 @@ TEST(deleted_and_expired_offsets_do_not_come_back)
 	world_fini(&w);
 }
 
+TEST(any_number_may_stand_for_the_time_that_a_commit_is_kept)
+{
+	static const struct { int64_t retention, timestamp; bool kept; } rows[] = {
+	    { INT64_MAX, -1, true }, { INT64_MIN, -1, false }, { -2, -1, false }, { 0, -1, false }, { -1, INT64_MAX, true }, { -1, INT64_MIN, true }, { -1, 0, false } };
+	struct world w;
+
+	world_init(&w);
+	for (int32_t i = 0; i < (int32_t)NELEM(rows); i++) {
+		struct group_commit_item it = { .topic = SLICE_LIT("t"), .partition = i, .offset = 7, .leader_epoch = -1, .metadata = SLICE_LIT(""),
+		    .commit_timestamp_ms = rows[i].timestamp };
+		struct group_commit_call m = { .group = SLICE_LIT(G0), .member_id = SLICE_LIT(""), .generation = -1, .retention_ms = rows[i].retention,
+		    .items = &it, .nitems = 1 };
+
+		call_begins(&w, &m.call);
+		group_coordinator_commit(w.c, &m);
+		bed_run(&w.bed);
+		CHECK_EQ(it.error, KERR_NONE);
+	}
+	for (int restart = 0; restart < 2; restart++) {
+		bed_pass(&w.bed, 600000);
+		for (int32_t i = 0; i < (int32_t)NELEM(rows); i++)
+			CHECK_EQ(fetch(&w, G0, "t", i), rows[i].kept ? 7 : -1);
+		world_restart(&w);
+	}
+	world_fini(&w);
+}
+
 TEST(offsets_of_a_deleted_topic_go_with_it_and_so_does_a_group_that_has_no_others)
 {
 	struct world w;
@@ -804,6 +831,7 @@ UNIT_MAIN("group/coordinator", T(a_group_belongs_to_the_partition_of_javas_strin
     T(while_a_partition_loads_nobody_is_sent_away), T(a_commit_whose_record_is_refused_or_too_late_never_happened),
     T(a_commit_that_waits_for_replicas_is_not_visible_and_times_out),
     T(no_acknowledged_commit_is_lost_and_no_other_is_told_of_when_the_disk_dies_at_any_write),
-    T(deleted_and_expired_offsets_do_not_come_back), T(offsets_of_a_deleted_topic_go_with_it_and_so_does_a_group_that_has_no_others),
+    T(deleted_and_expired_offsets_do_not_come_back), T(any_number_may_stand_for_the_time_that_a_commit_is_kept),
+    T(offsets_of_a_deleted_topic_go_with_it_and_so_does_a_group_that_has_no_others),
     T(many_groups_of_both_loops_in_one_call), T(after_the_stop_every_call_is_refused_and_a_waiting_join_has_its_answer),
     T(transactional_commits_count_when_their_marker_is_in_the_log), T(strange_and_damaged_records_are_stepped_over_and_harm_nobody_else))
