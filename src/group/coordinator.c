@@ -181,7 +181,7 @@ epoch_counts(struct home *h, int32_t epoch)
 {
 	if (epoch >= 0 && epoch < h->epoch)
 		return (false);
-	h->epoch = MAX(h->epoch, epoch);
+	h->epoch = epoch;	/* -1: the topic is gone, and one of the same name begins with epoch 0 */
 	return (true);
 }
 

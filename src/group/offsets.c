@@ -434,7 +434,7 @@ offsets_unstable(const struct offsets *o, struct slice topic, int32_t partition)
 {
 	const struct offset_partition *p = find(o, topic, partition);
 
-	return (p != NULL && p->undecided > 0);
+	return (p != NULL && (p->undecided > 0 || p->pending > 0));
 }
 
 bool

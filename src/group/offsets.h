@@ -49,7 +49,7 @@ void	 offsets_load_tombstone(struct offsets *, struct slice topic, int32_t parti
 
 /* ---- questions; slices are valid until the next change ---- */
 bool	 offsets_get(const struct offsets *, struct slice topic, int32_t partition, struct offset_value *);
-bool	 offsets_unstable(const struct offsets *, struct slice topic, int32_t partition);	/* a transaction may change it (UNSTABLE_OFFSET_COMMIT) */
+bool	 offsets_unstable(const struct offsets *, struct slice topic, int32_t partition);	/* a transaction or a commit on its way may change it */
 bool	 offsets_any(const struct offsets *);	/* committed, on their way, or undecided */
 typedef void offsets_fn(void *ctx, struct slice topic, int32_t partition, const struct offset_value *);
 void	 offsets_each(const struct offsets *, offsets_fn *, void *ctx);		/* the committed ones */

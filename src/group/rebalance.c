@@ -548,7 +548,7 @@ static_member_returns(struct member *m, struct slice id, struct group_join *j)
 static void
 join_new(struct group *g, struct group_join *j)
 {
-	char buf[INT16_MAX + 64];		/* a string of the protocol, and a UUID */
+	char buf[INT16_MAX + 1];		/* the id must be a string of the protocol again: a prefix too long for that is cut */
 	struct slice id = new_member_id(g, j, buf, sizeof(buf));
 	struct member *known = j->instance_id.p == NULL ? NULL : member_find_static(g, j->instance_id);
 
@@ -735,6 +735,7 @@ static_stored(struct group *g, struct group_store *s, enum kerr e)
 		answer_join(j, e, SLICE_LIT(""));
 		return;
 	}
+	alive(m);		/* its session may have ended while it waited */
 	/* Before version 9 the old leader's id keeps the new one from assigning: a stable group would not hear it. */
 	if (s->skip)
 		answer_generation(j, m, g->leader->id, m == g->leader, m == g->leader);

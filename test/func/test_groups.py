@@ -582,6 +582,16 @@ def test_a_full_group_takes_nobody_more(brokers, kind, group, members):
     assert [m.heartbeat() for m in pair] == [NONE, NONE]
 
 
+@pytest.mark.only("ottla")      # Java makes an id that its own answers cannot hold
+def test_a_name_that_leaves_no_room_for_an_id_is_cut(brokers, kind, group, members):
+    """The member id is the instance's name and a UUID, and has to be a string of the protocol again."""
+    b = ready(brokers(kind, config={"group.initial.rebalance.delay.ms": 300}).start(), group)
+    pair = [members(group, where=b, version=5), members(group, where=b, version=5, instance="i" * 32767)]
+    together(pair)
+    assert [m.heartbeat() for m in pair] == [NONE, NONE]
+    assert {len(m.id) for m in pair} >= {32767}
+
+
 def test_thousands_of_groups_of_one_client(broker, topic, group):
     ready(broker, group)
     t = topic(broker)
