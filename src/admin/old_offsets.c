@@ -136,16 +136,6 @@ failed(struct attempt *t, uint32_t item, enum zke e)
 
 static void store_run(struct admin_job *);
 
-static uint32_t
-utf16_units(struct slice utf8)
-{
-	uint32_t n = 0;
-
-	for (size_t i = 0; i < utf8.len; i++)
-		n += (utf8.p[i] & 0xc0) != 0x80 ? 1 + (utf8.p[i] >= 0xf0) : 0;
-	return (n);
-}
-
 /* Somebody else made the node meanwhile, or we did and the connection broke: then it is there to be set. */
 static bool
 is_there_now(const struct zk_result *r, uint32_t n)
@@ -259,7 +249,7 @@ store_run(struct admin_job *j)
 		struct old_offset *it = &t->o->items[i];
 
 		str_format(t->numbers[i], NUMBER_MAX, "%" PRId64, it->offset);
-		if (utf16_units(it->metadata) > (uint32_t)MAX(max, 0)) {
+		if (java_string_length(it->metadata) > (size_t)MAX(max, 0)) {
 			it->error = KERR_OFFSET_METADATA_TOO_LARGE;
 		} else if (t->paths[i] != NULL) {
 			t->which[t->nops] = i;

@@ -300,6 +300,16 @@ java_string_hash(struct slice s)
 	return ((int32_t)h);
 }
 
+size_t
+java_string_length(struct slice s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.len; i++)
+		n += ((s.p[i] & 0xc0) != 0x80) + (s.p[i] >= 0xf0);
+	return (n);
+}
+
 int32_t
 java_abs(int32_t x)
 {

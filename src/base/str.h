@@ -38,6 +38,7 @@ bool  str_format(char *dst, size_t size, const char *fmt, ...) PRINTF_LIKE(3, 4)
 bool  str_is_utf8(struct slice);
 bool  str_eq_nocase(struct slice, const char *);	/* ASCII */
 int32_t java_string_hash(struct slice utf8);		/* String.hashCode over UTF-16 units */
+size_t java_string_length(struct slice utf8);		/* String.length: UTF-16 units; of well-formed text */
 int32_t java_abs(int32_t);				/* Utils.abs: Integer.MIN_VALUE gives 0 */
 uint32_t kafka_murmur2(struct slice);			/* Utils.murmur2, the default partitioner's hash */
 unsigned str_distance(const char *a, const char *b, unsigned max);	/* Damerau-Levenshtein, max + 1 for all that is further; for "did you mean" */

@@ -194,17 +194,6 @@ run_cipher(const struct scheme *s, bool encrypt, const uint8_t *key, const uint8
 	return (ok);
 }
 
-/* String.length of Java. */
-static int32_t
-utf16_units(struct slice utf8)
-{
-	int32_t n = 0;
-
-	for (size_t i = 0; i < utf8.len; i++)
-		n += ((utf8.p[i] & 0xc0) != 0x80) + (utf8.p[i] >= 0xf0);
-	return (n);
-}
-
 /* ---- encode ---- */
 
 static size_t
@@ -223,7 +212,7 @@ write_out(const struct password_encoder *pe, const struct scheme *s, const uint8
 	    pe->key_factory == NULL ? factories[0].name : pe->key_factory, pe->cipher);
 	if (s->cipher->gcm)
 		strbuf_add(&sb, "authenticationTagLength:%d,", s->tag_bits);
-	strbuf_add(&sb, "iterations:%d,passwordLength:%d,encryptedPassword:%s", s->iterations, utf16_units(slice_str(password)), text64);
+	strbuf_add(&sb, "iterations:%d,passwordLength:%zu,encryptedPassword:%s", s->iterations, java_string_length(slice_str(password)), text64);
 	free(iv64);
 	free(salt64);
 	free(text64);
@@ -360,7 +349,7 @@ is_password(struct bytes b, int32_t length)
 {
 	struct slice s = slice_of(b.p, b.len);
 
-	return (str_is_utf8(s) && memchr(b.p, 0, b.len) == NULL && utf16_units(s) == length);
+	return (str_is_utf8(s) && memchr(b.p, 0, b.len) == NULL && java_string_length(s) == (size_t)length);
 }
 
 enum err

@@ -13,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/must.h"
+#include "base/str.h"
 #include "group/coordinator_int.h"
 
 /* ---- OffsetCommit ---- */
@@ -22,23 +23,12 @@ struct group_commit_private {
 	int64_t		 now_ms;
 };
 
-/* String.length: UTF-16 units.  There are never more of them than bytes. */
-static size_t
-java_length(struct slice s)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < s.len; i++)
-		n += ((s.p[i] & 0xc0) != 0x80) + (s.p[i] >= 0xf0);
-	return (n);
-}
-
 static bool
 metadata_fits(const struct group_coordinator_options *opt, struct slice metadata)
 {
 	size_t max = (size_t)MAX(opt->metadata_max, 0);
 
-	return (metadata.len <= INT16_MAX && (metadata.len <= max || java_length(metadata) <= max));
+	return (metadata.len <= INT16_MAX && (metadata.len <= max || java_string_length(metadata) <= max));	/* never more units than bytes */
 }
 
 /* Who asks for longer than there is time keeps it for ever.  (Java's sum turns negative, and the offset is gone at the next expiry.) */

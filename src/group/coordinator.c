@@ -17,6 +17,7 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 #include "base/must.h"
+#include "base/str.h"
 #include "group/coordinator_int.h"
 
 /* ---- life ---- */
@@ -112,59 +113,11 @@ group_coordinator_free(struct group_coordinator **cp)
 
 /* ---- which partition ---- */
 
-/* One step of UTF-8, as Java decodes it: what is no character gives U+FFFD. */
-static uint32_t
-next_character(const uint8_t **pp, const uint8_t *end)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	const uint8_t *p = *pp;
-	unsigned n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
-	uint32_t c;
-
-	*pp = p + 1;
-	if (n == 1)
-		return (p[0]);
-	if (n == 0 || (size_t)(end - p) < n)
-		return (0xfffd);
-	c = p[0] & (0x7fu >> n);
-	for (unsigned i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return (0xfffd);
-		c = c << 6 | (p[i] & 0x3fu);
-	}
-	if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
-		return (0xfffd);
-	*pp = p + n;
-	return (c);
-}
-
-/* String.hashCode: over UTF-16 units. */
-static uint32_t
-java_hash(struct slice s)
-{
-	const uint8_t *p = s.p, *end = s.len == 0 ? s.p : s.p + s.len;
-	uint32_t h = 0;
-
-	while (p < end) {
-		uint32_t c = next_character(&p, end);
-
-		if (c >= 0x10000) {
-			h = 31 * h + (0xd800 + ((c - 0x10000) >> 10));
-			c = 0xdc00 + ((c - 0x10000) & 0x3ff);
-		}
-		h = 31 * h + c;
-	}
-	return (h);
-}
-
 int32_t
 group_coordinator_partition(const struct group_coordinator *c, struct slice group)
 {
-	uint32_t h = java_hash(group);
-
 	must(c->npartitions > 0);
-	h = h == UINT32_C(0x80000000) ? 0 : h > UINT32_C(0x80000000) ? 0 - h : h;	/* Utils.abs */
-	return ((int32_t)(h % c->npartitions));
+	return ((int32_t)((uint32_t)java_abs(java_string_hash(group)) % c->npartitions));
 }
 
 /* ---- leadership ---- */

@@ -6,9 +6,9 @@
  * the caller may ask the next thing from inside its callback.
  */
 #include <stdlib.h>
-#include <strings.h>
 
 #include "base/must.h"
+#include "base/str.h"
 #include "group/coordinator_int.h"
 
 /* Absent becomes "". */
@@ -281,10 +281,8 @@ group_coordinator_describe(struct group_coordinator *c, struct group_describe_ca
 static bool
 state_wanted(const struct group_list_call *l, enum group_state s)
 {
-	const char *name = group_state_name(s);
-
 	for (uint32_t i = 0; i < l->nstates; i++)
-		if (l->states[i].len == strlen(name) && strncasecmp((const char *)l->states[i].p, name, l->states[i].len) == 0)
+		if (str_eq_nocase(l->states[i], group_state_name(s)))
 			return (true);
 	return (l->nstates == 0);
 }

@@ -72,6 +72,8 @@ TEST(java_hashes_count_utf16_units)
 	CHECK_EQ(java_string_hash(SLICE_LIT("\xf0\x9f\x98\x80")), 0xd83d * 31 + 0xde00);
 	CHECK_EQ(java_string_hash(SLICE_LIT("\xe2\x82")), 0xfffd);	/* one replacement for a cut sequence, as Java decodes it */
 	CHECK_EQ(java_string_hash(SLICE_LIT("\xff\xfe")), 0xfffd * 31 + 0xfffd);
+	CHECK_EQ(java_string_length(SLICE_NULL), 0);
+	CHECK_EQ(java_string_length(SLICE_LIT("a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80")), 5);
 	CHECK_EQ(java_abs(INT32_MIN), 0);
 	CHECK_EQ(java_abs(-7), 7);
 	CHECK_EQ(java_abs(INT32_MAX), INT32_MAX);
