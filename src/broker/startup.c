@@ -908,7 +908,7 @@ make_groups(struct broker *b, struct errbuf *eb)
 	const struct config *c = b->config;
 	struct group_coordinator_options opt = {
 	    .replicas = b->replicas, .loops = b->loops, .nloops = b->nloops, .workers = b->workers, .clock = b->opt.clock,
-	    .random = b->opt.random, .diag = b->opt.diag, .metrics = &b->metrics,
+	    .random = b->opt.random, .diag = b->opt.diag,
 	    .min_session_timeout_ms = c->group_min_session_timeout_ms, .max_session_timeout_ms = c->group_max_session_timeout_ms,
 	    .initial_rebalance_delay_ms = c->group_initial_rebalance_delay_ms, .size_max = c->group_max_size,
 	    .metadata_max = c->offset_metadata_max_bytes, .load_buffer_bytes = c->offsets_load_buffer_size,

@@ -6,7 +6,8 @@
  * Single-threaded and event-driven: one event at a time, each carried to its end over as many ZooKeeper answers as it takes.  Facts:
  * kafka.controller.KafkaController and its state machines, Kafka 3.9 in ZooKeeper mode.
  *
- * Threads    Everything on the controller loop, except controller_active and controller_id (any) and controller_check_broker.
+ * Threads    Everything on the controller loop, except controller_active, controller_failing_over and controller_id (any) and
+ *            controller_check_broker.
  * ZooKeeper  Every write is fenced by the controller epoch; a fenced answer ends our reign (the election stands again).
  * Failure    An event that cannot be finished because ZooKeeper refuses gives the office back (yield), as Kafka's triggerControllerMove:
  *            the next failover reads everything again.  Session expiry drops everything the controller knows.
@@ -122,7 +123,7 @@ struct controller_move {
 void	 controller_move(struct controller *, struct controller_move *);
 
 bool	 controller_active(const struct controller *);	/* elected, and its failover is done */
-bool	 controller_failing_over(const struct controller *);	/* elected, and it is not; any thread */
+bool	 controller_failing_over(const struct controller *);	/* elected, and it is not */
 int32_t	 controller_id(const struct controller *);	/* as last observed; -1 */
 
 /* Is this a broker's request to its controller?  NONE, NOT_CONTROLLER, BROKER_ID_NOT_REGISTERED or STALE_BROKER_EPOCH. */

@@ -149,19 +149,21 @@ group_appended(void *ctx, enum kerr k, int64_t base_offset)
 	free(s);
 }
 
-static enum err
-add_record(struct batch_builder *b, int64_t now_ms, const struct group_key *key, struct slice value)
+enum err
+appends_add(struct batch_builder *b, int64_t now_ms, const struct group_key *key, struct slice value)
 {
-	uint8_t *bytes;
 	struct writer w = writer_of(NULL, 0);
+	uint8_t small[512], *bytes = small;
 	enum err e;
 
 	group_key_encode(&w, key);
-	bytes = xmalloc(w.need);
+	if (w.need > sizeof(small))
+		bytes = xmalloc(w.need);
 	w = writer_of(bytes, w.need);
 	group_key_encode(&w, key);
 	e = batch_builder_append(b, now_ms, slice_of(bytes, wr_len(&w)), value, NULL, 0);
-	free(bytes);
+	if (bytes != small)
+		free(bytes);
 	return (e);
 }
 
@@ -181,7 +183,7 @@ appends_store_group(struct group_host *host, struct group *g, const struct group
 	bytes = xmalloc(w.need + 1);
 	w = writer_of(bytes, w.need);
 	group_value_encode(&w, r);
-	if (b != NULL && add_record(b, clock_wall_ms(on->c->opt.clock), &key, slice_of(bytes, wr_len(&w))) != OK) {
+	if (b != NULL && appends_add(b, clock_wall_ms(on->c->opt.clock), &key, slice_of(bytes, wr_len(&w))) != OK) {
 		batch_builder_free(b);
 		b = NULL;
 	}
@@ -237,7 +239,7 @@ tombstone(struct tombstones *t, const struct group_key *key)
 		t->builder = appends_builder(t->hosted->home, on->c->opt.codec, BATCH_NO_SEQUENCE);
 	if (t->builder == NULL)
 		return;
-	if (add_record(t->builder, clock_wall_ms(on->c->opt.clock), key, SLICE_NULL) != OK) {
+	if (appends_add(t->builder, clock_wall_ms(on->c->opt.clock), key, SLICE_NULL) != OK) {
 		batch_builder_free(t->builder);
 		t->builder = NULL;
 		return;

@@ -87,19 +87,16 @@ commit_add(struct batch_builder *b, const struct group_commit_call *m, const str
 {
 	struct group_key key = { .kind = GROUP_KEY_OFFSET, .group = m->group, .topic = it->topic, .partition = it->partition };
 	struct offset_value v = value_of(m, it);
-	struct writer k = writer_of(NULL, 0), w = writer_of(NULL, 0);
+	struct writer w = writer_of(NULL, 0);
 	uint8_t small[512], *bytes = small;
 	enum err e;
 
-	group_key_encode(&k, &key);
 	offset_value_encode(&w, &v);
-	if (k.need + w.need > sizeof(small))
-		bytes = xmalloc(k.need + w.need);
-	w = writer_of(bytes + k.need, w.need);
-	k = writer_of(bytes, k.need);
-	group_key_encode(&k, &key);
+	if (w.need > sizeof(small))
+		bytes = xmalloc(w.need);
+	w = writer_of(bytes, w.need);
 	offset_value_encode(&w, &v);
-	e = batch_builder_append(b, m->private->now_ms, slice_of(bytes, wr_len(&k)), slice_of(k.p, wr_len(&w)), NULL, 0);
+	e = appends_add(b, m->private->now_ms, &key, slice_of(bytes, wr_len(&w)));
 	if (bytes != small)
 		free(bytes);
 	return (e);
@@ -280,7 +277,8 @@ group_coordinator_fetch_offsets(struct group_coordinator *c, struct group_fetch_
 
 /* ---- the end of a group ---- */
 
-bool
+/* EMPTY and without offsets: it ends; the caller takes it out of the table. */
+static bool
 hosted_end_if_unused(struct hosted *g, struct tombstones *t)
 {
 	if (!group_is_idle(g->group) || offsets_any(&g->offsets))

@@ -128,13 +128,13 @@ struct news {
 	bool		 leads;
 };
 
-/* An epoch told before is only ever raised; news of an older one come too late. */
+/* News of an older epoch than one told before come too late.  -1: the topic is gone, and one of the same name begins with epoch 0 again. */
 static bool
 epoch_counts(struct home *h, int32_t epoch)
 {
 	if (epoch >= 0 && epoch < h->epoch)
 		return (false);
-	h->epoch = epoch;	/* -1: the topic is gone, and one of the same name begins with epoch 0 */
+	h->epoch = epoch;
 	return (true);
 }
 
@@ -304,21 +304,13 @@ home_drop(struct home *home)
 /* ---- calls ---- */
 
 enum kerr
-judge_group(struct group_coordinator *c, struct slice group, bool empty_allowed)
-{
-	if (group.p == NULL || (group.len == 0 && !empty_allowed) || group.len > INT16_MAX)
-		return (KERR_INVALID_GROUP_ID);
-	return (c->active ? KERR_NONE : KERR_COORDINATOR_NOT_AVAILABLE);
-}
-
-enum kerr
 home_of(struct group_coordinator *c, struct slice group, bool empty_allowed, struct home **home)
 {
-	enum kerr k = judge_group(c, group, empty_allowed);
-
 	*home = NULL;
-	if (k != KERR_NONE)
-		return (k);
+	if (group.p == NULL || (group.len == 0 && !empty_allowed) || group.len > INT16_MAX)
+		return (KERR_INVALID_GROUP_ID);
+	if (!c->active)
+		return (KERR_COORDINATOR_NOT_AVAILABLE);
 	*home = &c->homes[group_coordinator_partition(c, group)];
 	switch ((*home)->state) {
 	case HOME_LOADING:

@@ -21,7 +21,6 @@
 #define GROUP_COORDINATOR_H
 
 #include "base/arena.h"
-#include "base/metrics.h"
 #include "event/workers.h"
 #include "group/group.h"
 #include "group/offsets.h"
@@ -40,7 +39,6 @@ struct group_coordinator_options {
 	struct clock   *clock;
 	struct random  *random;
 	struct diag    *diag;			/* may be NULL */
-	struct metrics *metrics;		/* may be NULL */
 	/* ---- server.properties ---- */
 	int32_t		min_session_timeout_ms, max_session_timeout_ms;	/* group.{min,max}.session.timeout.ms */
 	int32_t		initial_rebalance_delay_ms, size_max;		/* group.initial.rebalance.delay.ms, group.max.size */

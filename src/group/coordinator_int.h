@@ -63,8 +63,7 @@ struct group_coordinator {
 };
 
 /* ---- coordinator.c ---- */
-enum kerr judge_group(struct group_coordinator *, struct slice group, bool empty_allowed);	/* all but what only the owner knows; any thread */
-/* On the owner's loop: the rest, and where the group lives. */
+/* What every call begins with, on the owner's loop: its errors in Kafka's order, and where the group lives. */
 enum kerr home_of(struct group_coordinator *, struct slice group, bool empty_allowed, struct home **);
 struct hosted *hosted_new(struct home *, struct slice id);	/* without a group, in no table */
 struct hosted *hosted_find(const struct home *, struct slice id);
@@ -87,6 +86,7 @@ bool	 call_here(const struct group_call *, struct slice group);	/* the loop that
 /* ---- appends.c ---- */
 typedef void appended_fn(void *ctx, enum kerr, int64_t base_offset);	/* the log's code; on the home's loop, never from inside */
 struct batch_builder *appends_builder(struct home *, enum codec, int32_t base_sequence);	/* NULL: said why */
+enum err appends_add(struct batch_builder *, int64_t now_ms, const struct group_key *, struct slice value);	/* null: a tombstone */
 void	 appends_send(struct home *, struct batch_builder *, int16_t acks, appended_fn *, void *ctx);	/* ends the builder */
 void	 appends_store_group(struct group_host *, struct group *, const struct group_record *, struct group_store *);
 enum kerr commit_error(enum kerr);		/* what the log said, as OffsetCommit says it */
@@ -104,8 +104,6 @@ void	 tombstones_send(struct tombstones *);
 
 /* ---- commits.c ---- */
 void	 expiry_fired(struct timer *);
-/* EMPTY and without offsets: it ends, and leaves the table. */
-bool	 hosted_end_if_unused(struct hosted *, struct tombstones *);
 void	 hosted_remove_topic(struct hosted *, struct slice topic);
 
 /* ---- load.c ---- */
