@@ -307,13 +307,11 @@ cluster_metadata(struct cluster *c, const char *const *names, unsigned n)
 const struct wire_metadata_response_topic *
 cluster_topic(struct cluster *c, const struct wire_metadata_response *all, const char *name)
 {
-	const char *best = NULL;
-	unsigned least = 4;
+	struct nearest near = { .word = name, .within = 4 };
 
 	for (int32_t i = 0; i < all->topics.n; i++) {
 		const struct wire_metadata_response_topic *t = &all->topics.v[i];
 		const char *other = text_of(c, t->name);
-		unsigned d;
 
 		if (strcmp(other, name) == 0 && t->error_code == KERR_NONE)
 			return (t);
@@ -321,14 +319,10 @@ cluster_topic(struct cluster *c, const struct wire_metadata_response *all, const
 			(void)broker_refused(c->a, name, (enum kerr)t->error_code, SLICE_NULL);
 			return (NULL);
 		}
-		d = str_distance(name, other, least);
-		if (d < least) {
-			least = d;
-			best = other;
-		}
+		nearest_offer(&near, other);
 	}
-	if (best != NULL)
-		(void)failure(c->a, "there is no topic %s; did you mean %s?", name, best);
+	if (near.best != NULL)
+		(void)failure(c->a, "there is no topic %s; did you mean %s?", name, near.best);
 	else
 		(void)failure(c->a, "there is no topic %s (ottla topic list says which there are)", name);
 	return (NULL);

@@ -50,15 +50,22 @@ type_of(const struct arguments *a, struct resource *r)
 	return (false);
 }
 
+/* Without a look whether it is there; any broker answers for topics and for all brokers. */
+static void
+resource_begin(struct cluster *c, struct resource *r, const char *name)
+{
+	r->name = name;
+	r->wire_name = slice_str(name);
+	r->node = cluster_any(c);
+}
+
 static enum status
 resource_named(const struct arguments *a, struct cluster *c, struct resource *r, const char *name)
 {
 	const struct wire_metadata_response *m;
 	int32_t id;
 
-	r->name = name;
-	r->wire_name = slice_str(name);
-	r->node = cluster_any(c);
+	resource_begin(c, r, name);
 	if (r->type == RESOURCE_TOPIC) {
 		m = cluster_metadata(c, NULL, 0);
 		return (m != NULL && cluster_topic(c, m, name) != NULL ? STATUS_CLEAN : STATUS_FAILED);
@@ -163,19 +170,11 @@ find_setting(const settings *all, const char *key)
 static const char *
 nearest_key(struct cluster *c, const settings *all, const char *key)
 {
-	const char *best = NULL;
-	unsigned least = 4;
+	struct nearest near = { .word = key, .within = 4 };
 
-	for (int32_t i = 0; i < all->configs.n; i++) {
-		const char *other = text_of(c, all->configs.v[i].name);
-		unsigned d = str_distance(key, other, least);
-
-		if (d < least) {
-			least = d;
-			best = other;
-		}
-	}
-	return (best);
+	for (int32_t i = 0; i < all->configs.n; i++)
+		nearest_offer(&near, text_of(c, all->configs.v[i].name));
+	return (near.best);
 }
 
 static void
@@ -253,8 +252,12 @@ static enum status
 list_one(const struct arguments *a, struct cluster *c, struct table *t, struct resource *r, const char *name)
 {
 	const settings *all;
-	enum status status = resource_named(a, c, r, name);
+	enum status status = STATUS_CLEAN;
 
+	if (r->type == RESOURCE_TOPIC)
+		resource_begin(c, r, name);	/* the cluster has just named it */
+	else
+		status = resource_named(a, c, r, name);
 	if (status != STATUS_CLEAN)
 		return (status);
 	all = read_settings(a, c, r);

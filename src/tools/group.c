@@ -466,15 +466,6 @@ list_one(const struct arguments *a, struct cluster *c, struct table *t, const li
 	line_end(&j);
 }
 
-static bool
-wanted(const struct arguments *a, const char *name)
-{
-	for (unsigned i = 0; i < a->noperands; i++)
-		if (strstr(name, a->operands[i]) != NULL)
-			return (true);
-	return (a->noperands == 0);
-}
-
 static int
 by_id(const void *a, const void *b)
 {
@@ -501,7 +492,7 @@ list(const struct arguments *a, struct cluster *c)
 		else if (l->groups.n > 1)
 			qsort(l->groups.v, (size_t)l->groups.n, sizeof(*l->groups.v), by_id);
 		for (int32_t k = 0; l != NULL && k < l->groups.n; k++)
-			if (wanted(a, text_of(c, l->groups.v[k].group_id)))
+			if (is_wanted(a, text_of(c, l->groups.v[k].group_id)))
 				list_one(a, c, t, &l->groups.v[k], ids[i]);
 	}
 	table_print(&t);
@@ -511,8 +502,7 @@ list(const struct arguments *a, struct cluster *c)
 static enum status
 no_such_group(const struct arguments *a, struct cluster *c, const char *name)
 {
-	const char *best = NULL;
-	unsigned least = 4;
+	struct nearest near = { .word = name, .within = 4 };
 	int32_t n;
 	const int32_t *ids = cluster_ids(c, &n);
 
@@ -521,16 +511,13 @@ no_such_group(const struct arguments *a, struct cluster *c, const char *name)
 
 		for (int32_t k = 0; l != NULL && k < l->groups.n; k++) {
 			const char *other = text_of(c, l->groups.v[k].group_id);
-			unsigned d = str_distance(name, other, least);
 
-			if (d < least && strcmp(name, other) != 0) {
-				least = d;
-				best = other;
-			}
+			if (strcmp(name, other) != 0)
+				nearest_offer(&near, other);
 		}
 	}
-	return (failure(a, "there is no group %s%s%s%s", name, best == NULL ? " (ottla group list says which there are)" : "; did you mean ",
-	    best == NULL ? "" : best, best == NULL ? "" : "?"));
+	return (failure(a, "there is no group %s%s%s%s", name, near.best == NULL ? " (ottla group list says which there are)" : "; did you mean ",
+	    near.best == NULL ? "" : near.best, near.best == NULL ? "" : "?"));
 }
 
 /* ---- describe ---- */

@@ -186,25 +186,28 @@ group_exists(const char *group)
 	return (false);
 }
 
+void
+nearest_offer(struct nearest *n, const char *candidate)
+{
+	unsigned d = str_distance(n->word, candidate, n->within);
+
+	if (d < n->within) {
+		n->within = d;
+		n->best = candidate;
+	}
+}
+
 static const char *
 nearest(const char *word, const char *group)
 {
-	const char *best = NULL;
-	unsigned least = 3;
+	struct nearest n = { .word = word, .within = 3 };
 
-	for (size_t i = 0; i < NELEM(verbs); i++) {
-		const char *name = group == NULL ? verbs[i].group : verbs[i].name;
-		unsigned d;
-
-		if (group != NULL && strcmp(verbs[i].group, group) != 0)
-			continue;
-		d = str_distance(word, name, least);
-		if (d < least) {
-			least = d;
-			best = name;
-		}
-	}
-	return (best);
+	for (size_t i = 0; i < NELEM(verbs); i++)
+		if (group == NULL)
+			nearest_offer(&n, verbs[i].group);
+		else if (strcmp(verbs[i].group, group) == 0)
+			nearest_offer(&n, verbs[i].name);
+	return (n.best);
 }
 
 static bool
@@ -335,6 +338,15 @@ arguments_fini(struct arguments *a)
 }
 
 /* ---- values ---- */
+
+bool
+is_wanted(const struct arguments *a, const char *name)
+{
+	for (unsigned i = 0; i < a->noperands; i++)
+		if (strstr(name, a->operands[i]) != NULL)
+			return (true);
+	return (a->noperands == 0);
+}
 
 bool
 option_i64(const struct arguments *a, enum option o, int64_t *v)

@@ -52,6 +52,14 @@ static inline bool given(const struct arguments *a, enum option o) { return (a->
 enum status usage_error(const struct arguments *, const char *fmt, ...) PRINTF_LIKE(2, 3);
 enum status failure(const struct arguments *, const char *fmt, ...) PRINTF_LIKE(2, 3);	/* STATUS_FAILED */
 bool	 option_i64(const struct arguments *, enum option, int64_t *);	/* leaves *v when not given; false: complained */
+bool	 is_wanted(const struct arguments *, const char *name);	/* some operand is a part of it, or there are no operands */
+/* The word nearest to one that is not there; candidates live as long as it is used. */
+struct nearest {
+	const char *word;
+	unsigned within;	/* nothing as far away as this is near */
+	const char *best;	/* NULL: nothing is near */
+};
+void	 nearest_offer(struct nearest *, const char *candidate);
 bool	 option_time(const struct arguments *, enum option, int64_t *ms);
 
 #define VERB(group, name, operands, summary, options, text, examples) verb_fn verb_##group##_##name;

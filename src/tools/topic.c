@@ -51,15 +51,6 @@ sort_topics(const struct wire_metadata_response *m)
 			qsort(m->topics.v[i].partitions.v, (size_t)m->topics.v[i].partitions.n, sizeof(*m->topics.v[i].partitions.v), partitions_by_number);
 }
 
-static bool
-wanted(const struct arguments *a, const char *name)
-{
-	for (unsigned i = 0; i < a->noperands; i++)
-		if (strstr(name, a->operands[i]) != NULL)
-			return (true);
-	return (a->noperands == 0);
-}
-
 static int32_t
 replicas_of(const struct wire_metadata_response_topic *t)
 {
@@ -106,7 +97,7 @@ list(const struct arguments *a, struct cluster *c)
 	for (int32_t i = 0; i < m->topics.n; i++) {
 		const char *name = text_of(c, m->topics.v[i].name);
 
-		if (wanted(a, name))
+		if (is_wanted(a, name))
 			list_one(a, table, &m->topics.v[i], name);
 	}
 	table_print(&table);
