@@ -27,6 +27,7 @@ enum {
 	OUR_API_VERSIONS = 3,		/* version 4 says nothing that we want to know */
 	REQUEST_ARENA_MAX = INT32_MAX,	/* our own requests: what the wire can carry */
 	API_KEYS = 128,
+	WITH_THE_CONNECTION = -1,	/* time-out of a call: only that of getting ready */
 	BYTES_PER_TURN = LIMIT_RECEIVE_PER_TURN
 };
 
@@ -315,7 +316,7 @@ negotiate(struct rpc_client *c, int version)
 	rpc_call_init(&c->hello);
 	c->hello.ctx = c;
 	c->hello.done = hello_done;
-	e = call_start(c, &c->hello, wire_api(API_API_VERSIONS), version, &r, c->opt.connect_timeout_ms, &eb);
+	e = call_start(c, &c->hello, wire_api(API_API_VERSIONS), version, &r, WITH_THE_CONNECTION, &eb);
 	if (e != OK)
 		fail(c, e, NULL, eb.text);
 }
@@ -370,7 +371,8 @@ call_start(struct rpc_client *c, struct rpc_call *call, const struct wire_api *a
 	call->client = c;
 	call->out.sent = call_sent;
 	timer_init(&call->timer, call_too_late);
-	timer_set(c->opt.loop, &call->timer, timeout_ms);
+	if (timeout_ms != WITH_THE_CONNECTION)
+		timer_set(c->opt.loop, &call->timer, timeout_ms);
 	TAILQ_INSERT_TAIL(&c->calls, call, link);
 	outq_add(&c->outq, &call->out);
 	watch_want(c->opt.loop, &c->watch, WATCH_READ | WATCH_WRITE);
@@ -382,7 +384,7 @@ rpc_send(struct rpc_client *c, struct rpc_call *call, enum api_key key, int vers
 {
 	const struct wire_api *api = wire_api((int)key);
 
-	must(api != NULL && call->client == NULL && !call->is_done);
+	must(api != NULL && call->client == NULL && !call->is_done && timeout_ms >= 0);
 	if (c->state != RPC_READY) {
 		errbuf_set(eb, "%s", c->state == RPC_CLOSED ? c->why.text : "not connected yet");
 		return (ERR_CLOSED);
