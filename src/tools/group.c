@@ -182,6 +182,15 @@ take_offsets(struct cluster *c, struct rows *rows, const struct wire_list_offset
 		}
 }
 
+static bool
+leads_any(const struct rows *rows, int32_t id)
+{
+	for (size_t i = 0; i < rows->n; i++)
+		if (rows->v[i].leader == id && rows->v[i].error == KERR_NONE)
+			return (true);
+	return (false);
+}
+
 /* Fills one field of all rows: the offset at a timestamp, for readers of committed records or of all. */
 static bool
 list_offsets(struct cluster *c, struct rows *rows, int64_t timestamp, bool committed, size_t field)
@@ -195,12 +204,12 @@ list_offsets(struct cluster *c, struct rows *rows, int64_t timestamp, bool commi
 		struct node *leader;
 		int version;
 
+		if (!leads_any(rows, ids[i]))
+			continue;
 		WIRE_INIT(list_offsets_request, &r);
 		r.replica_id = -1;
 		r.isolation_level = committed;
 		ask_of(c, rows, ids[i], timestamp, &r);
-		if (r.topics.n == 0)
-			continue;
 		leader = cluster_node(c, ids[i]);
 		if (leader == NULL || (version = cluster_version(c, leader, API_LIST_OFFSETS, 2, ANY_VERSION)) < 0)
 			return (false);
@@ -362,11 +371,13 @@ read_committed(const struct arguments *a, struct cluster *c, struct group *g)
 	return (true);
 }
 
-/* An assignment as Kafka's consumers write it: version, topics with their partitions.  What is no such thing gives no rows. */
+/* An assignment as Kafka's consumers write it: version, topics with their partitions.  What is no such thing, or ends too early, gives no
+ * rows. */
 static bool
 read_assignment(const struct arguments *a, struct cluster *c, struct group *g, const struct wire_describe_groups_response_member *m)
 {
 	struct reader r = reader_of(m->member_assignment);
+	size_t before = g->rows.n;
 	int32_t topics;
 
 	(void)rd_i16(&r);
@@ -387,8 +398,10 @@ read_assignment(const struct arguments *a, struct cluster *c, struct group *g, c
 				return (false);
 		}
 		if (name.p == NULL)
-			break;
+			r.bad = true;
 	}
+	if (r.bad)
+		g->rows.n = before;
 	return (true);
 }
 
@@ -748,11 +761,41 @@ within_log(const struct arguments *a, struct rows *rows)
 
 		if (r->error != KERR_NONE)
 			status = failure(a, "%s-%" PRId32 ": %s", r->topic, r->partition, kerr_name(r->error));
+		else if (r->start < 0 || r->high_watermark < r->start)
+			status = failure(a, "%s-%" PRId32 ": its leader does not say where the log begins and ends", r->topic, r->partition);
 		else if (target != r->target)
 			fprintf(stderr, "%s-%" PRId32 ": the log holds %" PRId64 " to %" PRId64 "; %" PRId64 " is taken for %" PRId64 "\n", r->topic, r->partition,
 			    r->start, r->high_watermark, target, r->target);
 		r->target = target;
 	}
+	return (status);
+}
+
+/* What the coordinator says of each row; silence about one is no success. */
+static enum status
+committed_all(const struct arguments *a, struct cluster *c, const struct rows *rows, const struct wire_offset_commit_response *o)
+{
+	bool *told = ARENA_ARRAY(cluster_arena(c), bool, rows->n);
+	enum status status = STATUS_CLEAN;
+
+	must(told != NULL);
+	memset(told, 0, rows->n * sizeof(*told));
+	for (int32_t i = 0; i < o->topics.n; i++)
+		for (int32_t p = 0; p < o->topics.v[i].partitions.n; p++) {
+			const struct wire_offset_commit_response_partition *q = &o->topics.v[i].partitions.v[p];
+			const char *topic = text_of(c, o->topics.v[i].name);
+			const struct row *r = row_find(rows, topic, q->partition_index);
+
+			if (r != NULL)
+				told[r - rows->v] = true;
+			if (q->error_code != KERR_NONE)
+				status = broker_refused(a, arena_printf(cluster_arena(c), "%s-%" PRId32, topic, q->partition_index), (enum kerr)q->error_code,
+				    SLICE_NULL);
+		}
+	for (size_t i = 0; i < rows->n; i++)
+		if (!told[i])
+			status = failure(a, "%s-%" PRId32 ": the coordinator says nothing of it; whether it was committed is not known", rows->v[i].topic,
+			    rows->v[i].partition);
 	return (status);
 }
 
@@ -762,7 +805,6 @@ commit(const struct arguments *a, struct cluster *c, const struct group *g)
 	struct wire_offset_commit_request r;
 	const struct wire_offset_commit_response *o;
 	struct wire_offset_commit_request_topic *t = NULL;
-	enum status status = STATUS_CLEAN;
 	int version = cluster_version(c, g->coordinator, API_OFFSET_COMMIT, 2, ANY_VERSION);
 
 	if (version < 0)
@@ -780,14 +822,7 @@ commit(const struct arguments *a, struct cluster *c, const struct group *g)
 		t->partitions.v[t->partitions.n++].committed_offset = g->rows.v[i].target;
 	}
 	o = cluster_call(c, g->coordinator, API_OFFSET_COMMIT, version, &r);
-	if (o == NULL)
-		return (STATUS_FAILED);
-	for (int32_t i = 0; i < o->topics.n; i++)
-		for (int32_t p = 0; p < o->topics.v[i].partitions.n; p++)
-			if (o->topics.v[i].partitions.v[p].error_code != KERR_NONE)
-				status = broker_refused(a, arena_printf(cluster_arena(c), "%s-%" PRId32, text_of(c, o->topics.v[i].name),
-				    o->topics.v[i].partitions.v[p].partition_index), (enum kerr)o->topics.v[i].partitions.v[p].error_code, SLICE_NULL);
-	return (status);
+	return (o == NULL ? STATUS_FAILED : committed_all(a, c, &g->rows, o));
 }
 
 static void
@@ -883,7 +918,7 @@ delete_group(const struct arguments *a, struct cluster *c, const char *name)
 	d = cluster_call(c, n, API_DELETE_GROUPS, version, &r);
 	if (d == NULL)
 		return (STATUS_FAILED);
-	e = d->results.n == 1 ? (enum kerr)d->results.v[0].error_code : KERR_UNKNOWN_SERVER_ERROR;
+	e = d->results.n == 1 && slice_eq_str(d->results.v[0].group_id, name) ? (enum kerr)d->results.v[0].error_code : KERR_UNKNOWN_SERVER_ERROR;
 	if (e == KERR_GROUP_ID_NOT_FOUND)
 		return (no_such_group(a, c, name));
 	if (e != KERR_NONE)
@@ -926,6 +961,8 @@ delete_offsets(const struct arguments *a, struct cluster *c, const char *name)
 		e = (enum kerr)d->topics.v[0].partitions.v[i].error_code;
 	if (e != KERR_NONE)
 		return (broker_refused(a, name, e, SLICE_NULL));
+	if (d->topics.n != 1 || !slice_eq_str(d->topics.v[0].name, topic) || d->topics.v[0].partitions.n != t.partitions.n)
+		return (failure(a, "%s: the coordinator does not say what became of the offsets of %s; whether they are deleted is not known", name, topic));
 	say_deleted(a, name, topic);
 	return (STATUS_CLEAN);
 }
