@@ -231,6 +231,7 @@ HEAVY = {
     ("DeleteTopics", "TimeoutMs 2"): "in two milliseconds some are gone and some are not",
     ("CreateTopics", "timeoutMs 1"): "in a millisecond some are there and some are not",
     ("CreateTopics", "timeoutMs 2"): "in two milliseconds some are there and some are not",
+    ("JoinGroup", "Protocols twice the same"): "a member counts once for each mention, no protocol is everybody's then, and nobody of that group is answered",
     ("Produce", "twice the same"): "of records for the same partition Java appends one and may answer what it said of another",
 }
 def test_every_advertised_api_and_version_has_requests(pair, kind):

@@ -566,10 +566,12 @@ def random_requests(name, version, place, rng, n):
                 steps.append((path, change, default, words))
                 message = changed(message, path, change, default)
 
-        def make(p, v, steps=tuple(steps)):
+        def make(p, v, steps=tuple(steps), i=i):
             m = base(p, v)
             for path, change, default, _ in steps:
                 m = changed(m, path, change, default)
+            if name == "JoinGroup" and m["GroupId"]:       # who joins a group in which somebody is waits for him, and he never comes
+                m["GroupId"] += f".{i}"
             return m
 
         yield Request("; ".join(f"{'.'.join(str(s) for s in path if s != -1)} {words}" for path, _, _, words in steps), "odd", make)
