@@ -117,6 +117,80 @@ TEST(a_full_arena_is_an_error_and_not_a_crash)
 	each_version(starve);
 }
 
+/* ---- cut, and lengths that lie ---- */
+
+static void
+cut_everywhere(const struct wire_message *m, int v, struct arena *arena, struct random *random)
+{
+	for (int i = 0; i < 4; i++) {
+		struct slice whole = encoded(m, v, wire_random(m, v, random, arena), arena, NULL);
+		void *msg;
+
+		REQUIRE(whole.p != NULL);
+		for (size_t n = 0; n < whole.len; n++) {
+			uint8_t *p = malloc(n > 0 ? n : 1);	/* of just that size: the sanitizer sees a byte too far */
+			struct errbuf eb = ERRBUF_INIT;
+
+			memcpy(p, whole.p, n);
+			unit_check(decoded(m, v, slice_of(p, n), arena, &msg, &eb) == ERR_MALFORMED, __FILE__, __LINE__, "%s %d cut after %zu of %zu bytes",
+			    m->name, v, n, whole.len);
+			free(p);
+		}
+		slice_free(whole);
+		arena_reset(arena);
+	}
+}
+
+TEST(a_message_cut_after_any_byte_is_malformed)
+{
+	each_version(cut_everywhere);
+}
+
+/* Every place is overwritten, so every length and every count is, in either form. */
+static const struct hostile {
+	const char *bytes;
+	size_t len;
+} hostile[] = {
+	{ "\x7f\xff\xff\xff", 4 }, { "\x80\0\0\0", 4 }, { "\xff\xff\xff\xfe", 4 }, { "\0\x10\0\0", 4 },		/* 2^31-1, -2^31, -2, 2^20 */
+	{ "\x7f\xff", 2 }, { "\x80\0", 2 }, { "\xff\xfe", 2 },
+	{ "\xff\xff\xff\xff\x07", 5 }, { "\xff\xff\xff\xff\x0f", 5 }, { "\x81\x80\x40", 3 },			/* the same, compact */
+	{ "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", 10 }, { "\xff\xff\xff\xff\x1f", 5 }, { "\x81\x80\x80\0", 4 },	/* too long, too much, longer than needed */
+};
+
+static void
+overwrite(const struct wire_message *m, int v, struct slice whole, size_t at, const struct hostile *h)
+{
+	size_t len = MAX(whole.len, at + h->len), cap = 4096 + len * LIMIT_ARENA_FACTOR;
+	uint8_t *p = malloc(len);
+	struct arena small;
+	void *msg;
+
+	memcpy(p, whole.p, whole.len);
+	memcpy(p + at, h->bytes, h->len);
+	arena_init(&small, 1 << 24);
+	(void)decoded(m, v, slice_of(p, len), &small, &msg, NULL);
+	unit_check(small.used <= cap, __FILE__, __LINE__, "%s %d: %zu bytes take %zu of memory", m->name, v, len, small.used);
+	arena_fini(&small);
+	free(p);
+}
+
+static void
+lie_everywhere(const struct wire_message *m, int v, struct arena *arena, struct random *random)
+{
+	struct slice whole = encoded(m, v, wire_random(m, v, random, arena), arena, NULL);
+
+	REQUIRE(whole.p != NULL);
+	for (size_t at = 0; at < whole.len; at++)
+		for (size_t i = 0; i < NELEM(hostile); i++)
+			overwrite(m, v, whole, at, &hostile[i]);
+	slice_free(whole);
+}
+
+TEST(a_length_that_lies_at_any_place_takes_no_memory_it_has_not_paid_for)
+{
+	each_version(lie_everywhere);
+}
+
 /* ---- hostile counts ---- */
 
 TEST(an_array_cannot_announce_more_than_its_bytes_can_hold)
@@ -452,6 +526,39 @@ TEST(the_number_of_tagged_fields_has_a_limit)
 	}
 }
 
+/* Each repetition of a tag makes its value again, and the last one counts: what the others took is paid for by their bytes. */
+TEST(a_tag_repeated_until_the_end_takes_no_more_memory_than_its_bytes_pay_for)
+{
+	enum { TIMES = LIMIT_TAGGED_FIELDS_MAX };
+	static uint8_t bytes[64 + TIMES * 16];
+	struct wire_fetch_response resp;
+	struct writer w = writer_of(bytes, sizeof(bytes));
+	struct arena arena;
+	struct slice in;
+
+	arena_init(&arena, 1 << 24);
+	for (int i = 0; i < 10; i++)		/* throttle, error, session */
+		wr_i8(&w, 0);
+	wr_uvarint(&w, 1);			/* no responses */
+	wr_uvarint(&w, TIMES);
+	for (int i = 0; i < TIMES; i++) {	/* node_endpoints: one, without a rack */
+		wr_uvarint(&w, 0);
+		wr_uvarint(&w, 12);
+		wr_uvarint(&w, 2);
+		wr_i32(&w, i);
+		wr_uvarint(&w, 1);
+		wr_i32(&w, 9092);
+		wr_uvarint(&w, 0);
+		wr_uvarint(&w, 0);
+	}
+	in = slice_of(bytes, wr_len(&w));
+	CHECK_EQ(wire_decode(&wire_msg_fetch_response, 16, &in, &arena, &resp, NULL), OK);
+	CHECK_EQ(resp.node_endpoints.n, 1);
+	CHECK_EQ(resp.node_endpoints.v[0].node_id, TIMES - 1);
+	CHECK(arena.used <= 4096 + wr_len(&w) * LIMIT_ARENA_FACTOR);
+	arena_fini(&arena);
+}
+
 /* ---- records ---- */
 
 TEST(records_move_into_the_output_unread)
@@ -654,12 +761,14 @@ TEST(the_rows_keep_the_rules_that_the_walker_relies_on)
 
 UNIT_MAIN("wire/walker", T(random_messages_survive_encoding_and_decoding),
     T(garbage_neither_breaks_the_decoder_nor_takes_memory_it_has_not_paid_for), T(a_full_arena_is_an_error_and_not_a_crash),
+    T(a_message_cut_after_any_byte_is_malformed), T(a_length_that_lies_at_any_place_takes_no_memory_it_has_not_paid_for),
     T(an_array_cannot_announce_more_than_its_bytes_can_hold), T(an_array_of_large_elements_is_counted_by_their_least_size),
     T(decoded_messages_fit_into_the_arena_that_their_bytes_entitle_them_to), T(a_field_that_the_version_does_not_carry_has_its_default),
     T(a_value_that_the_version_cannot_carry_is_refused_unless_it_may_be_ignored), T(one_element_or_one_byte_is_not_empty),
     T(new_structures_hold_defaults),
     T(null_is_refused_where_it_is_not_allowed), T(null_and_empty_records_are_different),
     T(text_above_32767_bytes_is_refused_both_ways), T(unknown_tagged_fields_are_skipped), T(known_tagged_fields_are_read_to_their_end),
-    T(the_number_of_tagged_fields_has_a_limit), T(records_move_into_the_output_unread), T(no_message_grows_past_two_gigabytes),
+    T(the_number_of_tagged_fields_has_a_limit),
+    T(a_tag_repeated_until_the_end_takes_no_more_memory_than_its_bytes_pay_for), T(records_move_into_the_output_unread), T(no_message_grows_past_two_gigabytes),
     T(decoded_text_and_records_lie_in_the_receive_buffer), T(a_dump_shows_the_version_and_hides_secrets), T(dumps_are_bounded),
     T(the_rows_keep_the_rules_that_the_walker_relies_on))
