@@ -232,9 +232,9 @@ recovered_batch(void *ctx, struct segment *s, const struct batch_header *h, stru
 
 /* The segments before it are in ld->segs: the producers' state at its base comes from them. */
 static enum err
-recover_segment(struct load *ld, struct segment *s, uint64_t *cut, struct errbuf *eb)
+recover_segment(struct load *ld, struct segment *s, int64_t limit, uint64_t *cut, struct errbuf *eb)
 {
-	struct segment_recovery r = { .batch = recovered_batch, .ctx = ld->log };
+	struct segment_recovery r = { .batch = recovered_batch, .ctx = ld->log, .limit = limit, .why = ERRBUF_INIT };
 	enum err e = OK;
 
 	if (producer_state_end(ld->log->producers) != s->base || ld->n == 0)
@@ -244,6 +244,10 @@ recover_segment(struct load *ld, struct segment *s, uint64_t *cut, struct errbuf
 	if (e == OK)
 		e = log_snapshot(ld->log, true, eb);
 	*cut = r.cut;
+	if (e == OK && r.cut > 0)
+		diag_warning(ld->log->env->diag, "log", "%s/%020" PRId64 ".log: position %" PRIu32 ", where offset %" PRId64 " was expected: %s; the last %" PRIu64
+		    " bytes are cut off.  What was acknowledged from there on must come from another replica", ld->log->path, s->base, (uint32_t)s->size, r.next_offset,
+		    r.why.text, r.cut);
 	return (e);
 }
 
@@ -257,7 +261,7 @@ add_segment(struct load *ld, struct segment *s)
 }
 
 static enum err
-open_segment(struct load *ld, int64_t base, struct errbuf *eb)
+open_segment(struct load *ld, int64_t base, int64_t next, struct errbuf *eb)
 {
 	struct segment *s = NULL;
 	struct errbuf why = ERRBUF_INIT;
@@ -269,7 +273,7 @@ open_segment(struct load *ld, int64_t base, struct errbuf *eb)
 			diag_warning(ld->log->env->diag, "log", "%s: segment %" PRId64 " gets new indexes: %s", ld->log->path, base, why.text);
 		e = segment_open_data(ld->log->path, base, &ld->so, &s, eb);
 		if (e == OK)
-			e = recover_segment(ld, s, &cut, eb);
+			e = recover_segment(ld, s, next, &cut, eb);
 	} else if (e != OK)
 		errbuf_set(eb, "%s", why.text);
 	if (e == OK)
@@ -279,16 +283,29 @@ open_segment(struct load *ld, int64_t base, struct errbuf *eb)
 	return (e);
 }
 
+/* Where the next segment begins; names are in order. */
+static int64_t
+next_base(const struct names *ns, uint32_t i)
+{
+	int64_t base;
+
+	while (++i < ns->n)
+		if (name_parse_offset(ns->names[i], SUFFIX_DATA, &base))
+			return (base);
+	return (INT64_MAX);
+}
+
 static enum err
-open_or_drop(struct load *ld, const struct names *ns, const char *name, struct errbuf *eb)
+open_or_drop(struct load *ld, const struct names *ns, uint32_t n, struct errbuf *eb)
 {
 	static const char *const suffixes[] = { SUFFIX_INDEX, SUFFIX_TIME, SUFFIX_TXN };
+	const char *name = ns->names[n];
 	int64_t base;
 	char *data;
 	enum err e = OK;
 
 	if (name_parse_offset(name, SUFFIX_DATA, &base))
-		return (open_segment(ld, base, eb));
+		return (open_segment(ld, base, next_base(ns, n), eb));
 	for (size_t i = 0; i < NELEM(suffixes) && e == OK; i++) {
 		if (!name_parse_offset(name, suffixes[i], &base))
 			continue;
@@ -314,7 +331,7 @@ open_all(struct load *ld, struct errbuf *eb)
 		if (name_parse_offset(ns.names[i], SUFFIX_SNAPSHOT, &base))
 			snapshots_add(ld->log, base);
 	for (uint32_t i = 0; i < ns.n && e == OK; i++)
-		e = open_or_drop(ld, &ns, ns.names[i], eb);
+		e = open_or_drop(ld, &ns, i, eb);
 	names_fini(&ns);
 	return (e);
 }
@@ -345,11 +362,8 @@ recover_at(struct load *ld, uint32_t i, bool *cut_short, struct errbuf *eb)
 	enum err e;
 
 	before.n = i;
-	e = recover_segment(&before, ld->segs[i], &cut, eb);
+	e = recover_segment(&before, ld->segs[i], i + 1 < ld->n ? ld->segs[i + 1]->base : INT64_MAX, &cut, eb);
 	*cut_short = cut > 0;
-	if (e == OK && cut > 0)
-		diag_warning(ld->log->env->diag, "log", "%s: segment %" PRId64 ": %" PRIu64 " bytes at its end were no valid batches and are gone",
-		    ld->log->path, ld->segs[i]->base, cut);
 	return (e);
 }
 

@@ -10,6 +10,7 @@
  * start of the batch that holds the bound.
  */
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 #include "record/record.h"
 
 struct view {			/* one consistent look */
+	struct log *log;
 	struct tail tail;
 	int64_t	    start, high_watermark, last_stable;
 	int64_t	    bound;
@@ -28,6 +30,7 @@ look(struct log *log, enum log_bound bound, struct view *v)
 {
 	int64_t unstable;
 
+	v->log = log;
 	v->high_watermark = log->high_watermark;
 	unstable = log->first_unstable;
 	v->last_stable = unstable >= 0 && unstable < v->high_watermark ? unstable : v->high_watermark;
@@ -108,17 +111,38 @@ add_aborted(void *ctx, const struct txn_entry *te)
 	l->rows[l->n++] = (struct aborted_txn){ te->producer_id, te->first_offset };
 }
 
+/* Up to which offset the range may reach, as Kafka says it; further, when the index would say too little. */
+static int64_t
+upper_bound(const struct view *v, uint32_t i, uint64_t position)
+{
+	struct segment *s = v->list->segments[i];
+	int64_t upper = i + 1 < v->list->n ? v->list->segments[i + 1]->base : v->tail.end;
+	struct index_entry above;
+
+	if (offset_index_at_position(&s->offsets, position, &above) && segment_entry_fits(s, &above, data_end(v, s)))
+		upper = above.offset;
+	return (upper);
+}
+
+static bool
+has_aborted(const struct view *v, uint32_t i)
+{
+	while (i < v->list->n && v->list->segments[i]->txns.entries == 0)
+		i++;
+	return (i < v->list->n);
+}
+
 static enum err
 collect_aborted(const struct view *v, uint32_t i, int64_t from, struct log_read_result *r, struct arena *arena, struct errbuf *eb)
 {
 	struct aborted_list l = { .arena = arena };
-	struct index_entry above;
-	int64_t upper = i + 1 < v->list->n ? v->list->segments[i + 1]->base : v->tail.end;
+	int64_t upper;
 	bool complete = false;
 	enum err e = OK;
 
-	if (offset_index_at_position(&v->list->segments[i]->offsets, r->range.pos + r->range.len, &above))
-		upper = above.offset;
+	if (!has_aborted(v, i))
+		return (OK);
+	upper = upper_bound(v, i, r->range.pos + r->range.len);
 	for (; i < v->list->n && e == OK && !complete; i++)
 		e = txn_index_collect(&v->list->segments[i]->txns, from, upper, add_aborted, &l, &complete, eb);
 	r->aborted = l.rows;
@@ -127,6 +151,18 @@ collect_aborted(const struct view *v, uint32_t i, int64_t from, struct log_read_
 }
 
 /* ---- the read ---- */
+
+/* Once per segment and start of the broker. */
+static void
+tell_misled(const struct view *v, struct segment *s)
+{
+	struct log *log = v->log;
+
+	if (!s->misled || atomic_exchange(&s->misled_told, true))
+		return;
+	diag_error(log->env->diag, "log", "%s: an entry does not fit the batches of %020" PRId64 ".log; read without it.  After a stop, ottla log repair "
+	    "writes it anew; at the next stop and start it misleads Java brokers", s->offsets.path, s->base);
+}
 
 static enum err
 read_at(const struct view *v, uint32_t i, const struct log_read_options *o, struct log_read_result *r, struct errbuf *eb)
@@ -138,6 +174,7 @@ read_at(const struct view *v, uint32_t i, const struct log_read_options *o, stru
 
 	if (e == OK)
 		e = segment_find(s, o->offset, data_end(v, s), &hit, eb);
+	tell_misled(v, s);
 	if (e != OK)
 		return (e);
 	max = o->min_one ? MAX(o->bytes_max, (uint64_t)hit.header.size) : o->bytes_max;
@@ -288,14 +325,16 @@ search_batch(struct time_search *ts, const struct batch_header *h, struct slice 
 static enum err
 search_segment(struct time_search *ts, struct segment *s, int64_t near, uint64_t end, struct errbuf *eb)
 {
-	struct index_entry ie;
+	struct segment_hit hit;
 	struct batch_header h;
 	struct batch_scan sc;
 	struct slice whole;
-	uint64_t at, from = index_lookup(&s->offsets, near, &ie) ? ie.position : 0;
-	enum err e;
+	uint64_t at;
+	enum err e = segment_find(s, near, end, &hit, eb);
 
-	batch_scan_init(&sc, s->data, MIN(from, end), end, NULL, 65536);
+	if (e != OK)
+		return (e == ERR_NOTFOUND ? OK : e);
+	batch_scan_init(&sc, s->data, hit.position, end, NULL, 65536);
 	while ((e = batch_scan_whole(&sc, &h, &whole, &at, eb)) == OK) {
 		if (ts->exact ? h.max_timestamp != ts->timestamp_ms : h.max_timestamp < ts->timestamp_ms)
 			continue;

@@ -25,7 +25,7 @@
 #include "log/names_int.h"
 #include "log/segment_int.h"
 
-enum { FIND_WINDOW = 8192 };
+enum { FIND_WINDOW = 8192, INDEX_TRIES = 3 };
 
 /* ---- life ---- */
 
@@ -351,35 +351,81 @@ segment_is_sealed(struct segment *s)
 
 /* ---- finding ---- */
 
-static enum err
-find_from(struct segment *s, uint64_t from, int64_t offset, uint64_t end, struct segment_hit *hit, struct errbuf *eb)
+static int64_t
+batch_first(const struct batch_header *h)
 {
+	return (h->magic == 2 || h->base_offset >= 0 ? h->base_offset : h->last_offset);
+}
+
+static bool
+is_whole(struct segment *s, const struct segment_hit *hit)
+{
+	uint8_t *bytes = xmalloc(hit->header.size);
+	bool whole = file_pread_full(s->data, bytes, hit->header.size, hit->position, NULL) != OK || batch_crc_ok(slice_of(bytes, hit->header.size));
+
+	free(bytes);
+	return (whole);
+}
+
+/* A gap before the batch that was found: compaction, or the last offset in the header before it is damaged.  Then that one is the hit, and its
+ * reader meets the wrong checksum. */
+static enum err
+look_before(struct segment *s, enum err e, int64_t offset, const struct segment_hit *before, struct segment_hit *hit)
+{
+	if (before->header.size == 0 || (e == OK ? batch_first(&hit->header) <= offset : e != ERR_NOTFOUND) || is_whole(s, before))
+		return (e);
+	*hit = *before;
+	return (OK);
+}
+
+/* key: of the index entry that led to `from`.  The batch there begins at or before it, else the entry lies (or was being cut back). */
+static enum err
+find_from(struct segment *s, uint64_t from, int64_t key, int64_t offset, uint64_t end, struct segment_hit *hit, struct errbuf *eb)
+{
+	struct segment_hit before = { 0 };
 	uint8_t buf[FIND_WINDOW];
 	struct batch_scan sc;
 	enum err e;
 
 	batch_scan_init(&sc, s->data, from, end, buf, sizeof(buf));
-	do {
-		e = batch_scan_header(&sc, &hit->header, &hit->position, eb);
-	} while (e == OK && hit->header.last_offset < offset);
+	while ((e = batch_scan_header(&sc, &hit->header, &hit->position, eb)) == OK) {
+		if (from > 0 && hit->position == from && batch_first(&hit->header) > key)
+			e = ERR_CORRUPT;
+		if (e != OK || hit->header.last_offset >= offset)
+			break;
+		before = *hit;
+	}
 	batch_scan_fini(&sc);
-	return (e);
+	if (e == OK && from > 0 && (hit->header.last_offset - offset > INT32_MAX || hit->header.last_offset < s->base))
+		e = ERR_CORRUPT;
+	return (look_before(s, e, offset, &before, hit));
 }
 
+bool
+segment_entry_fits(struct segment *s, const struct index_entry *ie, uint64_t end)
+{
+	struct segment_hit hit;
+
+	return (ie->position < end && ie->offset >= s->base && find_from(s, ie->position, ie->offset, s->base, end, &hit, NULL) == OK);
+}
+
+/* The data decides: where an entry leads nowhere, those before it are tried. */
 enum err
 segment_find(struct segment *s, int64_t offset, uint64_t end, struct segment_hit *hit, struct errbuf *eb)
 {
 	struct index_entry ie;
-	uint64_t from = index_lookup(&s->offsets, offset, &ie) ? ie.position : 0;
+	int64_t below = offset;
 	enum err e;
 
-	if (from >= end)
-		from = 0;
-	e = find_from(s, from, offset, end, hit, eb);
-	/* An index entry that leads nowhere (it was being cut back, or is damaged): the data decides. */
-	if (from > 0 && (e == ERR_CORRUPT || (e == OK && (hit->header.last_offset - offset > INT32_MAX || hit->header.last_offset < s->base))))
-		e = find_from(s, 0, offset, end, hit, eb);
-	return (e);
+	for (int tries = 0; tries < INDEX_TRIES && index_lookup(&s->offsets, below, &ie) && ie.position > 0; tries++) {
+		e = ie.position < end ? find_from(s, ie.position, ie.key, offset, end, hit, eb) : ERR_CORRUPT;
+		if (e != ERR_CORRUPT)
+			return (e);
+		if (ie.position < end)
+			s->misled = true;
+		below = ie.key - 1;
+	}
+	return (find_from(s, 0, 0, offset, end, hit, eb));
 }
 
 enum err

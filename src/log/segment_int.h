@@ -45,6 +45,8 @@ struct segment {
 	_Atomic bool	    active;		/* indexes open and presized; changed by the owner */
 	_Atomic bool	    unsynced;		/* sealed, and not synced since: the recovery point may have come this far by a flush of
 						 * everything, but Java trusts the indexes only when their trim is on disk, too */
+	_Atomic bool	    misled;		/* a look-up met an offset index entry that does not fit the data (and did without) */
+	_Atomic bool	    misled_told;
 	_Atomic bool	    deleted;		/* files renamed or gone: a failing sync no longer matters */
 };
 
@@ -88,6 +90,8 @@ enum err segment_sync(struct segment *, struct errbuf *) MUST_CHECK;
 
 /* First batch whose last offset is at or above, before position `end`.  ERR_NOTFOUND: none. */
 enum err segment_find(struct segment *, int64_t offset, uint64_t end, struct segment_hit *, struct errbuf *) MUST_CHECK;
+/* Does the entry lead to a batch at or before its offset?  Reads a header. */
+bool	 segment_entry_fits(struct segment *, const struct index_entry *, uint64_t end);
 enum err segment_next_offset(struct segment *, int64_t *, struct errbuf *) MUST_CHECK;	/* behind its last batch; base when empty */
 int64_t	 segment_max_timestamp(struct segment *, int64_t *offset);			/* -1: none */
 int64_t	 segment_mtime_ms(struct segment *);
@@ -96,7 +100,9 @@ int64_t	 segment_mtime_ms(struct segment *);
 struct segment_recovery {
 	enum err (*batch)(void *ctx, struct segment *, const struct batch_header *, struct slice whole, struct errbuf *);
 	void	*ctx;
-	uint64_t cut;		/* out: bytes cut off */
+	int64_t	 limit;		/* offsets of this segment lie below: where the next one begins; INT64_MAX: it is the last */
+	uint64_t cut;		/* out: bytes cut off ... */
+	struct errbuf why;	/* ... and what was wrong with the first batch of them */
 	int64_t	 next_offset;	/* out */
 	bool	 keep_open;	/* leave it active (else sealed) */
 };

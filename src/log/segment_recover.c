@@ -27,14 +27,19 @@ struct progress {
 };
 
 static bool
-batch_acceptable(const struct segment *s, const struct batch_header *h, struct slice whole, const struct progress *p)
+batch_acceptable(const struct segment *s, const struct batch_header *h, struct slice whole, const struct progress *p, int64_t limit, struct errbuf *why)
 {
 	int64_t first = h->magic == 2 || h->base_offset >= 0 ? h->base_offset : h->last_offset;
 
-	if (!batch_crc_ok(whole))
+	if (!batch_crc_ok(whole)) {
+		errbuf_set(why, "the checksum of a batch of %" PRIu32 " bytes is wrong", h->size);
 		return (false);
-	return (h->last_offset >= p->next_offset && first >= s->base && first >= p->next_offset && first <= h->last_offset &&
-	    h->last_offset - s->base <= INT32_MAX);
+	}
+	if (h->last_offset >= p->next_offset && first >= s->base && first >= p->next_offset && first <= h->last_offset &&
+	    h->last_offset - s->base <= INT32_MAX && h->last_offset < limit)
+		return (true);
+	errbuf_set(why, "a batch of offsets %" PRId64 " to %" PRId64, first, h->last_offset);
+	return (false);
 }
 
 static enum err
@@ -67,7 +72,8 @@ recover_batches(struct segment *s, struct segment_recovery *r, struct progress *
 	enum err e;
 
 	batch_scan_init(&sc, s->data, 0, s->size, NULL, RECOVERY_WINDOW);
-	while ((e = batch_scan_whole(&sc, &h, &whole, &at, eb)) == OK && batch_acceptable(s, &h, whole, p)) {
+	errbuf_set(&r->why, "no whole batch");
+	while ((e = batch_scan_whole(&sc, &h, &whole, &at, eb)) == OK && batch_acceptable(s, &h, whole, p, r->limit, &r->why)) {
 		e = index_batch(s, &h, at, p, eb);
 		if (e == OK && r->batch != NULL)
 			e = r->batch(r->ctx, s, &h, whole, eb);
@@ -189,16 +195,15 @@ reopen(struct segment **sp, uint64_t keep, const struct segment_options *o, stru
 static enum err
 find_max_timestamp(struct segment *s, struct errbuf *eb)
 {
-	struct index_entry near;
+	struct segment_hit near;
 	struct batch_header h;
 	struct batch_scan sc;
 	uint64_t at, from = 0;
-
 	enum err e;
 
 	s->max_timestamp_offset = s->times.last_offset;
 	s->max_timestamp_ms = s->times.last_key;
-	if (index_lookup(&s->offsets, s->times.last_offset, &near))
+	if (segment_find(s, s->times.last_offset, s->size, &near, NULL) == OK)
 		from = near.position;
 	batch_scan_init(&sc, s->data, from, s->size, NULL, 65536);
 	while ((e = batch_scan_header(&sc, &h, &at, eb)) == OK) {

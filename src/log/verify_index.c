@@ -213,14 +213,20 @@ indexes_batch(struct walk *w, const struct batch_header *h, uint64_t at)
 static void
 expect_row(struct walk *w, const struct batch_header *h, const struct log_index_row *r, const struct completed_txn *ended)
 {
+	int64_t stable;
+
 	if (ended == NULL || !ended->aborted)
 		return;
+	stable = producer_state_last_stable_after(w->producers, ended);
 	if (r == NULL && !(walk_is_live(w) && w->last))
 		bad(w, &w->txns, LOG_RULE_TXN_MISSING, h->last_offset, "no entry for the transaction of producer %" PRId64 " that began at %" PRId64
 		    " and was aborted at %" PRId64, ended->producer_id, ended->first_offset, ended->last_offset);
 	else if (r != NULL && r->first_offset != ended->first_offset && w->whole_history && !w->gaps)
 		bad(w, &w->txns, LOG_RULE_TXN_TARGET, h->last_offset, "the transaction aborted at %" PRId64 " began at %" PRId64 ", not at %" PRId64, h->last_offset,
 		    ended->first_offset, r->first_offset);
+	else if (r != NULL && r->last_stable_offset != stable && w->whole_history && !w->gaps)
+		bad(w, &w->txns, LOG_RULE_TXN_TARGET, h->last_offset, "when the transaction was aborted at %" PRId64 " everything below %" PRId64
+		    " was decided, not below %" PRId64, h->last_offset, stable, r->last_stable_offset);
 }
 
 /* Rows for offsets below this marker have none. */

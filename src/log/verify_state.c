@@ -180,8 +180,12 @@ take_epoch(struct walk *w, const struct batch_header *h, uint64_t at)
 {
 	struct epoch_run *r = w->nruns > 0 ? &w->runs[w->nruns - 1] : NULL;
 
-	if (h->magic < 2 || h->leader_epoch < 0)
+	if (h->magic < 2 || h->leader_epoch == BATCH_NO_EPOCH)
 		return;
+	if (h->leader_epoch < 0) {
+		finding_add(&w->report->findings, LOG_RULE_EPOCH_ORDER, true, w->path, h->base_offset, (int64_t)at, "leader epoch %" PRId32, h->leader_epoch);
+		return;
+	}
 	if (r != NULL && h->leader_epoch == r->epoch) {
 		r->last = h->last_offset;
 		return;
