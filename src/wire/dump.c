@@ -32,20 +32,18 @@ dump_uuid(struct dump *d, const void *p)
 	strbuf_add(d->sb, "%s", text);
 }
 
-/* Text is cut before it is escaped, so that one long string cannot fill the log. */
+/* Text is cut before it is escaped, so that one long string cannot fill the log.  The name in front may have used up the room already. */
 static void
 dump_str(struct dump *d, const struct wire_field *f, struct slice s)
 {
+	size_t room = done(d) ? 0 : d->end - d->sb->len;
+
 	if (s.p == NULL)
 		strbuf_add(d->sb, "null");
 	else if ((f->flags & WIRE_SECRET) != 0)
 		strbuf_add(d->sb, "(hidden)");
-	else if (s.len <= d->end - d->sb->len)
-		strbuf_add_json_string(d->sb, s);
-	else {
-		strbuf_add_json_string(d->sb, slice_of(s.p, d->end - d->sb->len));
-		d->end = d->sb->len;
-	}
+	else
+		strbuf_add_json_string(d->sb, slice_of(s.p, MIN(s.len, room)));
 }
 
 static void
@@ -124,6 +122,20 @@ dump_struct(struct dump *d, const struct wire_struct *s, const uint8_t *base)
 	strbuf_add(d->sb, "}");
 }
 
+/* What passed the end goes, never half a character. */
+static void
+cut(struct dump *d)
+{
+	struct strbuf *sb = d->sb;
+	size_t len = d->end;
+
+	while (len > 0 && ((uint8_t)sb->s[len] & 0xc0) == 0x80)
+		len--;
+	sb->len = len;
+	sb->s[len] = '\0';
+	strbuf_add(sb, "...");
+}
+
 void
 wire_dump(const struct wire_message *m, int version, const void *msg, size_t len_max, struct strbuf *sb)
 {
@@ -131,6 +143,6 @@ wire_dump(const struct wire_message *m, int version, const void *msg, size_t len
 
 	must(version >= m->first && version <= m->last);
 	dump_struct(&d, m->root, msg);
-	if (done(&d))
-		strbuf_add(sb, "...");
+	if (sb->len > d.end)
+		cut(&d);
 }
