@@ -92,8 +92,8 @@ source_tree() {
 	printf '%s\n' "$work/src"
 }
 
-# build NAME CONFIGURE-ARGUMENT... - configures and builds into $work/NAME; does nothing that is done already.
-build() {
+# configured NAME CONFIGURE-ARGUMENT... - configures $work/NAME; does nothing that is done already.
+configured() {
 	name=$1; shift
 	src=$(source_tree)
 	if [ ! -f "$src/configure" ] || [ "$src/configure.ac" -nt "$src/configure" ]; then
@@ -103,5 +103,10 @@ build() {
 	if [ ! -f "$work/$name/config.status" ] || [ "$src/configure" -nt "$work/$name/config.status" ]; then
 		(cd "$work/$name" && "$src/configure" "$@") || return 1
 	fi
-	make -C "$work/$name" -s -j"$jobs"
+}
+
+# build NAME CONFIGURE-ARGUMENT... - and builds there.
+build() {
+	configured "$@" || return 1
+	make -C "$work/$1" -s -j"$jobs"
 }

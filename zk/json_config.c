@@ -184,6 +184,10 @@ decode_change_1(struct dec *d, struct zk_entity *e)
 		dec_fail(d, "version 1 cannot be about \"%s\"", type);
 		return;
 	}
+	if (*name == '\0' || strchr(name, '/') != NULL) {	/* it is the name of one znode */
+		dec_fail(d, "\"%s\" is not the name of a config entity", name);
+		return;
+	}
 	e->type = strcmp(type, "topics") == 0 ? ZK_ENTITY_TOPIC : ZK_ENTITY_CLIENT;
 	e->name = dec_dup(d, name);
 }

@@ -26,7 +26,7 @@
 #include "base/uuid.h"
 #include "group/group_int.h"
 
-enum { NEW_MEMBER_JOIN_MS = 5 * 60 * 1000 };
+enum { NEW_MEMBER_JOIN_MS = 5 * 60 * 1000, REBALANCE_AGAIN_MIN_MS = 100 };
 
 static void remove_and_update(struct member *, const char *reason);
 static void maybe_complete_join(struct group *);
@@ -352,8 +352,8 @@ complete_join(struct group *g)
 			member_remove(m);
 	}
 	if (!leader_has_joined(g) && g->nmembers > 0) {
-		/* Static members only, none of them back: their sessions decide. */
-		timer_set(g->host->loop, &g->join_timer, longest_rebalance(g));
+		/* Static members only, none of them back: their sessions decide.  A client may ask for a rebalance time-out of 0. */
+		timer_set(g->host->loop, &g->join_timer, MAX(longest_rebalance(g), REBALANCE_AGAIN_MIN_MS));
 		return;
 	}
 	begin_generation(g);

@@ -20,7 +20,7 @@
 #include "base/random.h"
 #include "test/fuzz/fuzz.h"
 
-enum { INPUT_MAX = 16 << 20, CHANGES = 12 };
+enum { INPUT_MAX = 16 << 20, CHANGES = 12, SECONDS_MAX = 60 /* for one input */ };
 
 static const char *current_name = "";
 static struct slice current;
@@ -47,6 +47,7 @@ run(const char *name, struct slice bytes)
 		memcpy(p, bytes.p, bytes.len);
 	current_name = name;
 	current = slice_of(p, bytes.len);
+	alarm(SECONDS_MAX);
 	fuzz_one(current);
 	free(p);
 	ran++;
@@ -157,6 +158,7 @@ main(int argc, char **argv)
 		return (0);
 	}
 	signal(SIGABRT, say_input);
+	signal(SIGALRM, say_input);
 	for (int i = 1; i < argc; i++)
 		ok = run_file(argv[i]) && ok;
 	if (argc == 1) {

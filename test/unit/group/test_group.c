@@ -723,13 +723,41 @@ TEST(a_member_with_many_protocols_costs_no_more_than_their_number)
 	free(many);
 }
 
+TEST(static_members_with_a_rebalance_time_out_of_zero_do_not_keep_the_loop_busy)
+{
+	const struct group_record_member m[2] = {
+		{ SLICE_LIT("m0"), SLICE_LIT("i0"), SLICE_LIT("c"), SLICE_LIT("/h"), 0, 9000, SLICE_LIT(""), SLICE_LIT("") },
+		{ SLICE_LIT("m1"), SLICE_LIT("i1"), SLICE_LIT("c"), SLICE_LIT("/h"), 0, 9000, SLICE_LIT(""), SLICE_LIT("") },
+	};
+	const struct group_record r = { SLICE_LIT("consumer"), SLICE_LIT("range"), SLICE_LIT("m0"), 1, -1, 2, m };
+	struct group *g;
+	struct bed b;
+	int turns = 0;
+
+	bed_init(&b, unit_seed());
+	g = group_load(&b.host, SLICE_LIT("loaded"), &r);
+	REQUIRE(g != NULL);
+	group_loaded(g);
+	CHECK_EQ(group_leave(g, SLICE_LIT(""), SLICE_LIT("i1"), SLICE_NULL), KERR_NONE);
+	CHECK_EQ(group_state(g), GROUP_PREPARING);
+	while (turns < 100 && loop_turn(b.loop, 0))
+		turns++;
+	REQUIRE(turns < 100);	/* else it would turn for ever */
+	bed_later(&b, 9000);
+	CHECK_EQ(group_state(g), GROUP_EMPTY);
+	group_unload(g);
+	group_unref(&g);
+	bed_fini(&b);
+}
+
 UNIT_MAIN("group",
     T(a_new_member_is_given_an_id_and_joins_with_it), T(an_id_nobody_joins_with_is_forgotten), T(a_rebalance_waits_for_ids_that_were_given_out),
     T(the_initial_delay_grows_while_members_come_but_not_past_the_rebalance_time_out), T(the_assignment_is_in_the_log_before_a_member_sees_it),
     T(an_assignment_that_cannot_be_stored_makes_everybody_join_again), T(an_answer_of_the_log_to_an_old_generation_changes_nothing),
     T(a_member_that_falls_silent_is_out_and_the_others_are_told),
     T(who_does_not_join_again_in_time_is_out_but_static_members_stay_until_their_session_ends),
-    T(static_members_alone_that_do_not_return_are_waited_for_until_their_sessions_end), T(a_static_member_comes_back_without_a_rebalance),
+    T(static_members_alone_that_do_not_return_are_waited_for_until_their_sessions_end),
+    T(static_members_with_a_rebalance_time_out_of_zero_do_not_keep_the_loop_busy), T(a_static_member_comes_back_without_a_rebalance),
     T(a_static_member_whose_return_cannot_be_stored_is_still_the_old_one), T(of_two_that_claim_an_instance_id_the_later_wins),
     T(a_static_member_that_changes_the_protocol_or_returns_during_assignment_makes_a_rebalance),
     T(the_protocol_that_all_support_and_most_prefer_is_chosen), T(joins_and_syncs_that_are_repeated_get_the_present_answer),
