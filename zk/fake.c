@@ -244,7 +244,7 @@ session_blip(struct fake_session *s)
 }
 
 static void
-session_free(struct fake_session *s)
+forget_faults(struct fake_session *s)
 {
 	struct fault *f;
 
@@ -252,6 +252,12 @@ session_free(struct fake_session *s)
 		LIST_REMOVE(f, link);
 		free(f);
 	}
+}
+
+static void
+session_free(struct fake_session *s)
+{
+	forget_faults(s);
 	TAILQ_REMOVE(&s->fake->sessions, s, link);
 	free(s);
 }
@@ -556,6 +562,12 @@ zk_fake_fault(struct zk *zk, enum zk_fault kind, uint64_t nth)
 	f->kind = kind;
 	f->at = s->operations + nth;
 	LIST_INSERT_HEAD(&s->faults, f, link);
+}
+
+void
+zk_fake_forget_faults(struct zk *zk)
+{
+	forget_faults(client_of(zk)->session);
 }
 
 bool

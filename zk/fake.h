@@ -37,6 +37,7 @@ enum zk_fault {
 	ZK_FAULT_SYSTEM_ERROR,	/* not applied, answers SYSTEM_ERROR once */
 };
 void zk_fake_fault(struct zk *, enum zk_fault, uint64_t nth);
+void zk_fake_forget_faults(struct zk *);			/* those that have not happened yet */
 bool zk_fake_faults_pending(const struct zk *);		/* some injected fault has not happened yet */
 uint64_t zk_fake_operations(const struct zk *);		/* applied or lost so far, resends included */
 

@@ -6,8 +6,9 @@
  *   1 UpdateMetadata with leader -2 for all its partitions: clients stop seeing it
  *   2 StopReplica without delete, and every replica leaves the ISR in ZooKeeper
  *   3 StopReplica with delete; each answer is an event
- *   4 when all replicas have answered well: /brokers/topics/T, /config/topics/T and /admin/delete_topics/T are deleted, in this order, and
- *     the topic is forgotten.  A death in between is taken up by the next controller: the request node goes last.
+ *   4 when all replicas have answered well: /config/topics/T, /brokers/topics/T and /admin/delete_topics/T are deleted, in this order, and
+ *     the topic is forgotten.  A death in between is taken up by the next controller: the request node goes last.  (Kafka deletes the
+ *     settings behind the topic; its next controller finds no topic, drops the request and leaves the settings for ever.)
  * A replica that answers an error makes its topic ineligible; it is tried again with the next request for a deletion, change of brokers or
  * failover.
  */
@@ -130,15 +131,15 @@ gone(const struct zk_result *r)
 }
 
 static void
-rest_deleted(struct controller *c, const struct zk_result *r, uint32_t n)
+request_deleted(struct controller *c, const struct zk_result *r, uint32_t n)
 {
 	struct ctl_topic *t = c->deleting_topic;
 
-	for (uint32_t i = 0; i < n; i++)
-		if (!gone(&r[i])) {
-			node_trouble(c, &r[i]);
-			return;
-		}
+	(void)n;
+	if (!gone(r)) {
+		node_trouble(c, r);
+		return;
+	}
 	diag_info(c->opt.diag, "controller", "topic %s is deleted", t->name);
 	zk_unwatch(c->opt.zk, &t->watcher);
 	context_remove_topic(&c->ctx, t);
@@ -149,16 +150,25 @@ rest_deleted(struct controller *c, const struct zk_result *r, uint32_t n)
 static void
 topic_node_deleted(struct controller *c, const struct zk_result *r, uint32_t n)
 {
-	struct zk_op ops[2];
+	struct zk_op op;
 
 	(void)n;
 	if (!gone(r)) {
 		node_trouble(c, r);
 		return;
 	}
-	ops[0] = ZK_DELETE(work_path(c, zk_path_topic_config(c->deleting_topic->name)), ZK_ANY_VERSION);
-	ops[1] = ZK_DELETE(work_path(c, zk_path_delete_topic(c->deleting_topic->name)), ZK_ANY_VERSION);
-	step_write(c, ops, 2, rest_deleted);
+	op = ZK_DELETE(work_path(c, zk_path_delete_topic(c->deleting_topic->name)), ZK_ANY_VERSION);
+	step_write(c, &op, 1, request_deleted);
+}
+
+static void
+config_deleted(struct controller *c, const struct zk_result *r, uint32_t n)
+{
+	(void)n;
+	if (gone(r))
+		step_delete_tree(c, work_path(c, zk_path_topic(c->deleting_topic->name)), topic_node_deleted);
+	else
+		node_trouble(c, r);
 }
 
 /* Takes the next topic whose replicas are all gone; none: the round is over. */
@@ -167,12 +177,14 @@ deletion_next(struct controller *c)
 {
 	void (*next)(struct controller *) = c->after_deletion;
 	struct ctl_topic *t, *tmp;
+	struct zk_op op;
 
 	HASH_ITER(hh, c->ctx.topics, t, tmp) {
 		if (!t->deletion_started || t->ineligible || !all_deleted(t))
 			continue;
 		c->deleting_topic = t;
-		step_delete_tree(c, work_path(c, zk_path_topic(t->name)), topic_node_deleted);
+		op = ZK_DELETE(work_path(c, zk_path_topic_config(t->name)), ZK_ANY_VERSION);
+		step_write(c, &op, 1, config_deleted);
 		return;
 	}
 	c->after_deletion = NULL;
