@@ -1,257 +1,114 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""bench.py - Java Kafka 3.9.1 and Ottla in one run, on the same work, in the order A B B A; prints figures and ratios.
+"""bench.py - Java Kafka 3.9.1 and Ottla in one run, on the same work, in the order A B B A; prints medians, ratios and spreads.
 
-The client is the same for both and costs little: it speaks the protocol itself, sends batches that were made beforehand, five in flight on each
-of two connections, and throws away what it fetches.  So the broker is what is measured; client and broker share the machine's cores.
-
-	start		exec to the first Metadata answer that names the controller, and to the first acknowledged record
-	produce		throughput, and the broker's CPU seconds (user and system, with its children) per GB
-	consume		the same from the beginning of the topic, out of the page cache
-	single		one record of 100 bytes per request, acks=1, one connection, the next after the answer: rate, median, CPU per request
-	memory		RssAnon + RssShmem, idle after the start and after all of this
-
-Before each measurement the broker is warmed up on the same work (Java's compiler needs it)."""
+The client is the same for both and costs little, so the broker is what is measured; client and broker share the machine's cores.  Each broker
+starts in a fresh directory; one ZooKeeper serves all.
+"""
 import argparse
 import os
 import pathlib
+import shutil
 import statistics
-import struct
 import sys
 import tempfile
-import threading
-import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "func"))
 
-from harness import env, java, records, wire                                # noqa: E402
-from harness.broker import make_broker                                       # noqa: E402
-from harness.proc import wait_until                                          # noqa: E402
+from harness import env, java                                                # noqa: E402
 from harness.zookeeper import ZooKeeper                                      # noqa: E402
 
-GB = 1e9
-IN_FLIGHT = 5
+import data_rows                                                             # noqa: E402
+import group_rows                                                            # noqa: E402
+
+SETS = {"data": data_rows, "groups": group_rows}
 # what Kafka's own start script gives
 JAVA_OPTS = "-Xms1g -Xmx1g -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent"
-ROWS = [    # (key, words, unit, better when)
-    ("start_metadata", "start to first metadata", "ms", "low"),
-    ("start_record", "start to first acknowledged record", "ms", "low"),
-    ("produce_rate", "produce", "MB/s", "high"),
-    ("produce_cpu", "produce, broker CPU", "s/GB", "low"),
-    ("consume_rate", "consume", "MB/s", "high"),
-    ("consume_cpu", "consume, broker CPU", "s/GB", "low"),
-    ("single_rate", "single-record requests", "1/s", "high"),
-    ("single_median", "single-record request, median", "us", "low"),
-    ("single_cpu", "single-record request, broker CPU", "us", "low"),
-    ("memory_idle", "memory, idle", "MiB", "low"),
-    ("memory_loaded", "memory, after load", "MiB", "low"),
-]
 
 
-def produce_request(topic, partition, data, correlation=1, acks=1):
-    body = wire.codec("Produce", "request", 7).encode({"Acks": acks, "TimeoutMs": 30000, "TopicData": [
-        {"Name": topic, "PartitionData": [{"Index": partition, "Records": data}]}]})
-    frame = wire.request_header("Produce", 7, correlation) + body
-    return struct.pack(">i", len(frame)) + frame
+def spread(values):
+    low, high = min(values), max(values)
+    return f"{high / low:.2f}" if low > 0 else f"{low:.1f}..{high:.1f}"
 
 
-def on_each_partition(n, function):
-    threads = [threading.Thread(target=function, args=(i,)) for i in range(n)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+def verdict(share, limit):
+    """Of a row that has a limit."""
+    return "" if limit is None else f"{share:.3f} of <= {limit}: {'met' if share <= limit else 'MISSED'}"
 
 
-class Run:
-    def __init__(self, broker, megabytes, partitions=2):
-        self.b, self.megabytes, self.partitions, self.out = broker, megabytes, partitions, {}
-        self.batch = records.batch([os.urandom(512) + b"x" * 512 for _ in range(250)])
-
-    def start(self):
-        began = time.monotonic()
-        self.b.launch()
-
-        def first_metadata():
-            with self.b.connect(timeout=5) as c:
-                return c.call("Metadata", 1, {"Topics": []})["ControllerId"] == self.b.id
-
-        wait_until(first_metadata, 60, "the first metadata", every=0.002)
-        self.out["start_metadata"] = (time.monotonic() - began) * 1e3
-        with self.b.connect() as c:
-            wait_until(lambda: self.create(c, "first", 1), 30, every=0.002)
-            wait_until(lambda: self.produced(c, "first", 0, records.batch([b"x"])), 30, every=0.002)
-        self.out["start_record"] = (time.monotonic() - began) * 1e3
-        time.sleep(1.5)
-        self.out["memory_idle"] = self.b.memory() / 1024
-
-    def create(self, c, topic, partitions):
-        answer = c.call("CreateTopics", 4, {"Topics": [{"Name": topic, "NumPartitions": partitions, "ReplicationFactor": 1}], "timeoutMs": 30000})
-        return answer["Topics"][0]["ErrorCode"] in (0, 36)
-
-    def produced(self, c, topic, partition, data):
-        answer = c.call("Produce", 7, {"Acks": 1, "TimeoutMs": 30000, "TopicData": [{"Name": topic, "PartitionData": [
-            {"Index": partition, "Records": data}]}]})
-        return answer["Responses"][0]["PartitionResponses"][0]["ErrorCode"] == 0
-
-    def topic(self, name):
-        with self.b.connect() as c:
-            assert self.create(c, name, self.partitions)
-            for p in range(self.partitions):
-                wait_until(lambda: self.produced(c, name, p, records.batch([b"x"])), 30)
-        return name
-
-    def produce(self, topic, megabytes):
-        """-> bytes"""
-        each = max(1, int(megabytes * 1e6 / len(self.batch) / self.partitions))
-
-        def one(partition):
-            request = produce_request(topic, partition, self.batch)
-            with self.b.connect() as c:
-                open_requests = 0
-                for _ in range(each):
-                    c.send_bytes(request)
-                    open_requests += 1
-                    if open_requests == IN_FLIGHT:
-                        self.check(c.receive_frame())
-                        open_requests -= 1
-                for _ in range(open_requests):
-                    self.check(c.receive_frame())
-
-        on_each_partition(self.partitions, one)
-        return each * len(self.batch) * self.partitions
-
-    @staticmethod
-    def check(frame):
-        _, answer = wire.decode_response("Produce", 7, frame)
-        error = answer["Responses"][0]["PartitionResponses"][0]["ErrorCode"]
-        assert error == 0, f"Produce: error {error}"
-
-    def consume(self, topic, total):
-        """Reads every partition from the beginning; -> bytes of records"""
-        got = [0] * self.partitions
-
-        def one(partition):
-            buffer = bytearray(1 << 20)
-            with self.b.connect() as c:
-                end = c.call("ListOffsets", 4, {"ReplicaId": -1, "Topics": [{"Name": topic, "Partitions": [
-                    {"PartitionIndex": partition, "Timestamp": -1}]}]})["Topics"][0]["Partitions"][0]["Offset"]
-                offset = 0
-                while offset < end:
-                    c.send("Fetch", 10, {"ReplicaId": -1, "MaxWaitMs": 500, "MinBytes": 1, "MaxBytes": 8 << 20, "SessionEpoch": -1, "Topics": [
-                        {"Topic": topic, "Partitions": [{"Partition": partition, "FetchOffset": offset, "PartitionMaxBytes": 4 << 20}]}]})
-                    size, last = self.drain(c, buffer)
-                    got[partition] += size
-                    offset = last
-
-        on_each_partition(self.partitions, one)
-        assert sum(got) >= total, f"{sum(got)} of {total} bytes"
-        return sum(got)
-
-    def drain(self, c, buffer):
-        """One Fetch answer, without looking at the records but for each batch's header; -> (bytes, next offset)"""
-        left = struct.unpack(">i", c.receive_bytes(4))[0]
-        data = memoryview(bytearray(left))
-        at = 0
-        while at < left:
-            at += c.sock.recv_into(data[at:])
-        size = last = 0
-        at = left - self.records_length(data)
-        while at + 61 <= left:
-            base, length = struct.unpack_from(">qi", data, at)
-            if at + 12 + length > left:
-                break
-            last = base + struct.unpack_from(">i", data, at + 23)[0] + 1
-            at += 12 + length
-            size += 12 + length
-        assert size, "a Fetch answer without a batch"
-        return size, last
-
-    @staticmethod
-    def records_length(data):
-        # correlation, throttle, error, session, 1 topic, its name, 1 partition: index, error, hw, lso, start, aborted (-1 or a count), length
-        at = 4 + 4 + 2 + 4 + 4
-        at += 2 + struct.unpack_from(">h", data, at)[0] + 4 + 4 + 2 + 8 + 8 + 8
-        aborted = struct.unpack_from(">i", data, at)[0]
-        at += 4 + 16 * max(aborted, 0)
-        return struct.unpack_from(">i", data, at)[0]
-
-    def measured(self, name, function, *args):
-        cpu, began = self.b.cpu(), time.monotonic()
-        size = function(*args)
-        took = time.monotonic() - began
-        self.out[f"{name}_rate"] = size / took / 1e6
-        self.out[f"{name}_cpu"] = (self.b.cpu() - cpu) / (size / GB)
-        return size
-
-    def single(self, topic, seconds):
-        request = produce_request(topic, 0, records.batch([b"x" * 100]))
-        times = []
-        cpu, end = self.b.cpu(), time.monotonic() + seconds
-        with self.b.connect() as c:
-            while (before := time.monotonic()) < end:
-                c.send_bytes(request)
-                c.receive_frame()
-                times.append(time.monotonic() - before)
-        self.out["single_rate"] = len(times) / seconds
-        self.out["single_median"] = statistics.median(times) * 1e6
-        self.out["single_cpu"] = (self.b.cpu() - cpu) / len(times) * 1e6
-
-    def all(self):
-        self.start()
-        warm = self.topic("warm-up")
-        self.consume(warm, self.produce(warm, min(self.megabytes, 300)))
-        self.measured("consume", self.consume, t := self.topic("bench"), self.measured("produce", self.produce, t, self.megabytes))
-        s = self.topic("single")
-        self.single(s, 3)
-        self.single(s, 3)
-        self.out["memory_loaded"] = self.b.memory() / 1024
-        return self.out
+def line(row, x, y):
+    """x, y: what the two kinds measured, a list each"""
+    _, words, unit, better, limit = row
+    a, b = statistics.median(x), statistics.median(y)
+    ratio = (b / a if better == "high" else a / b) if a > 0 and b > 0 else float("nan")
+    share = b / a if a > 0 else float("nan")
+    return f"{words:36} {unit:>5} {a:10.1f} {b:10.1f} {ratio:7.2f}x   {spread(x):>6} / {spread(y):<6} {verdict(share, limit)}".rstrip()
 
 
-def table(kinds, results):
+def table(kinds, rows, results):
     a, b = kinds
-    mean = {n: {key: statistics.mean(r[key] for r in results[n]) for key, *_ in ROWS} for n in (0, 1)}
-    spread = {n: {key: max(r[key] for r in results[n]) / max(min(r[key] for r in results[n]), 1e-9) for key, *_ in ROWS} for n in (0, 1)}
-    lines = [f"{'':36} {'unit':>5} {a:>10} {b:>10} {'ratio':>8}   spread of the two runs"]
-    for key, words, unit, better in ROWS:
-        x, y = mean[0][key], mean[1][key]
-        ratio = (y / x if better == "high" else x / y) if x and y else float("nan")
-        lines.append(f"{words:36} {unit:>5} {x:10.1f} {y:10.1f} {ratio:7.2f}x   {spread[0][key]:.2f} / {spread[1][key]:.2f}")
-    lines.append(f"ratio: how many times better {b} is than {a}; spread: the larger of the two runs over the smaller")
+    lines = [f"{'':36} {'unit':>5} {a:>10} {b:>10} {'ratio':>8}   spread {a} / {b}"]
+    lines += [line(row, *([r[row[0]] for r in results[n]] for n in (0, 1))) for row in rows]
     return "\n".join(lines)
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run_set(name, args, kinds, zk, tmp):
+    results = {0: [], 1: []}
+    for n, which in enumerate([0, 1, 1, 0] * args.rounds):
+        print(f"{name}, run {n + 1}: {kinds[which]} ...", file=sys.stderr, flush=True)
+        directory = tmp / f"{name}{n}"
+        results[which].append(SETS[name].run(kinds[which], directory, zk, f"/bench-{name}{n}", args))
+        shutil.rmtree(directory)
+    return table(kinds, SETS[name].ROWS, results)
+
+
+def arguments():
+    words = "\n\n".join([__doc__, *(s.__doc__ for s in SETS.values())])
+    p = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--rows", default="", help="data, groups, or both with a comma (make bench ROWS=...); default: everything")
     p.add_argument("--brokers", default="java,ottla", help="A,B (java,java proves the bench: every ratio is about 1)")
-    p.add_argument("--mb", type=int, default=600, help="megabytes of the throughput runs")
     p.add_argument("--rounds", type=int, default=1, help="how often A B B A")
+    p.add_argument("--verbose", action="store_true", help="what the client measured, too")
+    data = p.add_argument_group("rows of data")
+    data.add_argument("--mb", type=int, default=600, help="megabytes of the throughput runs")
+    groups = p.add_argument_group("rows of groups")
+    groups.add_argument("--groups", type=int, default=1000)
+    groups.add_argument("--members", type=int, default=5, help="of each group")
+    groups.add_argument("--partitions", type=int, default=20, help="of each member: a commit names them all")
+    groups.add_argument("--heartbeats", type=float, default=5000, help="a second, all members together")
+    groups.add_argument("--commits", type=float, default=1000, help="a second, all members together")
+    groups.add_argument("--seconds", type=float, default=10, help="of each phase")
+    groups.add_argument("--fill", type=int, default=1000000, help="commits in the partition that is loaded")
+    groups.add_argument("--live", type=int, default=100, help="partitions that each group commits there")
     args = p.parse_args()
+    args.rows = [r for r in args.rows.split(",") if r] or list(SETS)
+    if unknown := [r for r in args.rows if r not in SETS]:
+        p.error(f"no rows are called {unknown[0]}: there are {', '.join(SETS)}")
+    return args
+
+
+def main():
+    args = arguments()
     kinds = args.brokers.split(",")
     if "ottla" in kinds and not env.ottlad():
         sys.exit("bench: no ottlad; build it, or name it in OTTLAD")
     os.environ.setdefault("OTTLA_TEST_JAVA_OPTS", JAVA_OPTS)
-    results = {0: [], 1: []}
+    tables = []
     with tempfile.TemporaryDirectory(prefix="ottla-bench-") as tmp:
         zk = ZooKeeper(pathlib.Path(tmp) / "zookeeper")
         try:
             zk.start()
-            for n, which in enumerate([0, 1, 1, 0] * args.rounds):
-                print(f"run {n + 1}: {kinds[which]} ...", file=sys.stderr, flush=True)
-                b = make_broker(kinds[which], pathlib.Path(tmp) / f"run{n}", f"{zk.address}/bench{n}", 0)
-                try:
-                    results[which].append(Run(b, args.mb).all())
-                    b.stop()
-                finally:
-                    b.cleanup()
-                for f in b.data.rglob("*.log"):
-                    f.unlink()
+            tables = [run_set(name, args, kinds, zk, pathlib.Path(tmp)) for name in args.rows]
         finally:
             zk.stop()
             java.forget()
-    print(f"\n{args.mb} MB per throughput run, {os.cpu_count()} cores, A B B A x {args.rounds}\n{table(kinds, results)}")
+    print(f"\n{os.cpu_count()} cores, A B B A x {args.rounds}; data: {args.mb} MB per run; groups: {args.groups} x {args.members} members, "
+          f"{args.heartbeats:g} heartbeats and {args.commits:g} commits a second, {args.seconds:g} s a phase, {args.fill} commits loaded")
+    for t in tables:
+        print(f"\n{t}")
+    print(f"\nratio: how many times better {kinds[1]} is than {kinds[0]} (medians); spread: the largest run over the smallest; met, MISSED: the share of\n"
+          f"{kinds[0]}'s figure that the issue allows")
 
 
 main()

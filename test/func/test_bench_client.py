@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client of `make bench ROWS=groups` does what its figures claim."""
+import os
+import signal
+import time
+
+import pytest
+
+from harness.groupload import GroupLoad
+from harness.groups import committed, described, ready
+from harness.proc import wait_until
+
+GROUPS, MEMBERS, PARTITIONS = 3, 2, 2
+
+
+@pytest.fixture
+def name(broker, topic):
+    """A topic, and what the groups' names begin with."""
+    name = topic(broker, MEMBERS * PARTITIONS)
+    with broker.connect() as c:
+        wait_until(lambda: [p["ErrorCode"] for p in c.call("Metadata", 1, {"Topics": [{"Name": name}]})["Topics"][0]["Partitions"]]
+                   == [0] * MEMBERS * PARTITIONS, 30, "leaders")
+    for g in range(GROUPS):
+        ready(broker, f"{name}-{g}")
+    return name
+
+
+@pytest.fixture
+def load(broker, name):
+    def make(**options):
+        return GroupLoad(broker, **{"topic": name, "prefix": f"{name}-", "groups": GROUPS, "members": MEMBERS, "partitions": PARTITIONS, **options})
+
+    return make
+
+
+def test_members_join_beat_and_commit_as_often_as_they_should(broker, name, load):
+    with load(pid=broker.pid) as l:
+        assert l.ask("join")["members"] == GROUPS * MEMBERS
+        for g in range(GROUPS):
+            d = described(broker, f"{name}-{g}")
+            assert (d["GroupState"], d["ProtocolData"], len(d["Members"])) == ("Stable", "range", MEMBERS), d
+        assert l.ask("commit")["offsets"] == GROUPS * MEMBERS * PARTITIONS
+        ran = l.ask("run", 0.3, 200, 60)
+        assert (ran["heartbeats"]["n"], ran["commits"]["n"]) == (60, 18), ran
+        assert 0 < ran["commits"]["p50_us"] <= ran["commits"]["p99_us"] <= ran["commits"]["max_us"] and ran["broker_cpu"] > 0, ran
+        for g in range(GROUPS):     # once, and 18 / 6 times
+            assert committed(broker, f"{name}-{g}", name, range(MEMBERS * PARTITIONS)) == {p: (4, "") for p in range(MEMBERS * PARTITIONS)}
+
+
+def test_a_broker_that_stands_still_is_charged_for_all_that_was_due(broker, load):
+    """No coordinated omission: not one late request per connection, but all of that time."""
+    with load() as l:
+        l.ask("join")
+        l.begin("run", 0.5, 200, 0)
+        os.kill(broker.pid, signal.SIGSTOP)
+        try:
+            time.sleep(0.4)
+        finally:
+            os.kill(broker.pid, signal.SIGCONT)
+        beats = l.answer()["heartbeats"]
+    assert beats["n"] == 100 and beats["max_us"] > 350e3 and beats["p50_us"] > 80e3, beats
+
+
+def test_what_was_filled_is_fetched(broker, name, load):
+    with load() as l:
+        assert l.ask("fill", 60, 4)["commits"] == 60
+        assert l.ask("fetch")["offsets"] == GROUPS * 4
+    # the 60th commit is the last group's, of its last partition
+    assert committed(broker, f"{name}-2", name, range(4)) == {0: (51, ""), 1: (54, ""), 2: (57, ""), 3: (60, "")}
+
+
+def test_an_error_ends_the_run_with_its_name(broker, name, load):
+    with pytest.raises(AssertionError, match="UNKNOWN_TOPIC_OR_PARTITION"):
+        with load(topic=f"{name}-that-is-not-there") as l:
+            l.ask("fill", 10, 1)
+    with pytest.raises(AssertionError, match="UNKNOWN_TOPIC_OR_PARTITION"):
+        with load(partitions=PARTITIONS + 1) as l:      # of a topic that has fewer
+            l.ask("join")
+            l.ask("commit")
