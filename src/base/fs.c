@@ -170,6 +170,16 @@ fs_exists(struct fs *fs, const char *path)
 }
 
 static enum err
+sync_parent(struct fs *fs, const char *path, struct errbuf *eb)
+{
+	char *dir = parent_of(path);
+	enum err e = fs->ops->sync_dir(fs, dir, eb);
+
+	free(dir);
+	return (e);
+}
+
+static enum err
 mkdir_one(struct fs *fs, const char *path, struct errbuf *eb)
 {
 	struct errbuf why = ERRBUF_INIT;
@@ -181,6 +191,8 @@ mkdir_one(struct fs *fs, const char *path, struct errbuf *eb)
 		return (OK);
 	if (e != OK)
 		errbuf_set(eb, "%s", why.text);
+	else
+		e = sync_parent(fs, path, eb);
 	return (e);
 }
 

@@ -317,6 +317,20 @@ TEST(a_file_written_atomically_is_old_or_new_at_every_loss_and_new_once_it_was_a
 	fs_power_free(&fs);
 }
 
+TEST(directories_that_fs_mkdir_p_made_stay)
+{
+	struct fs *fs = world();
+
+	CHECK_EQ(fs_mkdir_p(fs, "/a/b/c", NULL), OK);
+	for (uint64_t seed = 0; seed < 100; seed++) {
+		struct fs *after = fs_power_lost(fs, seed);
+
+		CHECK(fs_exists(after, "/a/b/c"));
+		fs_power_free(&after);
+	}
+	fs_power_free(&fs);
+}
+
 TEST(files_are_reordered_the_second_may_be_there_without_the_first)
 {
 	struct fs *fs = world();
@@ -439,6 +453,6 @@ UNIT_MAIN("base/power", T(what_was_synced_stays_whatever_else_is_written_to_the_
     T(a_file_without_a_name_on_disk_vanishes_and_a_directory_with_all_below_it),
     T(a_rename_over_a_file_leaves_the_old_or_the_new_one_and_the_new_one_may_be_empty_when_it_was_not_synced),
     T(a_file_written_atomically_is_old_or_new_at_every_loss_and_new_once_it_was_answered),
-    T(files_are_reordered_the_second_may_be_there_without_the_first), T(a_kill_keeps_everything_that_was_written_but_does_not_sync_it),
+    T(directories_that_fs_mkdir_p_made_stay), T(files_are_reordered_the_second_may_be_there_without_the_first), T(a_kill_keeps_everything_that_was_written_but_does_not_sync_it),
     T(the_same_seed_leaves_the_same_world), T(a_map_follows_what_is_written_and_survives_its_file_s_close),
     T(whoever_watches_is_told_before_each_call_of_the_kinds_asked_for))
