@@ -4,14 +4,19 @@
  *
  *   1. leftovers: .deleted and .cleaned files go; .swap files from the lowest .cleaned base on go (their compaction was not committed); the others
  *      are a committed compaction: the segments they replace go, then they get their names
- *   2. every <base>.log is a segment; index files without one go; a segment without offset index or with a bad transaction index is recovered
- *   3. without the clean marker every segment from the recovery point on is recovered, oldest first; where one is cut, all later ones go.
- *      Below it, a segment whose indexes were never trimmed is recovered too (Kafka would believe the zeros)
+ *   2. every <base>.log is a segment; index files without one go
+ *   3. oldest first are recovered: a segment without offset index or with a bad transaction index;
+ *	without the clean marker every one from the recovery point on, and below it one whose indexes were never trimmed (Kafka would believe
+ *	the zeros).  Where one is cut, all later ones go.  In this order, because the producers' state at one's base is made of those before it
  *   4. end offset = behind the last batch; below the checkpointed start: nothing is left of this log, it begins empty at the start
  *   5. epochs cut to [start, end]; producers from snapshots and batches
  *
- * INVARIANT  What a reader is shown afterwards is the longest prefix of whole, valid batches.  Nothing above it keeps its name, so a crash during
- *            recovery only makes the next start repeat it: every step is idempotent, and the recovery point does not move here.
+ * INVARIANTS
+ *   (1) What a reader is shown afterwards is the longest prefix of whole, valid batches, and in what was not flushed without a hole.  Nothing above it
+ *	 keeps its name: a cut, and the removal of segments behind it, are on the disk before anything is written after it; else the bytes of
+ *	 a former life would come back behind the new ones at the next loss of power.
+ *   (2) A segment below the recovery point is changed only after the point has been lowered to it on the disk (lower_point): a crash during
+ *	 recovery makes the next start repeat it, and a Java broker does not believe what was half rewritten.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -30,9 +35,11 @@ struct names {
 struct load {
 	struct log	      *log;
 	const struct log_load *in;
+	int64_t		       recovery_point;	/* as on the disk: lowered there before anything below it is changed */
 	struct fs	      *fs;
 	struct segment_options so;
 	struct segment	     **segs;	/* by base */
+	bool		      *broken;	/* of each: only its data is open, it must be recovered */
 	uint32_t	       n;
 	int64_t		       end;
 };
@@ -230,20 +237,34 @@ recovered_batch(void *ctx, struct segment *s, const struct batch_header *h, stru
 	return (producer_replay(log->producers, h, whole, &s->txns, eb));
 }
 
+static enum err
+lower_point(struct load *ld, int64_t to, struct errbuf *eb)
+{
+	enum err e;
+
+	if (to >= ld->recovery_point)
+		return (OK);
+	e = log_dirs_lower_recovery_point(ld->log, to, eb);
+	if (e == OK)
+		ld->recovery_point = to;
+	return (e);
+}
+
 /* The segments before it are in ld->segs: the producers' state at its base comes from them. */
 static enum err
-recover_segment(struct load *ld, struct segment *s, int64_t limit, uint64_t *cut, struct errbuf *eb)
+recover_segment(struct load *ld, struct segment *s, int64_t limit, uint64_t *cut, int64_t *next, struct errbuf *eb)
 {
 	struct segment_recovery r = { .batch = recovered_batch, .ctx = ld->log, .limit = limit, .why = ERRBUF_INIT };
-	enum err e = OK;
+	enum err e = lower_point(ld, s->base, eb);
 
-	if (producer_state_end(ld->log->producers) != s->base || ld->n == 0)
+	if (e == OK && (producer_state_end(ld->log->producers) != s->base || ld->n == 0))
 		e = log_rebuild_producers(ld->log, ld->segs, ld->n, ld->in->start_offset, s->base, false, eb);
 	if (e == OK)
 		e = segment_recover(s, &r, eb);
 	if (e == OK)
 		e = log_snapshot(ld->log, true, eb);
 	*cut = r.cut;
+	*next = r.next_offset;
 	if (e == OK && r.cut > 0)
 		diag_warning(ld->log->env->diag, "log", "%s/%020" PRId64 ".log: position %" PRIu32 ", where offset %" PRId64 " was expected: %s; the last %" PRIu64
 		    " bytes are cut off.  What was acknowledged from there on must come from another replica", ld->log->path, s->base, (uint32_t)s->size, r.next_offset,
@@ -254,58 +275,45 @@ recover_segment(struct load *ld, struct segment *s, int64_t limit, uint64_t *cut
 /* ---- 2. opening ---- */
 
 static void
-add_segment(struct load *ld, struct segment *s)
+add_segment(struct load *ld, struct segment *s, bool broken)
 {
 	ld->segs = xreallocarray(ld->segs, ld->n + 1, sizeof(*ld->segs));
+	ld->broken = xreallocarray(ld->broken, ld->n + 1, sizeof(*ld->broken));
+	ld->broken[ld->n] = broken;
 	ld->segs[ld->n++] = s;
 }
 
 static enum err
-open_segment(struct load *ld, int64_t base, int64_t next, struct errbuf *eb)
+open_segment(struct load *ld, int64_t base, struct errbuf *eb)
 {
 	struct segment *s = NULL;
 	struct errbuf why = ERRBUF_INIT;
-	uint64_t cut;
 	enum err e = segment_open(ld->log->path, base, &ld->so, &s, &why);
+	bool broken = e == ERR_NOENT || e == ERR_CORRUPT;
 
-	if (e == ERR_NOENT || e == ERR_CORRUPT) {
-		if (ld->in->clean || base < ld->in->recovery_point)
+	if (broken) {
+		if (ld->in->clean || base < ld->recovery_point)
 			diag_warning(ld->log->env->diag, "log", "%s: segment %" PRId64 " gets new indexes: %s", ld->log->path, base, why.text);
 		e = segment_open_data(ld->log->path, base, &ld->so, &s, eb);
-		if (e == OK)
-			e = recover_segment(ld, s, next, &cut, eb);
 	} else if (e != OK)
 		errbuf_set(eb, "%s", why.text);
 	if (e == OK)
-		add_segment(ld, s);
+		add_segment(ld, s, broken);
 	else
 		segment_unref(&s);
 	return (e);
 }
 
-/* Where the next segment begins; names are in order. */
-static int64_t
-next_base(const struct names *ns, uint32_t i)
-{
-	int64_t base;
-
-	while (++i < ns->n)
-		if (name_parse_offset(ns->names[i], SUFFIX_DATA, &base))
-			return (base);
-	return (INT64_MAX);
-}
-
 static enum err
-open_or_drop(struct load *ld, const struct names *ns, uint32_t n, struct errbuf *eb)
+open_or_drop(struct load *ld, const struct names *ns, const char *name, struct errbuf *eb)
 {
 	static const char *const suffixes[] = { SUFFIX_INDEX, SUFFIX_TIME, SUFFIX_TXN };
-	const char *name = ns->names[n];
 	int64_t base;
 	char *data;
 	enum err e = OK;
 
 	if (name_parse_offset(name, SUFFIX_DATA, &base))
-		return (open_segment(ld, base, next_base(ns, n), eb));
+		return (open_segment(ld, base, eb));
 	for (size_t i = 0; i < NELEM(suffixes) && e == OK; i++) {
 		if (!name_parse_offset(name, suffixes[i], &base))
 			continue;
@@ -323,15 +331,10 @@ static enum err
 open_all(struct load *ld, struct errbuf *eb)
 {
 	struct names ns;
-	int64_t base;
 	enum err e = names_read(ld, &ns, eb);
 
-	/* Snapshots first: a segment that has to be recovered wants them. */
 	for (uint32_t i = 0; i < ns.n && e == OK; i++)
-		if (name_parse_offset(ns.names[i], SUFFIX_SNAPSHOT, &base))
-			snapshots_add(ld->log, base);
-	for (uint32_t i = 0; i < ns.n && e == OK; i++)
-		e = open_or_drop(ld, &ns, i, eb);
+		e = open_or_drop(ld, &ns, ns.names[i], eb);
 	names_fini(&ns);
 	return (e);
 }
@@ -351,7 +354,16 @@ drop_segments(struct load *ld, uint32_t from, struct errbuf *eb)
 		segment_unref(&ld->segs[i]);
 	}
 	ld->n = from;
+	if (e == OK)
+		e = ld->fs->ops->sync_dir(ld->fs, ld->log->path, eb);
 	return (e);
+}
+
+/* When the recovery points are not known everything is recovered, and a hole may be an old one: a compaction's. */
+static bool
+holes_are_losses(const struct load *ld)
+{
+	return (!ld->in->points_lost && !ld->log->options.cleanup_compact);
 }
 
 static enum err
@@ -359,12 +371,27 @@ recover_at(struct load *ld, uint32_t i, bool *cut_short, struct errbuf *eb)
 {
 	struct load before = *ld;
 	uint64_t cut = 0;
+	int64_t next = 0;
 	enum err e;
 
 	before.n = i;
-	e = recover_segment(&before, ld->segs[i], i + 1 < ld->n ? ld->segs[i + 1]->base : INT64_MAX, &cut, eb);
+	e = recover_segment(&before, ld->segs[i], i + 1 < ld->n ? ld->segs[i + 1]->base : INT64_MAX, &cut, &next, eb);
+	ld->recovery_point = before.recovery_point;
+	ld->broken[i] = false;
 	*cut_short = cut > 0;
+	if (e == OK && cut == 0 && i + 1 < ld->n && ld->segs[i + 1]->base > MAX(next, ld->in->start_offset) && holes_are_losses(ld)) {
+		diag_warning(ld->log->env->diag, "log", "%s: segment %" PRId64 " ends at %" PRId64 ", the next one begins at %" PRId64 ": what was between is lost",
+		    ld->log->path, ld->segs[i]->base, next, ld->segs[i + 1]->base);
+		*cut_short = true;
+	}
 	return (e);
+}
+
+/* A crash in the middle of a roll, after a flush of everything, leaves one below the recovery point that is not sealed yet. */
+static bool
+must_recover(const struct load *ld, uint32_t i, uint32_t first)
+{
+	return (ld->broken[i] || (!ld->in->clean && (i >= first || !segment_is_sealed(ld->segs[i]))));
 }
 
 static enum err
@@ -374,16 +401,16 @@ recover_unflushed(struct load *ld, struct errbuf *eb)
 	bool cut = false;
 	enum err e = OK;
 
-	if (ld->in->clean)
-		return (OK);
-	while (first + 1 < ld->n && ld->segs[first + 1]->base <= ld->in->recovery_point)
+	while (first + 1 < ld->n && ld->segs[first + 1]->base <= ld->recovery_point)
 		first++;
 	for (uint32_t i = 0; i < ld->n && e == OK; i++) {
-		/* A crash in the middle of a roll, after a flush of everything: below the recovery point, but not sealed yet. */
-		if (i < first && segment_is_sealed(ld->segs[i]))
+		if (!must_recover(ld, i, first))
 			continue;
+		if (i < first && !ld->broken[i])
+			diag_warning(ld->log->env->diag, "log", "%s: segment %" PRId64 " was never closed well, although it lies below the recovery point; it is recovered",
+			    ld->log->path, ld->segs[i]->base);
 		e = recover_at(ld, i, &cut, eb);
-		if (e == OK && cut && i + 1 < ld->n) {
+		if (e == OK && cut && i + 1 < ld->n && ld->segs[i + 1]->base > ld->in->start_offset) {
 			diag_warning(ld->log->env->diag, "log", "%s: %" PRIu32 " segments behind the cut are removed", ld->log->path, ld->n - i - 1);
 			e = drop_segments(ld, i + 1, eb);
 		}
@@ -429,7 +456,7 @@ ensure_active(struct load *ld, struct errbuf *eb)
 		return (segment_activate(ld->segs[ld->n - 1], eb));
 	e = segment_create(ld->log->path, ld->in->start_offset, &ld->so, &s, eb);
 	if (e == OK) {
-		add_segment(ld, s);
+		add_segment(ld, s, false);
 		ld->end = s->base;
 	}
 	return (e);
@@ -441,9 +468,11 @@ set_offsets(struct load *ld)
 	struct log *log = ld->log;
 	int64_t start = MAX(ld->in->start_offset, ld->segs[0]->base);
 
+	log->removals = !ld->in->clean;		/* names that went before a kill may be gone in the page cache only */
+	log->stored_start = start;
 	log->start = start;
 	log->high_watermark = start;
-	log->recovery_point = ld->in->clean ? ld->end : MIN(ld->in->recovery_point, ld->end);
+	log->recovery_point = MIN(ld->recovery_point, ld->end);
 	log->recovery_point = MAX((int64_t)log->recovery_point, MIN(start, ld->end));
 	log->epochs_version += epoch_cache_truncate_from_end(&log->epochs, ld->end);
 	log->epochs_version += epoch_cache_truncate_from_start(&log->epochs, start);
@@ -518,6 +547,9 @@ load_state(struct load *ld, bool epochs_lost, struct errbuf *eb)
 		e = drop_stray_snapshots(ld, eb);
 	if (e == OK)
 		e = log_rebuild_producers(log, ld->segs, ld->n, log->start, ld->end, ld->in->clean, eb);
+	/* After a kill, names that are gone may be gone in the page cache only: the epoch file must not forget their batches before the disk does. */
+	if (e == OK && !ld->in->clean && log->epochs_stored < log->epochs_version)
+		e = log_sync_removals(log, eb);
 	if (e == OK)
 		e = log_store_epochs(log, eb);
 	return (e);
@@ -549,7 +581,7 @@ load_steps(struct load *ld, struct errbuf *eb)
 enum err
 log_load(struct log *log, const struct log_load *in, struct errbuf *eb)
 {
-	struct load ld = { .log = log, .in = in, .fs = log->env->fs };
+	struct load ld = { .log = log, .in = in, .recovery_point = in->clean ? INT64_MAX : in->recovery_point, .fs = log->env->fs };
 	enum err e;
 
 	log_segment_options(log, &ld.so);
@@ -564,5 +596,6 @@ log_load(struct log *log, const struct log_load *in, struct errbuf *eb)
 	for (uint32_t i = 0; i < ld.n; i++)
 		segment_unref(&ld.segs[i]);
 	free(ld.segs);
+	free(ld.broken);
 	return (e);
 }

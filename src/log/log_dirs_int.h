@@ -26,9 +26,10 @@ struct dir {
 	struct log_dir	  base;
 	struct file	 *lock_file;	/* holds the fcntl lock; never opened twice in this process, a close would drop the lock */
 	bool		  was_clean, loaded;
+	bool		  points_lost;	/* its recovery points could not be read: damaged, or no file */
 	bool		  has_meta;
 	struct meta_properties meta;
-	struct checkpoint recovery, starts, marks;	/* as read at load */
+	struct checkpoint recovery, starts, marks;	/* as read at load; recovery: as lowered during it, under checkpoints */
 	struct lock	  checkpoints;	/* one writer of this directory's files at a time */
 	_Atomic uint64_t  turn;		/* counts looks at the logs, for checkpoints */
 	uint64_t	  written[DIR_FILE_COUNT_];	/* under checkpoints: the look that each file shows */

@@ -86,6 +86,7 @@ load_item(void *p)
 	struct load_item *it = p;
 	const struct log_load in = {
 		.clean = it->dir->was_clean,
+		.points_lost = it->dir->points_lost,
 		.recovery_point = checkpointed(&it->dir->recovery, it),
 		.start_offset = checkpointed(&it->dir->starts, it),
 	};
@@ -97,6 +98,7 @@ load_item(void *p)
 	log_dirs_options_for(it->ld, it->topic, &o);
 	it->log = log_new(&it->ld->env, &it->dir->base, it->topic, it->partition, it->path, &o);
 	it->log->future = it->future;
+	it->log->stored_recovery_point = in.recovery_point;
 	it->e = log_load(it->log, &in, &it->eb);
 	done = ++*it->done;
 	if (it->e == OK && (!in.clean || done % 1000 == 0))
@@ -171,7 +173,7 @@ take_entry(void *ctx, const char *name, bool is_dir)
 }
 
 static enum err
-read_checkpoint(struct log_dirs *ld, struct dir *d, const char *name, struct checkpoint *cp, struct errbuf *eb)
+read_checkpoint(struct log_dirs *ld, struct dir *d, const char *name, struct checkpoint *cp, bool *lost, struct errbuf *eb)
 {
 	char *path = path_join(d->base.path, name);
 	struct errbuf why = ERRBUF_INIT;
@@ -179,10 +181,12 @@ read_checkpoint(struct log_dirs *ld, struct dir *d, const char *name, struct che
 
 	if (e == ERR_CORRUPT || e == ERR_LIMIT) {
 		diag_warning(ld->env.diag, "log", "%s; taken as empty", why.text);
+		*lost = true;
 		e = OK;
-	} else if (e == ERR_NOENT)
+	} else if (e == ERR_NOENT) {
+		*lost = true;
 		e = OK;
-	else if (e != OK)
+	} else if (e != OK)
 		errbuf_set(eb, "%s", why.text);
 	free(path);
 	return (e);
@@ -208,13 +212,14 @@ static enum err
 prepare_dir(struct log_dirs *ld, struct dir *d, struct items *its, struct errbuf *eb)
 {
 	enum err e = take_marker(ld, d, eb);
+	bool lost;
 
 	if (e == OK)
-		e = read_checkpoint(ld, d, "recovery-point-offset-checkpoint", &d->recovery, eb);
+		e = read_checkpoint(ld, d, "recovery-point-offset-checkpoint", &d->recovery, &d->points_lost, eb);
 	if (e == OK)
-		e = read_checkpoint(ld, d, "log-start-offset-checkpoint", &d->starts, eb);
+		e = read_checkpoint(ld, d, "log-start-offset-checkpoint", &d->starts, &lost, eb);
 	if (e == OK)
-		e = read_checkpoint(ld, d, "replication-offset-checkpoint", &d->marks, eb);
+		e = read_checkpoint(ld, d, "replication-offset-checkpoint", &d->marks, &lost, eb);
 	if (e == OK)
 		e = ld->env.fs->ops->list(ld->env.fs, d->base.path, take_entry, its, eb);
 	return (e);
@@ -249,6 +254,13 @@ add_or_replace(struct load_item *it, struct errbuf *eb)
 	if (loser != NULL)
 		diag_warning(ld->env.diag, "log", "%s is deleted: %s has taken its place, and a crash came between", loser->path,
 		    (loser == other ? it->log : other)->path);
+	/* After a kill the winner's name may be in the page cache only. */
+	if (loser != NULL)
+		e = ld->env.fs->ops->sync_dir(ld->env.fs, (loser == other ? it->log : other)->dir->path, eb);
+	if (e != OK) {
+		log_unref(&other);
+		return (e);
+	}
 	if (loser != NULL && loser == other)
 		e = log_dirs_delete(ld, it->topic, it->partition, &why);
 	else if (loser != NULL)
@@ -336,11 +348,25 @@ has_stale_row(struct log_dirs *ld, const struct dir *d, const struct checkpoint 
 	return (stale);
 }
 
-/* Else another log of that name would be cut to the start offset of the old one by the next recovery. */
-static void
-drop_stale_rows(struct log_dirs *ld, struct dir *d)
+/* A recovery point on the disk is above what may stand there: the log's last segment is open again, or less was found than was closed. */
+static bool
+has_high_point(struct log_dirs *ld, const struct dir *d)
 {
-	if (dir_is_online(d) && has_stale_row(ld, d, &d->recovery))
+	uint32_t n;
+	struct log **logs = log_dirs_hold(ld, d, &n);
+	bool high = false;
+
+	for (uint32_t i = 0; i < n && !high; i++)
+		high = log_recovery_point_to_store(logs[i]) < logs[i]->stored_recovery_point;
+	log_dirs_release(logs, n);
+	return (high);
+}
+
+/* Before anybody appends.  A row of another log of that name would cut this one to the start offset of the old one at the next recovery. */
+static void
+correct_checkpoints(struct log_dirs *ld, struct dir *d)
+{
+	if (dir_is_online(d) && (d->points_lost || has_stale_row(ld, d, &d->recovery) || has_high_point(ld, d)))
 		dir_checkpoint_recovery(ld, d);
 	if (dir_is_online(d) && has_stale_row(ld, d, &d->starts))
 		dir_checkpoint_starts(ld, d);
@@ -356,7 +382,7 @@ log_dirs_load(struct log_dirs *ld, struct errbuf *eb)
 		if (dir_is_online(&ld->dirs[i]))
 			e = load_dir(ld, &ld->dirs[i], eb);
 	for (uint32_t i = 0; i < ld->ndirs && e == OK; i++)
-		drop_stale_rows(ld, &ld->dirs[i]);
+		correct_checkpoints(ld, &ld->dirs[i]);
 	if (e == OK)
 		log_dirs_settle_markers(ld);
 	if (e == OK)

@@ -10,22 +10,94 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "log/log_dirs_int.h"
 #include "log/names_int.h"
 
+/* ---- recovery points on the disk ---- */
+
+/* The last offset at which s may not be believed: its end is where the next segment will begin. */
+static int64_t
+limit_of(const struct segment_list *l, uint32_t i, int64_t end)
+{
+	if (i + 1 < l->n)
+		end = l->segments[i + 1]->base;
+	return (MAX(end - 1, l->segments[i]->base));
+}
+
+int64_t
+log_recovery_point_to_store(struct log *log)
+{
+	int64_t rp = log->recovery_point;	/* first: it never passes what the list below shows as synced */
+	struct segment_list *l;
+	struct tail t;
+
+	for (;;) {
+		t = log_tail(log);
+		l = log_hold_segments(log);
+		if (l->segments[l->n - 1]->base == t.base)
+			break;
+		segment_list_free(l);		/* rolled meanwhile */
+	}
+	for (uint32_t i = 0; i < l->n; i++)
+		if (l->segments[i]->active || l->segments[i]->unsynced) {
+			rp = MIN(rp, limit_of(l, i, t.end));
+			break;
+		}
+	segment_list_free(l);
+	return (rp);
+}
+
 typedef bool offset_fn(struct log_dirs *, struct dir *, struct log *, int64_t *offset);
 
-static void
-gather(struct log_dirs *ld, struct dir *d, offset_fn *offset_of, struct checkpoint *cp)
-{
-	uint32_t n;
-	struct log **logs = log_dirs_hold(ld, d, &n);
-	int64_t offset;
+struct look {			/* at the logs of a directory */
+	struct log **logs;
+	int64_t	    *offsets;
+	bool	    *rows;	/* this one gets a row */
+	uint32_t     n;
+};
 
-	for (uint32_t i = 0; i < n; i++)
-		if (offset_of(ld, d, logs[i], &offset))
-			checkpoint_add(cp, logs[i]->topic, logs[i]->partition, offset);
-	log_dirs_release(logs, n);
+static void
+look_at_logs(struct log_dirs *ld, struct dir *d, offset_fn *offset_of, struct look *k)
+{
+	k->logs = log_dirs_hold(ld, d, &k->n);
+	k->offsets = xcalloc((size_t)k->n + 1, sizeof(*k->offsets));
+	k->rows = xcalloc((size_t)k->n + 1, sizeof(*k->rows));
+	for (uint32_t i = 0; i < k->n; i++)
+		k->rows[i] = offset_of(ld, d, k->logs[i], &k->offsets[i]);
+}
+
+static void
+look_fini(struct look *k)
+{
+	log_dirs_release(k->logs, k->n);
+	free(k->offsets);
+	free(k->rows);
+}
+
+/* Under checkpoints.  A recovery point that was lowered meanwhile must not be written higher: who lowers it comes here next, and may find that
+ * there is nothing to do. */
+static void
+fill_checkpoint(const struct look *k, enum dir_file which, struct checkpoint *cp)
+{
+	for (uint32_t i = 0; i < k->n; i++) {
+		if (which == DIR_RECOVERY)
+			k->offsets[i] = MIN(k->offsets[i], (int64_t)k->logs[i]->recovery_point);
+		if (k->rows[i])
+			checkpoint_add(cp, k->logs[i]->topic, k->logs[i]->partition, k->offsets[i]);
+	}
+}
+
+/* Under checkpoints. */
+static void
+note_stored(const struct look *k, enum dir_file which)
+{
+	for (uint32_t i = 0; i < k->n; i++) {
+		if (which == DIR_RECOVERY)
+			k->logs[i]->stored_recovery_point = k->offsets[i];
+		if (which == DIR_STARTS)
+			k->logs[i]->stored_start = MAX(k->offsets[i], (int64_t)k->logs[i]->stored_start);
+	}
 }
 
 /* Under checkpoints. */
@@ -46,17 +118,22 @@ write_checkpoint(struct log_dirs *ld, struct dir *d, const char *name, enum dir_
 	struct checkpoint cp = CHECKPOINT_INIT;
 	struct errbuf eb = ERRBUF_INIT;
 	uint64_t turn = ++d->turn;
+	struct look k;
 	enum err e = OK;
 
 	if (dir_is_online(d)) {
-		gather(ld, d, offset_of, &cp);
+		look_at_logs(ld, d, offset_of, &k);
 		lock_acquire(&d->checkpoints);
 		if (turn > d->written[which]) {
+			fill_checkpoint(&k, which, &cp);
 			e = note_room(ld, d, which, checkpoint_write(ld->env.fs, path, &cp, &eb), &eb);
+			if (e == OK && !d->behind[which])
+				note_stored(&k, which);
 			d->written[which] = turn;
 		}
 		lock_release(&d->checkpoints);
 		checkpoint_fini(&cp);
+		look_fini(&k);
 	}
 	if (e != OK)
 		log_dir_fail(&d->base, eb.text);
@@ -68,11 +145,11 @@ recovery_of(struct log_dirs *ld, struct dir *d, struct log *log, int64_t *offset
 {
 	(void)ld;
 	(void)d;
-	*offset = log->recovery_point;
+	*offset = log_recovery_point_to_store(log);
 	return (true);
 }
 
-/* Only where it says more than the first segment's name does. */
+/* Only where it says more than the first segment's name does, or as long as names below it might come back. */
 static bool
 start_of(struct log_dirs *ld, struct dir *d, struct log *log, int64_t *offset)
 {
@@ -83,7 +160,7 @@ start_of(struct log_dirs *ld, struct dir *d, struct log *log, int64_t *offset)
 	(void)d;
 	segment_list_free(l);
 	*offset = log->start;
-	return (*offset > base);
+	return (*offset > base || (log->removals != log->removals_synced && *offset > 0));
 }
 
 /* A log that got no role in this run keeps what was stored. */
@@ -122,6 +199,68 @@ void
 dir_checkpoint_marks(struct log_dirs *ld, struct dir *d)
 {
 	write_checkpoint(ld, d, "replication-offset-checkpoint", DIR_MARKS, mark_of);
+}
+
+/* Under checkpoints: what was read of the file is written again, with this row lowered. */
+static enum err
+lower_row(struct log_dirs *ld, struct dir *d, struct log *log, int64_t to, struct errbuf *eb)
+{
+	const struct checkpoint_entry *row = checkpoint_find(&d->recovery, log->topic, log->partition);
+	char *path = path_join(d->base.path, "recovery-point-offset-checkpoint");
+	enum err e = OK;
+
+	if (row != NULL && row->offset > to) {
+		__atomic_store_n(&d->recovery.entries[row - d->recovery.entries].offset, to, __ATOMIC_RELAXED);
+		e = checkpoint_write(ld->env.fs, path, &d->recovery, eb);
+	}
+	free(path);
+	if (e == OK)
+		log->stored_recovery_point = MIN((int64_t)log->stored_recovery_point, to);
+	return (e);
+}
+
+enum err
+log_dirs_lower_recovery_point(struct log *log, int64_t to, struct errbuf *eb)
+{
+	struct log_dirs *ld = CONTAINER_OF(log->env, struct log_dirs, env);
+	struct dir *d = CONTAINER_OF(log->dir, struct dir, base);
+	bool low;
+	enum err e = OK;
+
+	lock_acquire(&d->checkpoints);
+	low = log->stored_recovery_point <= to;
+	if (!low && !d->loaded) {
+		e = lower_row(ld, d, log, to, eb);
+		low = true;
+	}
+	lock_release(&d->checkpoints);
+	if (low)
+		return (e);
+	must(log->recovery_point <= to);
+	dir_checkpoint_recovery(ld, d);
+	if (!dir_is_online(d))
+		return (ERR_OFFLINE);
+	if (log->stored_recovery_point <= to)
+		return (OK);
+	errbuf_set(eb, "%s: no room for the checkpoint of recovery points", d->base.path);
+	return (ERR_NOSPACE);
+}
+
+enum err
+log_dirs_store_start(struct log *log, int64_t *start, struct errbuf *eb)
+{
+	struct log_dirs *ld = CONTAINER_OF(log->env, struct log_dirs, env);
+	struct dir *d = CONTAINER_OF(log->dir, struct dir, base);
+
+	*start = log->start;
+	if (log->stored_start < *start)
+		dir_checkpoint_starts(ld, d);
+	if (!d->behind[DIR_STARTS])
+		*start = log->stored_start;
+	if (dir_is_online(d))
+		return (OK);
+	errbuf_set(eb, "%s is offline", d->base.path);
+	return (ERR_OFFLINE);
 }
 
 void
@@ -189,9 +328,35 @@ retain(struct log *log)
 		    log->partition, deleted, log_start_offset(log));
 }
 
+static void
+begin_retain(struct log *log)
+{
+	struct errbuf eb = ERRBUF_INIT;
+
+	(void)!log_retain_begin(log, &eb);	/* an error takes the directory offline; want of room is said by retain */
+}
+
+/* The starts of a whole directory are written at once: see retain.c. */
+static bool
+has_unstored_start(struct log_dirs *ld, const struct dir *d)
+{
+	uint32_t n;
+	struct log **logs = log_dirs_hold(ld, d, &n);
+	bool has = false;
+
+	for (uint32_t i = 0; i < n && !has; i++)
+		has = log_has_below_start(logs[i]) && logs[i]->stored_start < logs[i]->start;
+	log_dirs_release(logs, n);
+	return (has);
+}
+
 void
 log_dirs_retain(struct log_dirs *ld)
 {
+	each_log(ld, begin_retain);
+	for (uint32_t i = 0; i < ld->ndirs; i++)
+		if (has_unstored_start(ld, &ld->dirs[i]))
+			dir_checkpoint_starts(ld, &ld->dirs[i]);
 	each_log(ld, retain);
 }
 

@@ -91,6 +91,9 @@ struct log {
 	_Atomic int64_t	    tail_base;		/* [A] base of the active segment */
 	_Atomic uint32_t    tail_size;		/* [A] its bytes that belong to offsets below end */
 	_Atomic int64_t	    start, high_watermark, recovery_point;	/* [A] */
+	_Atomic int64_t	    stored_recovery_point;	/* [A] no smaller than what the checkpoint on the disk says */
+	_Atomic int64_t	    stored_start;	/* [A] no larger than what the checkpoint on the disk says, or than the first segment's base */
+	_Atomic uint64_t    removals, removals_synced;	/* [A] equal: what segments below the start were called is gone on the disk, too */
 	_Atomic int64_t	    first_unstable;	/* [A] -1: none; set before the end offset that covers it is published */
 	_Atomic int64_t	    last_flush_ms;	/* [A] */
 	_Atomic uint32_t    readers[2];		/* [A] reads under way, by the phase they began in */
@@ -154,12 +157,15 @@ enum err    log_flush_to(struct log *, int64_t up_to, bool active_too, struct er
 void	    log_flush_later(struct log *);
 enum err    log_snapshot(struct log *, bool sync, struct errbuf *) MUST_CHECK;	/* owner: producer state at its end offset */
 enum err    log_snapshot_of(struct log *, struct producer_state *, bool sync, struct errbuf *) MUST_CHECK;
+enum err    log_sync_removals(struct log *, struct errbuf *) MUST_CHECK;	/* syncs the names of its directory */
 enum err    log_sync_snapshot(struct log *, int64_t offset, struct errbuf *) MUST_CHECK;
 bool	    snapshots_find(const struct log *, int64_t offset);
 void	    snapshots_add(struct log *, int64_t offset);
 enum err    snapshots_remove(struct log *, int64_t offset, bool later, struct errbuf *) MUST_CHECK;
 
 /* ---- retain.c ---- */
+enum err    log_retain_begin(struct log *, struct errbuf *) MUST_CHECK;	/* the start rises above what log_retain will remove */
+bool	    log_has_below_start(struct log *);	/* segments that log_retain will remove */
 enum err    log_remove_segments(struct log *, uint32_t from, uint32_t n, struct errbuf *) MUST_CHECK;	/* owner; list never gets empty */
 enum err    log_doom_segment(struct log *, struct segment *, struct errbuf *) MUST_CHECK;		/* renames, queues for unlinking */
 
@@ -171,11 +177,21 @@ enum err    producer_replay(struct producer_state *, const struct batch_header *
 /* ---- load.c ---- */
 struct log_load {
 	bool	clean;			/* the directory had its clean marker */
+	bool	points_lost;		/* the checkpoint of recovery points is damaged or missing */
 	int64_t recovery_point;		/* checkpoints; 0: none */
 	int64_t start_offset;
 };
 /* Opens what stands in log->path (which exists), recovering as needed. */
 enum err    log_load(struct log *, const struct log_load *, struct errbuf *) MUST_CHECK;
+
+/* ---- log_dirs_periodic.c ---- */
+/* What may stand on the disk: below the end of a segment that is not closed and synced, so that it is recovered even if another one is rolled at
+ * its end.  (It would be recovered anyway: it is the last.) */
+int64_t	    log_recovery_point_to_store(struct log *);
+/* On the disk, before anything below it is changed.  While a directory is loaded, or later: then log->recovery_point has been lowered. */
+enum err    log_dirs_lower_recovery_point(struct log *, int64_t to, struct errbuf *) MUST_CHECK;
+/* *start: what is on the disk; when there was no room for it, what should be.  ERR_OFFLINE. */
+enum err    log_dirs_store_start(struct log *, int64_t *start, struct errbuf *) MUST_CHECK;
 
 /* ---- producers.c ---- */
 enum err    log_rebuild_producers(struct log *, struct segment *const *, uint32_t n, int64_t start, int64_t end, bool clean, struct errbuf *) MUST_CHECK;

@@ -3,11 +3,15 @@
  * log/retain.c - taking away the oldest segments: by start offset, size and time, as Kafka's retention does.
  *
  * A segment goes when the high watermark has passed it and a rule says so; always from the oldest on, without gaps.  When all go, a new empty
- * one is begun first.  Then the list without them is published, their files are renamed to .deleted and unlinked after
- * file.delete.delay.ms; readers that hold one go on reading.  The start offset rises to the first one left.
+ * one is begun first.
+ *   1. the start offset rises to the first one left (log_retain_begin, for every log of a directory)
+ *   2. it is written to log-start-offset-checkpoint (once for all of them)
+ *   3. the list without the others is published, their files are renamed to .deleted, to be unlinked after file.delete.delay.ms; readers that hold
+ *	one go on reading.  The directory is synced; until then the row stays in the checkpoint
  *
- * CRASH   Nothing is synced: after a crash a segment may stand under its old name again and is simply taken up again (or deleted
- *         again); one whose files were partly renamed lacks its data file and its indexes are removed as orphans.
+ * CRASH   After 2 the new start holds, whichever names have come back: a segment below it, whole or in parts, is deleted again.  Without 2 the
+ *         first of two could come back without the second, and the log would begin with a hole; and records that were deleted for good once
+ *         (DeleteRecords, and its checkpoint) would be there again.  On a full disk 2 is left out: room is made first.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -67,7 +71,7 @@ log_remove_segments(struct log *log, uint32_t from, uint32_t n, struct errbuf *e
 struct rules {
 	struct log_options options;
 	int64_t now_ms, start;
-	int64_t excess;			/* bytes above retention.bytes that are left to delete */
+	int64_t excess;			/* bytes above retention.bytes that are left to delete; set by first_kept */
 };
 
 static bool
@@ -114,13 +118,16 @@ breaches(struct rules *r, enum rule rule, struct segment *s, const struct segmen
 	unreachable("retention rule");
 }
 
+/* From the nth on; the number of the first that stays. */
 static uint32_t
-count_deletable(struct log *log, struct rules *r, enum rule rule)
+first_kept(struct log *log, struct rules *r, enum rule rule, uint32_t n)
 {
 	const struct segment_list *l = log->segments;
-	uint32_t n;
 
-	for (n = 0; n < l->n; n++) {
+	r->excess = (int64_t)log_size(log) - r->options.retention_bytes;
+	for (uint32_t i = 0; i < n; i++)
+		r->excess -= l->segments[i]->size;
+	for (; n < l->n; n++) {
 		struct segment *s = l->segments[n], *next = n + 1 < l->n ? l->segments[n + 1] : NULL;
 		int64_t upper = next != NULL ? next->base : log->tail_end;
 
@@ -130,51 +137,118 @@ count_deletable(struct log *log, struct rules *r, enum rule rule)
 	return (n);
 }
 
-static enum err
-apply_rule(struct log *log, struct rules *r, enum rule rule, uint32_t *deleted, struct errbuf *eb)
+static uint32_t
+apply_rules(struct log *log, struct rules *r)
 {
-	uint32_t n;
-	enum err e = OK;
+	uint32_t n = first_kept(log, r, RULE_START, 0);
 
-	r->start = log->start;
-	r->excess = (int64_t)log_size(log) - r->options.retention_bytes;
-	n = count_deletable(log, r, rule);
+	if (r->options.cleanup_delete)
+		n = first_kept(log, r, RULE_SIZE, n);
+	return (r->options.cleanup_delete ? first_kept(log, r, RULE_TIME, n) : n);
+}
+
+/* Owner. */
+static enum err
+raise_start(struct log *log, struct errbuf *eb)
+{
+	struct rules r = { .now_ms = clock_wall_ms(log->env->clock), .start = log->start };
+	enum err e = OK;
+	uint32_t n;
+
+	lock_acquire(&log->lock);
+	r.options = log->options;
+	lock_release(&log->lock);
+	n = apply_rules(log, &r);
 	if (n > 0 && n == log->segments->n)
 		e = log_roll_to(log, log->tail_end, eb);
 	if (n == 0 || e != OK)
 		return (e);
-	e = log_remove_segments(log, 0, n, eb);
-	*deleted += n;
 	lock_acquire(&log->lock);
-	log_raise_start_locked(log, log->segments->segments[0]->base);
+	log_raise_start_locked(log, log->segments->segments[n]->base);
 	lock_release(&log->lock);
+	return (OK);
+}
+
+/* Owner. */
+static enum err
+remove_below(struct log *log, int64_t start, uint32_t *deleted, struct errbuf *eb)
+{
+	const struct segment_list *l = log->segments;
+	uint32_t n = 0;
+	enum err e;
+
+	while (n + 1 < l->n && l->segments[n + 1]->base <= start)
+		n++;
+	if (n == 0)
+		return (OK);
+	*deleted = n;
+	log->removals++;
+	e = log_remove_segments(log, 0, n, eb);
+	log->removals++;		/* a sync that began in between does not count */
+	return (e == OK ? log_sync_removals(log, eb) : e);
+}
+
+static enum err
+own_open(struct log *log)
+{
+	bool open;
+
+	if (log->dir->offline)
+		return (ERR_OFFLINE);
+	log_own(log);
+	lock_acquire(&log->lock);
+	open = log->state == LOG_OPEN;
+	lock_release(&log->lock);
+	if (open)
+		return (OK);
+	log_disown(log);
+	return (ERR_CLOSED);
+}
+
+static enum err
+finish(struct log *log, enum err e, const struct errbuf *eb)
+{
+	log_disown(log);
+	if (e != OK && e != ERR_OFFLINE && e != ERR_NOSPACE)
+		(void)log_fail(log, "retention", e, eb);
 	return (e);
+}
+
+enum err
+log_retain_begin(struct log *log, struct errbuf *eb)
+{
+	enum err e = own_open(log);
+
+	if (e != OK)
+		return (e == ERR_CLOSED ? OK : e);
+	return (finish(log, raise_start(log, eb), eb));
+}
+
+bool
+log_has_below_start(struct log *log)
+{
+	struct segment_list *l = log_hold_segments(log);
+	bool has = l->n > 1 && l->segments[1]->base <= log->start;
+
+	segment_list_free(l);
+	return (has);
 }
 
 enum err
 log_retain(struct log *log, uint32_t *deleted, struct errbuf *eb)
 {
-	struct rules r = { .now_ms = clock_wall_ms(log->env->clock) };
-	enum err e;
+	enum err e = log_retain_begin(log, eb);
+	int64_t start;
 
 	*deleted = 0;
-	if (log->dir->offline)
-		return (ERR_OFFLINE);
-	log_own(log);
-	lock_acquire(&log->lock);
-	r.options = log->options;
-	e = log->state == LOG_OPEN ? OK : ERR_CLOSED;
-	lock_release(&log->lock);
+	if (e != OK || !log_has_below_start(log))
+		return (e);
+	e = log_dirs_store_start(log, &start, eb);
 	if (e == OK)
-		e = apply_rule(log, &r, RULE_START, deleted, eb);
-	if (e == OK && r.options.cleanup_delete)
-		e = apply_rule(log, &r, RULE_SIZE, deleted, eb);
-	if (e == OK && r.options.cleanup_delete)
-		e = apply_rule(log, &r, RULE_TIME, deleted, eb);
-	log_disown(log);
-	if (e != OK && e != ERR_CLOSED && e != ERR_OFFLINE && e != ERR_NOSPACE)
-		(void)log_fail(log, "retention", e, eb);
-	return (e == ERR_CLOSED ? OK : e);
+		e = own_open(log);
+	if (e != OK)
+		return (e == ERR_CLOSED ? OK : e);
+	return (finish(log, remove_below(log, start, deleted, eb), eb));
 }
 
 /* ---- files whose delay has passed ---- */

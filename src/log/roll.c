@@ -10,8 +10,8 @@
  *   1 to 3 fail for want of space: the new files are removed again and the old segment goes on (sealing makes it inactive last; a snapshot
  *   at the end offset is true and may stay).  2 or 3 fail otherwise: directory offline.
  * FLUSH  (by a worker, under the right to flush)
- *   data, offset index, time index, transaction index of each segment not yet below the recovery point; the snapshots at their bases;
- *   then the directory; then the recovery point moves.  A sync that fails is never repeated: the directory goes offline.
+ *   data, offset index, time index, transaction index of each segment not yet below the recovery point; the snapshots at their bases
+ *   and at the new recovery point; then the directory; then the recovery point moves.  A sync that fails is never repeated: the directory goes offline.
  * CRASH  Before 4 the log is the old one, with perhaps an empty newer segment: the loader takes it as the active one (its base is the end).
  *        After 4 and before the flush ends, the recovery point is still below: recovery walks both.
  */
@@ -149,6 +149,18 @@ log_sync_snapshot(struct log *log, int64_t offset, struct errbuf *eb)
 	return (e == ERR_NOENT ? OK : e);
 }
 
+/* What has lost its name before is gone for good afterwards. */
+enum err
+log_sync_removals(struct log *log, struct errbuf *eb)
+{
+	uint64_t before = log->removals;
+	enum err e = log->env->fs->ops->sync_dir(log->env->fs, log->path, eb);
+
+	if (e == OK)
+		log->removals_synced = before;
+	return (e);
+}
+
 /* ---- flush ---- */
 
 static void
@@ -198,10 +210,10 @@ log_flush_to(struct log *log, int64_t up_to, bool active_too, struct errbuf *eb)
 		rolled |= !active || l->segments[i]->base >= from;
 		e = flush_segment(log, l->segments[i], active && l->segments[i]->active, eb);
 	}
-	if (e == OK && active_too)
+	if (e == OK)
 		e = log_sync_snapshot(log, up_to, eb);
 	if (e == OK && (rolled || active_too))
-		e = log->env->fs->ops->sync_dir(log->env->fs, log->path, eb);
+		e = log_sync_removals(log, eb);
 	segment_list_free(l);
 	if (e == OK) {
 		raise_recovery_point(log, up_to);

@@ -118,6 +118,8 @@ segment_recover(struct segment *s, struct segment_recovery *r, struct errbuf *eb
 	r->cut = size - p.valid;
 	r->next_offset = p.next_offset;
 	e = s->fs->ops->truncate(s->data, s->size, eb);
+	if (e == OK && r->cut > 0)	/* else what was cut could come back behind what is appended now */
+		e = s->fs->ops->sync(s->data, eb);
 	/* As when it is closed: the largest timestamp stands in the time index. */
 	if (e == OK && s->max_timestamp_ms >= 0)
 		e = time_index_append(&s->times, s->max_timestamp_ms, s->max_timestamp_offset, eb);

@@ -4,13 +4,14 @@
  *
  * ORDER  under ownership and the right to flush:
  *   1. about_to_truncate: connections with queued ranges above the cut are closed
- *   2. the published end, high watermark and recovery point go down: no new reader gets anything above the cut
+ *   2. the published end, high watermark and recovery point go down: no new reader gets anything above the cut; the recovery point on the disk, too,
+ *	before any file is touched: whoever starts on what a crash leaves of this must not believe the segments above it
  *   3. readers that looked before are waited for (what they took, they hold by reference); not by base/reclaim, whose grace period
  *      would wait for threads that wait for this log
  *   4. whole segments above go (renamed to .deleted), the one that holds the cut is cut (segment_truncate), the list is published
- *   5. epochs, producers, snapshots follow
- * CRASH  A truncation that was not finished is repeated by replica/ after the restart: it decides the cut from leader epochs, and the
- *        recovery point was lowered in memory only, so the checkpoint is lowered by the caller's next checkpoint; data above the
+ *   5. snapshots above go; the cut and all removals are synced: later batches have other epochs, and the old ones must not come back below them
+ *   6. epochs, producers follow
+ * CRASH  A truncation that was not finished is repeated by replica/ after the restart: it decides the cut from leader epochs; data above the
  *        cut that is still there is well-formed and diverges as before.
  */
 #include <inttypes.h>
@@ -102,6 +103,10 @@ cut_state(struct log *log, int64_t offset, struct errbuf *eb)
 	for (uint32_t i = log->nsnapshots; i-- > 0 && e == OK;)
 		if (log->snapshots[i] > offset)
 			e = snapshots_remove(log, log->snapshots[i], false, eb);
+	if (e == OK)
+		e = log->env->fs->ops->sync(l->segments[l->n - 1]->data, eb);
+	if (e == OK)
+		e = log->env->fs->ops->sync_dir(log->env->fs, log->path, eb);
 	lock_acquire(&log->lock);
 	log->epochs_version += epoch_cache_truncate_from_end(&log->epochs, offset);
 	lock_release(&log->lock);
@@ -131,7 +136,9 @@ log_truncate_to(struct log *log, int64_t offset, struct errbuf *eb)
 	lower_published(log, offset);
 	while (keep < log->segments->n && log->segments->segments[keep]->base <= offset)
 		keep++;
-	e = drop_above(log, MAX(keep, 1u), eb);
+	e = log_dirs_lower_recovery_point(log, offset, eb);
+	if (e == OK)
+		e = drop_above(log, MAX(keep, 1u), eb);
 	if (e == OK)
 		e = cut_last(log, offset, eb);
 	if (e == OK)
@@ -171,6 +178,8 @@ forget_state(struct log *log, int64_t offset, struct errbuf *eb)
 
 	while (log->nsnapshots > 0 && e == OK)
 		e = snapshots_remove(log, log->snapshots[log->nsnapshots - 1], false, eb);
+	if (e == OK)
+		e = log->env->fs->ops->sync_dir(log->env->fs, log->path, eb);
 	lock_acquire(&log->lock);
 	log->start = offset;
 	log->high_watermark = offset;
@@ -194,7 +203,9 @@ log_truncate_fully_and_start_at(struct log *log, int64_t offset, struct errbuf *
 		return (e);
 	diag_info(log->env->diag, "log", "%s-%" PRId32 ": emptied, begins at %" PRId64, log->topic, log->partition, offset);
 	lower_published(log, MIN(offset, (int64_t)log->start));
-	e = begin_anew(log, offset, eb);
+	e = log_dirs_lower_recovery_point(log, log->recovery_point, eb);
+	if (e == OK)
+		e = begin_anew(log, offset, eb);
 	if (e == OK)
 		e = forget_state(log, offset, eb);
 	return (finish(log, e, "truncating", eb));
