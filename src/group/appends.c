@@ -5,6 +5,9 @@
  * A batch holds what was decided in one step: the offsets of one commit, the record of one generation, the tombstones of one deletion.  Whoever
  * sent it learns when it is committed in the log; until then nothing of it is visible to clients.
  *
+ * ORDER  replica/ has large batches validated by a worker, and others could overtake them: a tombstone the commit that it is to bury.  So those of the
+ * same home wait meanwhile.  What has waited while the home was dropped belongs to another time and is refused.
+ *
  * IF IT DIES HERE  Before the append: nobody was told, nothing is there.  After it, before the answer: the next coordinator loads it, and the
  * client, which never had its answer, asks again; a commit may be repeated, a generation that was stored is gone on with.
  */
@@ -24,6 +27,9 @@ struct appending {
 	struct replica_append_item item;
 	struct arena	 arena;
 	struct coordinator_loop *on;
+	struct home	*home;
+	uint32_t	 term;
+	STAILQ_ENTRY(appending) link;	/* home.behind */
 	uint8_t		*bytes;
 	appended_fn	*done;
 	void		*ctx;
@@ -57,9 +63,45 @@ appended(struct replica_append *a)
 }
 
 static void
-failed_to_build(struct task *task)
+appended_not(struct task *task)
 {
 	appended(&CONTAINER_OF(task, struct appending, a.task)->a);
+}
+
+static void
+refuse(struct appending *w, enum kerr k)
+{
+	w->item.error = k;
+	w->item.base_offset = -1;
+	w->a.task.fn = appended_not;
+	loop_post(w->on->loop, &w->a.task);
+}
+
+static void
+go(struct appending *w)
+{
+	if (w->term != w->home->term) {
+		refuse(w, KERR_NOT_LEADER_OR_FOLLOWER);
+		return;
+	}
+	replica_append(w->on->c->opt.replicas, &w->a);
+	if (w->a.later)
+		w->home->ahead = w;
+}
+
+static void
+queued(struct replica_append *a)
+{
+	struct home *home = CONTAINER_OF(a, struct appending, a)->home;
+	struct appending *w;
+
+	if (home->ahead != CONTAINER_OF(a, struct appending, a))
+		return;
+	home->ahead = NULL;
+	while (home->ahead == NULL && (w = STAILQ_FIRST(&home->behind)) != NULL) {
+		STAILQ_REMOVE_HEAD(&home->behind, link);
+		go(w);
+	}
 }
 
 void
@@ -74,21 +116,23 @@ appends_send(struct home *home, struct batch_builder *b, int16_t acks, appended_
 		batch_builder_free(b);
 	arena_init(&w->arena, WORDS_MAX);
 	w->on = home->on;
+	w->home = home;
+	w->term = home->term;
 	w->done = done;
 	w->ctx = ctx;
 	home->on->c->on_the_way++;
 	if (e != OK) {
-		w->item.error = e == ERR_LIMIT ? KERR_RECORD_LIST_TOO_LARGE : KERR_UNKNOWN_SERVER_ERROR;
-		w->item.base_offset = -1;
-		w->a.task.fn = failed_to_build;
-		loop_post(home->on->loop, &w->a.task);
+		refuse(w, e == ERR_LIMIT ? KERR_RECORD_LIST_TOO_LARGE : KERR_UNKNOWN_SERVER_ERROR);
 		return;
 	}
 	w->item = (struct replica_append_item){ .topic = SLICE_LIT(GROUP_OFFSETS_TOPIC), .partition = home->number, .records = w->bytes,
 	    .records_len = (uint32_t)len };
 	w->a = (struct replica_append){ .loop = home->on->loop, .acks = acks, .produce_version = 11, .timeout_ms = opt->commit_timeout_ms,
-	    .internal_topics_allowed = true, .origin = RECORD_FROM_COORDINATOR, .arena = &w->arena, .items = &w->item, .nitems = 1, .done = appended };
-	replica_append(opt->replicas, &w->a);
+	    .internal_topics_allowed = true, .origin = RECORD_FROM_COORDINATOR, .arena = &w->arena, .items = &w->item, .nitems = 1, .queued = queued, .done = appended };
+	if (home->ahead != NULL)
+		STAILQ_INSERT_TAIL(&home->behind, w, link);
+	else
+		go(w);
 }
 
 /* ---- what the log said, as members and committers are to hear it ---- */

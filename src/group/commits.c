@@ -72,9 +72,9 @@ commit_appended(void *ctx, enum kerr k, int64_t base_offset)
 		if (it->error != KERR_NONE)
 			continue;
 		if (!g->out && k == KERR_NONE)
-			offsets_appended(&g->offsets, it->topic, it->partition, &v, at);
+			offsets_appended(&g->offsets, it->ticket, it->topic, it->partition, &v, at);
 		else if (!g->out)
-			offsets_failed(&g->offsets, it->topic, it->partition);
+			offsets_failed(&g->offsets, it->ticket, it->topic, it->partition);
 		at++;
 		it->error = commit_error(k);
 	}
@@ -135,7 +135,7 @@ commit_store(struct group_commit_call *m, struct hosted *g)
 	}
 	for (uint32_t i = 0; i < m->nitems; i++)
 		if (m->items[i].error == KERR_NONE)
-			offsets_begin(&g->offsets, m->items[i].topic, m->items[i].partition);
+			m->items[i].ticket = offsets_begin(&g->offsets, m->items[i].topic, m->items[i].partition);
 	g->refs++;
 	m->private->hosted = g;
 	appends_send(g->home, commit_batch(m, g->home), opt->commit_acks, commit_appended, m);

@@ -61,6 +61,8 @@ group_coordinator_start(struct group_coordinator *c, uint32_t npartitions)
 	c->homes = xcalloc(npartitions, sizeof(*c->homes));
 	for (uint32_t i = 0; i < npartitions; i++)
 		c->homes[i] = (struct home){ .on = &c->loops[i % c->opt.nloops], .number = (int32_t)i, .epoch = -1 };
+	for (uint32_t i = 0; i < npartitions; i++)
+		STAILQ_INIT(&c->homes[i].behind);
 	c->active = true;
 	for (uint32_t i = 0; i < c->opt.nloops; i++)
 		loop_call(c->loops[i].loop, loop_starts, &c->loops[i]);
@@ -299,6 +301,7 @@ home_drop(struct home *home)
 	if (home->state == HOME_OWNED)
 		diag_info(home->on->c->opt.diag, "group", GROUP_OFFSETS_TOPIC "-%d: no longer coordinated here, %u groups dropped", (int)home->number, (unsigned)n);
 	home->state = HOME_AWAY;
+	home->term++;
 }
 
 /* ---- calls ---- */

@@ -128,6 +128,7 @@ struct group_commit_item {
 	struct slice	  metadata;		/* absent is empty */
 	int64_t		  commit_timestamp_ms;	/* version 1 may name one; -1: now */
 	enum kerr	  error;		/* answered, always */
+	uint64_t	  ticket;		/* private */
 };
 struct group_commit_call {
 	struct group_call call;			/* error: NONE; the items have theirs */

@@ -11,6 +11,8 @@
 #ifndef GROUP_COORDINATOR_INT_H
 #define GROUP_COORDINATOR_INT_H
 
+#include <sys/queue.h>
+
 #include <uthash.h>
 
 #include "group/coordinator.h"
@@ -18,6 +20,7 @@
 #include "replica/append.h"
 
 struct load;
+struct appending;
 
 /* A group and its offsets. */
 struct hosted {
@@ -41,6 +44,9 @@ struct home {
 	enum { HOME_AWAY, HOME_LOADING, HOME_OWNED } state;
 	struct hosted	*groups;
 	struct load	*load;
+	uint32_t	 term;		/* how often it was dropped */
+	struct appending *ahead;	/* is validated by a worker: the others wait for it, so that the log has them in order */
+	STAILQ_HEAD(, appending) behind;
 };
 
 struct coordinator_loop {
@@ -87,7 +93,8 @@ bool	 call_here(const struct group_call *, struct slice group);	/* the loop that
 typedef void appended_fn(void *ctx, enum kerr, int64_t base_offset);	/* the log's code; on the home's loop, never from inside */
 struct batch_builder *appends_builder(struct home *, enum codec, int32_t base_sequence);	/* NULL: said why */
 enum err appends_add(struct batch_builder *, int64_t now_ms, const struct group_key *, struct slice value);	/* null: a tombstone */
-void	 appends_send(struct home *, struct batch_builder *, int16_t acks, appended_fn *, void *ctx);	/* ends the builder */
+/* Ends the builder.  Of one home the log has the batches in the order they were sent in. */
+void	 appends_send(struct home *, struct batch_builder *, int16_t acks, appended_fn *, void *ctx);
 void	 appends_store_group(struct group_host *, struct group *, const struct group_record *, struct group_store *);
 enum kerr commit_error(enum kerr);		/* what the log said, as OffsetCommit says it */
 

@@ -138,13 +138,9 @@ transaction_ended(struct load *l, int64_t id, bool commit)
 static void
 load_txn_offset(struct load *l, const struct record *r, struct hosted *g, const struct group_key *k, const struct offset_value *v, int64_t producer)
 {
-	if (v == NULL) {
-		offsets_txn_failed(&g->offsets, producer, k->topic, k->partition);
-		return;
-	}
-	producer_note(l, producer, g);
-	offsets_txn_begin(&g->offsets, producer, k->topic, k->partition);
-	offsets_txn_appended(&g->offsets, producer, k->topic, k->partition, v, r->offset);
+	if (v != NULL)
+		producer_note(l, producer, g);
+	offsets_load_txn(&g->offsets, producer, k->topic, k->partition, v, r->offset);
 }
 
 static void

@@ -2,13 +2,16 @@
  *
  * group/offsets.c - see offsets.h.
  *
- * SHAPE  A topic's name is kept once; its partitions stand in an array, sorted by number, 64 bytes each, most of them without metadata.  So a hundred
+ * SHAPE  A topic's name is kept once; its partitions stand in an array, sorted by number, 80 bytes each, most of them without metadata.  So a hundred
  *        thousand offsets cost a few megabytes.  A new partition moves those behind it: topics have few enough for that.
  *
  * INVARIANTS
  *   (1) A partition is there because it is committed, has commits on their way, or has undecided ones; a topic because it has partitions.
  *   (2) ncommitted, npending and bytes are what a walk would count.
  *   (3) undecided of a partition = the transactional commits of all producers that name it.
+ *   (4) Of the pending commits of a partition those with a ticket below `removed` are doomed: a tombstone is behind them, on its way or in the log.
+ *       A partition stays until they have their answers, so that none is taken for a later one.  Undecided commits go with the removal; a
+ *       ticket below `first` is of one that went.
  *
  * EXPIRY (offsets.retention.minutes; an explicit expiry of old clients replaces the time of the rule, not its other conditions)
  *	the group	what expires			counted from
@@ -31,7 +34,8 @@ struct offset_partition {
 	int64_t	 offset, commit_timestamp_ms, expire_timestamp_ms;
 	int64_t	 record_offset;		/* -1: not committed */
 	uint8_t	*metadata;		/* NULL: empty */
-	uint32_t metadata_len, pending, undecided;
+	uint32_t metadata_len, pending, doomed, undecided;
+	uint64_t removed;		/* order of the last removal while commits were on their way */
 };
 
 struct offset_topic {
@@ -44,8 +48,10 @@ struct offset_topic {
 
 struct undecided {			/* one transactional commit */
 	UT_hash_handle hh;
-	int64_t	 record_offset;		/* -1: on its way */
+	int64_t	 record_offset;		/* -1: none is in the log yet */
 	struct offset_value value;	/* metadata owned */
+	uint64_t first;			/* ticket: those before are behind a tombstone */
+	uint32_t pending;
 	size_t	 len;
 	uint8_t	 key[];			/* i32 partition, then the topic's name */
 };
@@ -219,44 +225,50 @@ take(struct offsets *o, struct offset_partition *p, const struct offset_value *v
 
 /* ---- commits ---- */
 
-void
+uint64_t
 offsets_begin(struct offsets *o, struct slice topic, int32_t partition)
 {
 	struct offset_partition *p = partition_get(o, topic, partition);
 
 	p->pending++;
 	o->npending++;
+	return (++o->order);
 }
 
-static void
-no_longer_pending(struct offsets *o, struct offset_partition *p)
+/* True: no tombstone is behind it. */
+static bool
+no_longer_pending(struct offsets *o, struct offset_partition *p, uint64_t ticket)
 {
-	if (p->pending > 0) {		/* zero: it was removed meanwhile */
-		p->pending--;
-		o->npending--;
-	}
+	bool doomed = ticket < p->removed;
+
+	must(p->pending > (doomed ? 0 : p->doomed) && (!doomed || p->doomed > 0));
+	p->pending--;
+	p->doomed -= doomed;
+	o->npending--;
+	return (!doomed);
 }
 
 void
-offsets_appended(struct offsets *o, struct slice topic, int32_t partition, const struct offset_value *v, int64_t record_offset)
-{
-	struct offset_partition *p = find(o, topic, partition);
-
-	if (p == NULL || p->pending == 0)
-		return;		/* removed while it was on its way: the tombstone is behind it in the log */
-	no_longer_pending(o, p);
-	take(o, p, v, record_offset);
-}
-
-void
-offsets_failed(struct offsets *o, struct slice topic, int32_t partition)
+offsets_appended(struct offsets *o, uint64_t ticket, struct slice topic, int32_t partition, const struct offset_value *v, int64_t record_offset)
 {
 	struct offset_topic *t = topic_find(o, topic);
 	struct offset_partition *p = partition_find(t, partition);
 
-	if (p == NULL)
-		return;
-	no_longer_pending(o, p);
+	must(p != NULL);
+	if (no_longer_pending(o, p, ticket))
+		take(o, p, v, record_offset);
+	else
+		sweep(o, t, p);
+}
+
+void
+offsets_failed(struct offsets *o, uint64_t ticket, struct slice topic, int32_t partition)
+{
+	struct offset_topic *t = topic_find(o, topic);
+	struct offset_partition *p = partition_find(t, partition);
+
+	must(p != NULL);
+	(void)no_longer_pending(o, p, ticket);
 	sweep(o, t, p);
 }
 
@@ -304,15 +316,15 @@ undecided_find(const struct offsets *o, const struct offset_producer *p, struct 
 	return (u);
 }
 
-void
+uint64_t
 offsets_txn_begin(struct offsets *o, int64_t producer_id, struct slice topic, int32_t partition)
 {
 	struct offset_producer *p = producer_find(o, producer_id);
 	struct undecided *u = undecided_find(o, p, topic, partition);
 
 	if (u != NULL) {		/* the same transaction commits it again */
-		u->record_offset = -1;
-		return;
+		u->pending++;
+		return (++o->order);
 	}
 	if (p == NULL) {
 		p = xcalloc(1, sizeof(*p));
@@ -322,6 +334,8 @@ offsets_txn_begin(struct offsets *o, int64_t producer_id, struct slice topic, in
 	}
 	u = xcalloc(1, sizeof(*u) + sizeof(int32_t) + topic.len);
 	u->record_offset = -1;
+	u->pending = 1;
+	u->first = ++o->order;
 	u->len = sizeof(int32_t) + topic.len;
 	be32enc(u->key, (uint32_t)partition);
 	if (topic.len > 0)
@@ -329,6 +343,7 @@ offsets_txn_begin(struct offsets *o, int64_t producer_id, struct slice topic, in
 	HASH_ADD_KEYPTR_BYHASHVALUE(hh, p->commits, u->key, (unsigned)u->len, undecided_hash(o, topic, partition), u);
 	o->bytes += sizeof(*u) + u->len;
 	partition_get(o, topic, partition)->undecided++;
+	return (u->first);
 }
 
 static void
@@ -347,11 +362,16 @@ undecided_value(struct offsets *o, struct undecided *u, const struct offset_valu
 }
 
 void
-offsets_txn_appended(struct offsets *o, int64_t producer_id, struct slice topic, int32_t partition, const struct offset_value *v, int64_t record_offset)
+offsets_txn_appended(struct offsets *o, uint64_t ticket, int64_t producer_id, struct slice topic, int32_t partition, const struct offset_value *v,
+    int64_t record_offset)
 {
 	struct undecided *u = undecided_find(o, producer_find(o, producer_id), topic, partition);
 
-	if (u == NULL || u->record_offset > record_offset)
+	if (u == NULL || ticket < u->first)
+		return;		/* removed while it was on its way */
+	must(u->pending > 0);
+	u->pending--;
+	if (u->record_offset > record_offset)
 		return;
 	undecided_value(o, u, v);
 	u->record_offset = record_offset;
@@ -379,12 +399,16 @@ undecided_drop(struct offsets *o, struct offset_producer *p, struct undecided *u
 }
 
 void
-offsets_txn_failed(struct offsets *o, int64_t producer_id, struct slice topic, int32_t partition)
+offsets_txn_failed(struct offsets *o, uint64_t ticket, int64_t producer_id, struct slice topic, int32_t partition)
 {
 	struct offset_producer *p = producer_find(o, producer_id);
 	struct undecided *u = undecided_find(o, p, topic, partition);
 
-	if (u != NULL)
+	if (u == NULL || ticket < u->first)
+		return;
+	must(u->pending > 0);
+	u->pending--;
+	if (u->pending == 0 && u->record_offset < 0)
 		undecided_drop(o, p, u);
 }
 
@@ -416,6 +440,19 @@ offsets_load_tombstone(struct offsets *o, struct slice topic, int32_t partition)
 	(void)offsets_remove(o, topic, partition);
 }
 
+void
+offsets_load_txn(struct offsets *o, int64_t producer_id, struct slice topic, int32_t partition, const struct offset_value *v, int64_t record_offset)
+{
+	struct offset_producer *p = producer_find(o, producer_id);
+	struct undecided *u = undecided_find(o, p, topic, partition);
+
+	if (v != NULL) {
+		offsets_txn_appended(o, offsets_txn_begin(o, producer_id, topic, partition), producer_id, topic, partition, v, record_offset);
+	} else if (u != NULL) {
+		undecided_drop(o, p, u);
+	}
+}
+
 /* ---- questions ---- */
 
 bool
@@ -434,7 +471,7 @@ offsets_unstable(const struct offsets *o, struct slice topic, int32_t partition)
 {
 	const struct offset_partition *p = find(o, topic, partition);
 
-	return (p != NULL && (p->undecided > 0 || p->pending > 0));
+	return (p != NULL && (p->undecided > 0 || p->pending > p->doomed));
 }
 
 bool
@@ -459,23 +496,52 @@ offsets_each(const struct offsets *o, offsets_fn *fn, void *ctx)
 
 /* ---- ends ---- */
 
-/* A commit on its way is forgotten, too: the tombstone comes behind its record.  The undecided ones of transactions stay with their producers,
- * so that their markers find them, and are decided as if the partition were new. */
+static bool
+needs_tombstone(const struct offset_partition *p)
+{
+	return (p->record_offset >= 0 || p->pending > p->doomed || p->undecided > 0);
+}
+
+static void
+remove_undecided(struct offsets *o, struct slice topic, int32_t partition)
+{
+	struct offset_producer *producer, *next;
+
+	HASH_ITER(hh, o->producers, producer, next) {
+		struct undecided *u = undecided_find(o, producer, topic, partition);
+
+		if (u != NULL)
+			undecided_drop(o, producer, u);
+	}
+}
+
+/* p may be gone after it, and with it the topic. */
+static void
+remove_partition(struct offsets *o, struct offset_topic *t, struct offset_partition *p)
+{
+	int32_t partition = p->partition;
+
+	p->removed = ++o->order;
+	p->pending++;			/* holds it */
+	if (p->undecided > 0)
+		remove_undecided(o, name_of(t), partition);
+	p->pending--;
+	p->doomed = p->pending;
+	uncommit(o, p);
+	sweep(o, t, p);
+}
+
 bool
 offsets_remove(struct offsets *o, struct slice topic, int32_t partition)
 {
 	struct offset_topic *t = topic_find(o, topic);
 	struct offset_partition *p = partition_find(t, partition);
-	bool committed;
 
-	if (p == NULL)
-		return (false);
-	committed = p->record_offset >= 0;
-	uncommit(o, p);
-	o->npending -= p->pending;
-	p->pending = 0;
-	sweep(o, t, p);
-	return (committed);
+	bool needed = p != NULL && needs_tombstone(p);
+
+	if (p != NULL)
+		remove_partition(o, t, p);
+	return (needed);
 }
 
 static void
@@ -490,12 +556,9 @@ remove_if(struct offsets *o, struct offset_topic *t, bool (*goes)(void *, const 
 
 		if (!goes(goes_ctx, t, p))
 			continue;
-		if (p->record_offset >= 0)
-			fn(ctx, name_of(t), p->partition, &v);
-		uncommit(o, p);
-		o->npending -= p->pending;
-		p->pending = 0;
-		sweep(o, t, p);
+		if (needs_tombstone(p))
+			fn(ctx, name_of(t), p->partition, p->record_offset >= 0 ? &v : NULL);
+		remove_partition(o, t, p);
 	}
 }
 
@@ -575,13 +638,24 @@ ignore(void *ctx, struct slice topic, int32_t partition, const struct offset_val
 	(void)v;
 }
 
+static void
+forget_pending(struct offsets *o, struct offset_partition *p)
+{
+	o->npending -= p->pending;
+	p->pending = p->doomed = 0;
+}
+
 void
 offsets_fini(struct offsets *o)
 {
 	struct offset_producer *p, *next;
+	struct offset_topic *t, *tnext;
 
 	HASH_ITER(hh, o->producers, p, next)
 		offsets_txn_end(o, p->id, false);
+	HASH_ITER(hh, o->topics, t, tnext)
+		for (uint32_t i = 0; i < t->n; i++)	/* nobody will hear of their answers */
+			forget_pending(o, &t->v[i]);
 	offsets_remove_all(o, ignore, NULL);
 	must(o->topics == NULL && o->producers == NULL && o->ncommitted == 0 && o->npending == 0 && o->bytes == 0);
 }
@@ -601,6 +675,7 @@ offsets_check(const struct offsets *o)
 		bytes += sizeof(*t) + t->len + 1 + t->room * sizeof(*t->v);
 		for (uint32_t i = 0; i < t->n; i++) {
 			must(i == 0 || t->v[i - 1].partition < t->v[i].partition);
+			must(t->v[i].doomed <= t->v[i].pending && t->v[i].removed <= o->order);			/* (4) */
 			must(t->v[i].record_offset >= 0 || t->v[i].pending > 0 || t->v[i].undecided > 0);
 			committed += t->v[i].record_offset >= 0;
 			pending += t->v[i].pending;

@@ -4,8 +4,12 @@
  *
  * A commit is begun when its record is queued and ends appended or failed; only an appended one can be fetched.  Of two for one partition that with
  * the later record wins, whatever the order of the answers (so does the log, when it is loaded).  A transactional commit is appended first and
- * counts when its transaction is committed.
+ * counts when its transaction is committed.  A removal counts at once; its tombstone is the caller's to queue.
  *
+ * Order      Records are queued in the order of offsets_begin and the removals, and the log takes them in that order; answers come in any.  Then what
+ *            is here is what a load of the log would give, with the tombstones that are still on their way.
+ *            A commit that was on its way or undecided when its partition was removed has that tombstone behind it, and never counts, whenever its
+ *            answer or its marker comes.  (Kafka forgets it, too, but finds it again when it loads the log before it is cleaned.)
  * Ownership  Embedded in whoever keeps the group; all strings are copied.
  * Threads    One owner at a time (the group's loop, or the worker that loads).
  * Failure    None: what peers can make grow is bounded by the caller (metadata by offset.metadata.max.bytes, partitions by the request).
@@ -23,6 +27,7 @@ struct offsets {
 	uint64_t	 seed;			/* of the hash tables */
 	struct offset_topic *topics;
 	struct offset_producer *producers;	/* with transactional commits undecided */
+	uint64_t	 order;			/* of the last commit begun, or removal */
 	uint32_t	 ncommitted, npending;
 	uint64_t	 bytes;			/* heap memory, about */
 };
@@ -31,21 +36,24 @@ void	 offsets_init(struct offsets *, uint64_t seed);
 void	 offsets_fini(struct offsets *);
 
 /* ---- commits ---- */
-void	 offsets_begin(struct offsets *, struct slice topic, int32_t partition);
-/* record_offset: where the record (its batch) stands in the log. */
-void	 offsets_appended(struct offsets *, struct slice topic, int32_t partition, const struct offset_value *, int64_t record_offset);
-void	 offsets_failed(struct offsets *, struct slice topic, int32_t partition);
+/* Its ticket, which ends it: each goes to appended or failed, once, with the same partition. */
+uint64_t offsets_begin(struct offsets *, struct slice topic, int32_t partition);
+/* record_offset: where the record stands in the log. */
+void	 offsets_appended(struct offsets *, uint64_t ticket, struct slice topic, int32_t partition, const struct offset_value *, int64_t record_offset);
+void	 offsets_failed(struct offsets *, uint64_t ticket, struct slice topic, int32_t partition);
 
-/* ---- of transactions ---- */
-void	 offsets_txn_begin(struct offsets *, int64_t producer_id, struct slice topic, int32_t partition);
-void	 offsets_txn_appended(struct offsets *, int64_t producer_id, struct slice topic, int32_t partition, const struct offset_value *,
+/* ---- of transactions: one that commits a partition twice begins and ends twice; what is appended last counts ---- */
+uint64_t offsets_txn_begin(struct offsets *, int64_t producer_id, struct slice topic, int32_t partition);
+void	 offsets_txn_appended(struct offsets *, uint64_t ticket, int64_t producer_id, struct slice topic, int32_t partition, const struct offset_value *,
     int64_t record_offset);
-void	 offsets_txn_failed(struct offsets *, int64_t producer_id, struct slice topic, int32_t partition);
+void	 offsets_txn_failed(struct offsets *, uint64_t ticket, int64_t producer_id, struct slice topic, int32_t partition);
 void	 offsets_txn_end(struct offsets *, int64_t producer_id, bool commit);	/* its marker is in the log */
 
 /* ---- from the log, record by record ---- */
 void	 offsets_load(struct offsets *, struct slice topic, int32_t partition, const struct offset_value *, int64_t record_offset);
 void	 offsets_load_tombstone(struct offsets *, struct slice topic, int32_t partition);
+/* NULL: the transaction takes back what it committed. */
+void	 offsets_load_txn(struct offsets *, int64_t producer_id, struct slice topic, int32_t partition, const struct offset_value *, int64_t record_offset);
 
 /* ---- questions; slices are valid until the next change ---- */
 bool	 offsets_get(const struct offsets *, struct slice topic, int32_t partition, struct offset_value *);
@@ -54,8 +62,8 @@ bool	 offsets_any(const struct offsets *);	/* committed, on their way, or undeci
 typedef void offsets_fn(void *ctx, struct slice topic, int32_t partition, const struct offset_value *);
 void	 offsets_each(const struct offsets *, offsets_fn *, void *ctx);		/* the committed ones */
 
-/* ---- ends: each tells what it removed, for the tombstones ---- */
-bool	 offsets_remove(struct offsets *, struct slice topic, int32_t partition);	/* true: it was committed */
+/* ---- ends: each tells what needs a tombstone: what was committed, or on its way or undecided (NULL: no value) ---- */
+bool	 offsets_remove(struct offsets *, struct slice topic, int32_t partition);	/* true: it needs one */
 void	 offsets_remove_topic(struct offsets *, struct slice topic, offsets_fn *, void *ctx);
 void	 offsets_remove_all(struct offsets *, offsets_fn *, void *ctx);
 /* By the rules of KIP-211, which look at the group's state: see offsets.c.  Partitions with a commit on its way or undecided stay. */

@@ -443,6 +443,7 @@ replica_append(struct replica_manager *m, struct replica_append *r)
 		item_prepare(r, &r->items[i]);
 		large = large || (r->items[i].error == KERR_NONE && r->items[i].large);
 	}
+	r->later = large;
 	if (large) {
 		r->job = (struct job){ .run = validate_on_worker, .done = validated, .loop = r->loop };
 		workers_submit(m->opt.workers, &r->job);

@@ -73,6 +73,8 @@ struct replica_append {
 	struct task	task;
 	uint32_t	unwritten;		/* items queued and not written yet */
 	bool		told_queued, told_written;
+	/* ---- answered when replica_append returns ---- */
+	bool		later;		/* not queued yet: a worker validates; appends begun now may come before it */
 };
 
 void replica_append(struct replica_manager *, struct replica_append *);

@@ -571,6 +571,60 @@ TEST(deleted_and_expired_offsets_do_not_come_back)
 	world_fini(&w);
 }
 
+/* Deletions while commits are on their way: OffsetDelete, the topic's, DeleteGroups.  The first commits of their partitions, and one so large that a
+ * worker validates it: the tombstones must be behind it in the log. */
+static void
+delete_behind_a_commit(int how, bool large)
+{
+	static const uint8_t metadata[30000] = { 0 };
+	enum { N = 20 };
+	struct group_commit_item it[N];
+	struct group_commit_call m = { .group = SLICE_LIT(G0), .member_id = SLICE_LIT(""), .generation = -1, .retention_ms = -1, .items = it, .nitems = N };
+	struct group_delete_offset gone = { .topic = SLICE_LIT("t"), .partition = 3 };
+	struct group_delete_offsets_call d = { .group = SLICE_LIT(G0), .items = &gone, .nitems = 1 };
+	struct group_delete_item dead = { .group = SLICE_LIT(G0) };
+	struct group_delete_call e = { .items = &dead, .nitems = 1 };
+	struct world w;
+
+	world_init(&w);
+	coordinator_end(&w);
+	w.opt.metadata_max = INT16_MAX;
+	coordinator_begin(&w);
+	lead_both(&w);
+	for (int32_t i = 0; i < N; i++)
+		it[i] = (struct group_commit_item){ .topic = SLICE_LIT("t"), .partition = i, .offset = i + 100, .leader_epoch = -1, .commit_timestamp_ms = -1,
+		    .metadata = slice_of(metadata, large ? sizeof(metadata) : 1) };
+	call_begins(&w, &m.call);
+	group_coordinator_commit(w.c, &m);
+	CHECK(!answered(&m.call));
+	call_begins(&w, &d.call);
+	call_begins(&w, &e.call);
+	if (how == 0)
+		group_coordinator_delete_offsets(w.c, &d);
+	else if (how == 1)
+		group_coordinator_topic_deleted(w.c, SLICE_LIT("t"));
+	else
+		group_coordinator_delete_groups(w.c, &e);
+	bed_run(&w.bed);
+	CHECK(answered(&m.call));
+	CHECK(how == 0 ? answered(&d.call) : how == 1 || answered(&e.call));
+	for (int turn = 0; turn < 2; turn++) {
+		CHECK_EQ(fetch(&w, G0, "t", 3), -1);
+		CHECK_EQ(fetch(&w, G0, "t", 4), how == 0 ? 104 : -1);
+		world_restart(&w);
+	}
+	CHECK(is_state(&w, G0, how == 0 ? "Empty" : "Dead"));
+	world_fini(&w);
+}
+
+TEST(what_is_deleted_while_it_is_being_committed_does_not_come_back_with_the_next_load)
+{
+	for (int how = 0; how < 3; how++) {
+		delete_behind_a_commit(how, false);
+		delete_behind_a_commit(how, true);
+	}
+}
+
 TEST(any_number_may_stand_for_the_time_that_a_commit_is_kept)
 {
 	static const struct { int64_t retention, timestamp; bool kept; } rows[] = {
@@ -831,7 +885,8 @@ UNIT_MAIN("group/coordinator", T(a_group_belongs_to_the_partition_of_javas_strin
     T(while_a_partition_loads_nobody_is_sent_away), T(a_commit_whose_record_is_refused_or_too_late_never_happened),
     T(a_commit_that_waits_for_replicas_is_not_visible_and_times_out),
     T(no_acknowledged_commit_is_lost_and_no_other_is_told_of_when_the_disk_dies_at_any_write),
-    T(deleted_and_expired_offsets_do_not_come_back), T(any_number_may_stand_for_the_time_that_a_commit_is_kept),
+    T(deleted_and_expired_offsets_do_not_come_back),
+    T(what_is_deleted_while_it_is_being_committed_does_not_come_back_with_the_next_load), T(any_number_may_stand_for_the_time_that_a_commit_is_kept),
     T(offsets_of_a_deleted_topic_go_with_it_and_so_does_a_group_that_has_no_others),
     T(many_groups_of_both_loops_in_one_call), T(after_the_stop_every_call_is_refused_and_a_waiting_join_has_its_answer),
     T(transactional_commits_count_when_their_marker_is_in_the_log), T(strange_and_damaged_records_are_stepped_over_and_harm_nobody_else))
