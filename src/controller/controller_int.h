@@ -180,6 +180,7 @@ void	 partitions_run(struct controller *, const char *topic);
 void	 deletions_run(struct controller *);
 void	 deletion_take_requests(struct controller *, step_fn *taken);	/* watched; taken() gets the results of dropping the void ones */
 void	 deletion_answer_run(struct controller *, const struct event *);
+void	 deletion_broker_lost(struct controller *, int32_t broker_id);	/* what it was asked will not be answered */
 void	 deletion_resume(struct controller *, void (*next)(struct controller *));
 void	 deletion_mark(struct controller *, const char *const *names, uint32_t n);	/* queue those known; ineligible ones are marked */
 void	 isr_notes_run(struct controller *);

@@ -9,8 +9,8 @@
  *   4 when all replicas have answered well: /config/topics/T, /brokers/topics/T and /admin/delete_topics/T are deleted, in this order, and
  *     the topic is forgotten.  A death in between is taken up by the next controller: the request node goes last.  (Kafka deletes the
  *     settings behind the topic; its next controller finds no topic, drops the request and leaves the settings for ever.)
- * A replica that answers an error makes its topic ineligible; it is tried again with the next request for a deletion, change of brokers or
- * failover.
+ * A replica that answers an error, or whose broker goes before it answers, makes its topic ineligible; it is tried again with the next request
+ * for a deletion, change of brokers or failover.
  */
 #include "controller/controller_int.h"
 
@@ -95,6 +95,30 @@ topic_start(struct controller *c, struct ctl_topic *t, struct partition_list *sh
 			batch_stop_replica(c, p, p->replicas.v[j], false);
 		list_add(shrink, p);
 	}
+}
+
+static bool
+loses_answer(struct ctl_topic *t, int32_t broker_id, struct diag *diag)
+{
+	bool lost = false;
+
+	for (uint32_t i = 0; i < t->npartitions; i++)
+		for (uint32_t j = 0; j < t->partitions[i].replicas.n; j++)
+			if (t->partitions[i].replicas.v[j] == broker_id && t->partitions[i].replica_states[j] == REPLICA_DELETION_STARTED)
+				lost = replica_move(&t->partitions[i], j, REPLICA_INELIGIBLE, diag) || lost;
+	return (lost);
+}
+
+void
+deletion_broker_lost(struct controller *c, int32_t broker_id)
+{
+	struct ctl_topic *t, *tmp;
+
+	HASH_ITER(hh, c->ctx.topics, t, tmp)
+		if (t->deletion_started && loses_answer(t, broker_id, c->opt.diag)) {
+			t->ineligible = true;
+			t->deletion_started = false;
+		}
 }
 
 void

@@ -136,6 +136,16 @@ lists(const struct zk_broker_entry *entries, uint32_t n, int32_t id)
 	return (false);
 }
 
+/* Neither gone nor registered anew: its channel stays, and the answers that are under way come. */
+static bool
+goes_on(const struct zk_broker_entry *entries, uint32_t n, const struct ctl_broker *b)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (entries[i].info.id == b->id)
+			return (entries[i].epoch == b->epoch);
+	return (false);
+}
+
 static void
 brokers_listed(void *v, enum err e, const struct zk_broker_entry *entries, uint32_t n, const struct errbuf *why)
 {
@@ -164,6 +174,9 @@ brokers_listed(void *v, enum err e, const struct zk_broker_entry *entries, uint3
 	for (uint32_t i = 0; i < n; i++)
 		if (entries[i].info.id != c->opt.broker_id && context_broker(&c->ctx, entries[i].info.id) == NULL && c->opt.foreign_broker != NULL)
 			c->opt.foreign_broker(c->opt.ctx, entries[i].info.id);
+	for (uint32_t i = 0; i < c->ctx.nbrokers; i++)
+		if (!goes_on(entries, n, c->ctx.brokers[i]))
+			deletion_broker_lost(c, c->ctx.brokers[i]->id);
 	context_set_brokers(&c->ctx, entries, n, c->opt.channel_open, c->opt.ctx);
 	if (failover)
 		fo_topics(c);
