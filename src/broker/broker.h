@@ -20,6 +20,8 @@
 #include "zk/keeper.h"
 
 struct broker;
+struct controller_channel;
+struct zk_broker_entry;
 
 /* Where ZooKeeper sessions come from: the functions of zk/session.h, or others of the same contracts over a tree in memory. */
 struct broker_zookeeper {
@@ -31,6 +33,13 @@ struct broker_zookeeper {
 	void	  (*close)(struct zk_session **, void (*closed)(void *), void *);
 };
 
+/* The other brokers of the cluster, when there may be some: how the controller speaks to them.  Called on the controller loop, `home`, where the
+ * channel lives. */
+struct broker_peers {
+	void	   *ctx;
+	struct controller_channel *(*channel)(void *ctx, const struct zk_broker_entry *, struct loop *home);	/* NULL: none can be had */
+};
+
 struct broker_options {
 	const struct config *config;	/* a reference of its own is taken */
 	struct fs	*fs;
@@ -40,6 +49,7 @@ struct broker_options {
 	struct loop	*control;	/* the control loop */
 	struct keeper	*keeper;	/* NULL: none */
 	const struct broker_zookeeper *zookeeper;	/* NULL: the ensemble of zookeeper.connect */
+	const struct broker_peers *peers;	/* NULL: this broker runs alone and ends when it finds another one */
 	int64_t		 ready_wait_ms;	/* how long a start waits without progress for leaders (ready.c); 0: the usual time */
 	bool		 by_hand;	/* no thread is made: who turns the control loop calls broker_turn too */
 	void		(*started)(void *ctx, enum err, const struct errbuf *why);

@@ -6,7 +6,7 @@
  *    2 ZooKeeper session (the keeper hears of it), chroot
  *    3 top-level paths; refused: a cluster that migrates to KRaft
  *    4 cluster id; broker id (given, stored, or generated)
- *    5 refused: another broker in /brokers/ids (until brokers can replicate)
+ *    5 refused: another broker in /brokers/ids (until brokers can replicate; broker_options.peers)
  *    6 dynamic broker settings, topic overrides, how many partitions __consumer_offsets has
  *    7 identity stored in the directories; logs loaded, recovered where needed
  *    8 the parts: loops, cluster image, replica manager, server, network (bound, not serving)
@@ -574,7 +574,7 @@ others_listed(void *ctx, enum err e, const struct zk_broker_entry *entries, uint
 		broker_fail(b, e, "reading /brokers/ids: %s", why->text);
 		return;
 	}
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n && b->opt.peers == NULL; i++)
 		if (entries[i].info.id != b->id) {
 			broker_fail(b, ERR_UNSUPPORTED, "broker %d is registered in this cluster; this version of Ottla cannot replicate yet and "
 			    "runs alone: use an empty chroot in zookeeper.connect, or stop that broker", entries[i].info.id);
@@ -730,7 +730,7 @@ open_channel(void *ctx, const struct zk_broker_entry *e)
 	struct broker *b = ctx;
 
 	if (e->info.id != b->id)
-		return (NULL);
+		return (b->opt.peers == NULL ? NULL : b->opt.peers->channel(b->opt.peers->ctx, e, b->controller_loop));
 	return (controller_mailbox_new(b->replicas, b->opt.control, b->controller_loop));
 }
 
@@ -753,7 +753,7 @@ on_controller_observed(void *ctx, int32_t id)
 	struct broker *b = ctx;
 	struct observation *o;
 
-	if (id == b->id || id < 0)
+	if (id == b->id || id < 0 || b->opt.peers != NULL)
 		return;
 	o = xmalloc(sizeof(*o));
 	*o = (struct observation){ b, id };
@@ -779,6 +779,8 @@ on_foreign_broker(void *ctx, int32_t id)
 {
 	struct broker *b = ctx;
 
+	if (b->opt.peers != NULL)
+		return;
 	diag_error(b->opt.diag, "controller", "broker %d has registered: this version of Ottla cannot replicate, so it gets no replicas and "
 	    "clients do not see it", id);
 }

@@ -151,7 +151,7 @@ session_is_closed(void *v)
 	struct session *s = v;
 
 	if (++s->turns < 200) {
-		loop_call(s->w->control, session_is_closed, s);
+		loop_call(s->options.loop, session_is_closed, s);
 		return;
 	}
 	s->closed(s->cctx);
@@ -168,7 +168,7 @@ session_close(struct zk_session **sp, void (*closed)(void *), void *ctx)
 	s->closed = closed;
 	s->cctx = ctx;
 	zk_close(&s->own);
-	loop_call(s->w->control, session_is_closed, s);
+	loop_call(s->options.loop, session_is_closed, s);
 }
 
 /* ---- brokers ---- */
@@ -207,19 +207,22 @@ on_ended(void *ctx)
 }
 
 void
-node_make_with(struct node *n, struct world *w, int id, const char *dir, const char *more)
+node_make_of(struct node *n, struct world *w, int id, const char *dir, const char *more, const struct broker_options *parts)
 {
 	struct config_report report = CONFIG_REPORT_INIT;
 	char *text = xasprintf("broker.id=%d\nlisteners=PLAINTEXT://127.0.0.1:0\nlog.dirs=%s/%s\nzookeeper.connect=fake:1\n"
 	    "num.network.threads=2\nqueued.max.requests=100\nno.such.key=1\n%s", id, unit_tmpdir(), dir, more);
 	struct config_input input = { .file = "test", .text = slice_str(text) };
 	struct broker_options opt = {
-	    .fs = fs_unsynced(), .clock = &w->time.clock, .random = random_real(), .diag = w->diag, .control = w->control, .by_hand = true,
+	    .fs = parts->fs == NULL ? fs_unsynced() : parts->fs, .random = parts->random == NULL ? random_real() : parts->random,
+	    .diag = parts->diag == NULL ? w->diag : parts->diag, .control = parts->control == NULL ? w->control : parts->control,
+	    .peers = parts->peers, .clock = &w->time.clock, .by_hand = true,
 	    .started = on_started, .must_stop = on_must_stop, .ended = on_ended, .ctx = n,
 	};
 
 	memset(n, 0, sizeof(*n));
 	n->w = w;
+	n->control = opt.control;
 	n->source = (struct broker_zookeeper){ n, session_open, session_client, session_ident, session_proceed, session_close };
 	if (config_load(&input, &n->config, &report) != OK) {
 		fprintf(stderr, "%s\n", report.count > 0 ? report.notes[0].text : "configuration");
@@ -233,6 +236,12 @@ node_make_with(struct node *n, struct world *w, int id, const char *dir, const c
 }
 
 void
+node_make_with(struct node *n, struct world *w, int id, const char *dir, const char *more)
+{
+	node_make_of(n, w, id, dir, more, &(struct broker_options){ .by_hand = true });
+}
+
+void
 node_make(struct node *n, struct world *w, int id, const char *dir)
 {
 	node_make_with(n, w, id, dir, "");
@@ -241,7 +250,7 @@ node_make(struct node *n, struct world *w, int id, const char *dir)
 bool
 turn(struct node *n)
 {
-	bool some = loop_turn(n->w->control, 0);
+	bool some = loop_turn(n->control, 0);
 
 	return ((n->broker != NULL && broker_turn(n->broker)) || some);
 }
@@ -249,7 +258,7 @@ turn(struct node *n)
 void
 idle(struct node *n)
 {
-	int64_t next = loop_next_ns(n->w->control), now = clock_mono_ns(&n->w->time.clock);
+	int64_t next = loop_next_ns(n->control), now = clock_mono_ns(&n->w->time.clock);
 	struct broker *b = n->broker;
 
 	for (uint32_t i = 0; b != NULL && i < b->nloops; i++)

@@ -48,6 +48,7 @@ struct session {
 
 struct node {				/* a broker of the test */
 	struct world	*w;
+	struct loop	*control;	/* the world's, or one of its own */
 	uint32_t	 leaders;	/* partitions it led when it said that it was ready */
 	struct broker_zookeeper source;
 	struct session	*session;
@@ -77,6 +78,8 @@ void	 world_fini(struct world *);
 /* A broker with its logs in `dir` below the test's directory; `more` are further lines of its configuration. */
 void	 node_make_with(struct node *, struct world *, int id, const char *dir, const char *more);
 void	 node_make(struct node *, struct world *, int id, const char *dir);
+/* ... with parts of its own: those of `parts` that are not NULL (control, fs, random, diag, peers). */
+void	 node_make_of(struct node *, struct world *, int id, const char *dir, const char *more, const struct broker_options *parts);
 bool	 node_start(struct node *);	/* true: it is up */
 void	 node_end(struct node *);	/* stopped and freed */
 void	 node_free(struct node *);	/* of one that has ended */
