@@ -359,11 +359,15 @@ drop_segments(struct load *ld, uint32_t from, struct errbuf *eb)
 	return (e);
 }
 
-/* When the recovery points are not known everything is recovered, and a hole may be an old one: a compaction's. */
+/* Behind segment i there is a hole, and it is none of a compaction, or of a leader that had one: not in what was flushed, and where the recovery points
+ * are not known it may have been.  (A kill alone leaves no hole: then it is an old one of a follower that had not been flushed.  It gets them again.) */
 static bool
-holes_are_losses(const struct load *ld)
+is_loss(const struct load *ld, uint32_t i, int64_t next)
 {
-	return (!ld->in->points_lost && !ld->log->options.cleanup_compact);
+	const struct log_load *in = ld->in;
+	int64_t above = i + 1 < ld->n ? ld->segs[i + 1]->base : -1;
+
+	return (above > MAX(next, in->start_offset) && above > in->recovery_point && !in->clean && !in->points_lost && !ld->log->options.cleanup_compact);
 }
 
 static enum err
@@ -379,7 +383,7 @@ recover_at(struct load *ld, uint32_t i, bool *cut_short, struct errbuf *eb)
 	ld->recovery_point = before.recovery_point;
 	ld->broken[i] = false;
 	*cut_short = cut > 0;
-	if (e == OK && cut == 0 && i + 1 < ld->n && ld->segs[i + 1]->base > MAX(next, ld->in->start_offset) && holes_are_losses(ld)) {
+	if (e == OK && cut == 0 && is_loss(ld, i, next)) {
 		diag_warning(ld->log->env->diag, "log", "%s: segment %" PRId64 " ends at %" PRId64 ", the next one begins at %" PRId64 ": what was between is lost",
 		    ld->log->path, ld->segs[i]->base, next, ld->segs[i + 1]->base);
 		*cut_short = true;

@@ -948,9 +948,54 @@ live_moves(struct scenario *sc)
 }
 SCENARIO(a_log_that_moves_to_another_directory_and_back, .live = live_moves, .ndirs = 2)
 
+/* Two segments with a hole between them, as a follower of a compacted log may have: flushed, it stays, whatever has to be rebuilt. */
+static void
+old_hole(bool clean, bool flushed, int64_t want_end)
+{
+	const struct batch_spec below = { .base_offset = 5, .leader_epoch = 7, .value_len = 200 }, above = { .base_offset = 50, .leader_epoch = 7 };
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	REQUIRE(fixture_open(&f, NULL) == OK);
+	log = fixture_log(&f);
+	fixture_follow(log, 7);
+	CHECK_EQ(fixture_replicate(&f, log, &below, 1).error, KERR_NONE);
+	f.options.segment_bytes = 300;
+	log_set_options(log, &f.options);
+	CHECK_EQ(fixture_replicate(&f, log, &above, 1).error, KERR_NONE);
+	CHECK_EQ(log_segment_count(log), 2);
+	if (flushed) {
+		CHECK_EQ(log_flush(log, NULL), OK);
+		log_dirs_checkpoint_recovery_points(f.dirs);
+	}
+	log_unref(&log);
+	if (clean)
+		fixture_close(&f);
+	else
+		fixture_crash(&f);
+	CHECK_EQ(f.fs->ops->unlink(f.fs, fixture_file(&f, "t-0/%020d.index", 0), NULL), OK);
+	if (!flushed)
+		CHECK_EQ(f.fs->ops->unlink(f.fs, fixture_file(&f, "recovery-point-offset-checkpoint"), NULL), OK);
+	REQUIRE(fixture_open(&f, NULL) == OK);
+	log = log_dirs_find(f.dirs, "t", 0);
+	REQUIRE(log != NULL);
+	CHECK_EQ(log_end_offset(log), want_end);
+	CHECK_EQ(log_segment_count(log), 2);
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
+TEST(an_old_hole_between_segments_costs_no_records)
+{
+	old_hole(true, true, 51);
+	old_hole(false, true, 51);
+	old_hole(false, false, 51);	/* the recovery points are lost */
+}
+
 UNIT_MAIN("log/power", T(flushed_records_survive_appends_rolls_and_checkpoints), T(with_flush_messages_1_an_answer_is_a_promise),
     T(a_roll_whose_flush_comes_late), T(a_segment_that_is_closed_after_all_of_it_was_flushed), T(the_same_with_a_flush_that_comes_late),
     T(preallocated_segments), T(producers_transactions_and_their_snapshots), T(deleted_records_and_retention_by_start_offset),
     T(retention_by_size_and_time), T(topics_made_deleted_and_made_again), T(a_log_that_is_cut_and_goes_on_in_another_epoch),
     T(a_log_that_is_emptied_and_begins_elsewhere), T(clean_ends_and_starts), T(clean_ends_and_starts_with_a_flush_that_comes_late),
-    T(a_log_that_moves_to_another_directory_and_back))
+    T(a_log_that_moves_to_another_directory_and_back), T(an_old_hole_between_segments_costs_no_records))
