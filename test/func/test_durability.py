@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import env, java, records
+from harness import env, java, records, wire
 from harness.clients import confluent_consume, confluent_produce
 from harness.proc import wait_until
 
@@ -193,15 +193,15 @@ def test_retention_by_time_deletes_old_records_and_keeps_new_ones(brokers, kind,
 
 
 class Load:
-    """A producer with acks=all that notes which value was acknowledged at which offset."""
+    """A producer that notes which value was acknowledged at which offset."""
 
-    def __init__(self, broker, topic, tag, partition=0):
+    def __init__(self, broker, topic, tag, partition=0, acks="all", pause=0.001):
         from confluent_kafka import Producer
         self.acked, self.n, self.stop = {}, 0, threading.Event()
-        self.p = Producer({"bootstrap.servers": broker.address, "acks": "all", "linger.ms": 1, "message.send.max.retries": 0,
+        self.p = Producer({"bootstrap.servers": broker.address, "acks": acks, "linger.ms": 1, "message.send.max.retries": 0,
                            "message.timeout.ms": 3000, "socket.timeout.ms": 2000, "broker.address.family": "v4", "log_level": 0,
                            "compression.type": ("none", "lz4", "zstd", "snappy", "gzip")[tag % 5]})
-        self.topic, self.tag, self.partition = topic, tag, partition
+        self.topic, self.tag, self.partition, self.pause = topic, tag, partition, pause
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
 
@@ -213,7 +213,7 @@ class Load:
                 self.n += 1
             except BufferError:
                 pass
-            self.p.poll(0 if self.n % 50 else 0.001)
+            self.p.poll(0 if self.n % 50 else self.pause)
 
     def delivered(self, error, message):
         if error is None:
@@ -228,36 +228,99 @@ class Load:
         return self.acked
 
 
-@pytest.mark.timeout(600)
-def test_acknowledged_records_survive_kill_9_under_load(brokers, kind, topic, rng, seed):
-    """Twenty random points (Java: three, each waits for its session to end).  Ottla is back before its session could have timed out."""
-    points = 20 if kind == "ottla" else 3
-    b = brokers(kind, config={"zookeeper.session.timeout.ms": 18000 if kind == "ottla" else 4000}).start()
-    t = topic(b, config={"segment.bytes": 200_000, "index.interval.bytes": 4096})
+class Commits:
+    """Commits offset after offset of one group, each when the one before was answered."""
+
+    def __init__(self, broker, group, topic, first):
+        self.broker, self.group, self.topic = broker, group, topic
+        self.acked, self.sent = first, first
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        try:
+            with self.broker.connect(timeout=5) as c:
+                while True:
+                    self.sent += 1
+                    answer = c.call("OffsetCommit", 7, {"GroupId": self.group, "GenerationIdOrMemberEpoch": -1, "MemberId": "", "Topics": [
+                        {"Name": self.topic, "Partitions": [{"PartitionIndex": 0, "CommittedOffset": self.sent, "CommittedMetadata": ""}]}]})
+                    if answer["Topics"][0]["Partitions"][0]["ErrorCode"] == 0:
+                        self.acked = self.sent
+        except (OSError, wire.Closed):
+            pass        # the broker is gone
+
+    def end(self):
+        self.thread.join()
+        return self.acked, self.sent
+
+
+def committed(b, group, t):
+    """None: the coordinator is loading, or not there yet"""
+    with b.connect() as c:
+        answer = c.call("OffsetFetch", 7, {"GroupId": group, "RequireStable": False, "Topics": [{"Name": t, "PartitionIndexes": [0]}]})
+        return None if answer["ErrorCode"] else answer["Topics"][0]["Partitions"][0]["CommittedOffset"]
+
+
+def still_there(b, t, partition, acked, first):
+    """Every acknowledged record is where it was said to be, and the rest is in order; -> the end"""
+    end = wait_until(lambda: (answer := list_offset(b, t, -1, partition))["ErrorCode"] == 0 and answer, 20, "the partition", every=0.01)["Offset"]
+    assert not acked or max(acked) < end
+    got = confluent_consume(b, t, end - first, messages=True, offset=first, partition=partition) if end > first else []
+    assert [m.offset() for m in got] == list(range(first, end))
+    values = {m.offset(): m.value() for m in got}
+    lost = [o for o, v in acked.items() if values.get(o) != v]
+    assert not lost, f"{len(lost)} of {len(acked)} acknowledged records of partition {partition} are lost, first {min(lost)}"
+    sent = [tuple(map(int, v.split(b":", 2)[:2])) for v in values.values()]
+    assert sent == sorted(set(sent)), f"partition {partition}: not in the order of the producer, or twice"
+    return end
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("points", [20, pytest.param(200, marks=[pytest.mark.long, pytest.mark.only("ottla")])])
+def test_acknowledged_records_survive_kill_9_under_load(brokers, kind, topic, rng, seed, points):
+    """Twenty random points (Java: three, each waits for its session to end), two hundred in the long run.  acks=all, acks=1 and commits of offsets.  Ottla is
+    back before its session could have timed out."""
+    points = points if kind == "ottla" else 3
+    b = brokers(kind, config={"zookeeper.session.timeout.ms": 18000 if kind == "ottla" else 4000, "offsets.topic.num.partitions": 1,
+                              "log.flush.offset.checkpoint.interval.ms": 200, "log.initial.task.delay.ms": 0}).start()
     print(f"seed {seed}")
-    total, first = 0, 0
+    with b.connect() as c:
+        wait_until(lambda: c.call("FindCoordinator", 3, {"Key": "g", "KeyType": 0})["ErrorCode"] == 0, 60, "the coordinator")
+    wait_until(lambda: committed(b, "g", "t") is not None, 60, "the group")
+    total = 0
     for n in range(points):
-        load = Load(b, t, n)
-        delay = rng.uniform(0.02, 0.8)
+        if n % 20 == 0:
+            t, first, offset = topic(b, partitions=2, config={"segment.bytes": 100_000, "index.interval.bytes": 4096}), [0, 0], 0
+        loads = [Load(b, t, n, p, acks, pause=0.005) for p, acks in ((0, "all"), (1, "1"))]
+        commits = Commits(b, "g", t, offset)
+        if kind == "java":                  # it takes its time to begin with
+            wait_until(lambda: commits.acked > offset and all(x.acked for x in loads), 20, "acknowledgements")
+        delay = rng.uniform(0.02, 0.4)
         time.sleep(delay)                   # the random point
         began = time.monotonic()
         b.kill9()
-        acked = load.end(killed=True)
+        acked = [load.end(killed=True) for load in loads]
+        acked_commit, sent_commit = commits.end()
+        for p in (0, 1):
+            verify(b.partition_dir(t, p))
         again = time.monotonic()
         b.start()
         back = time.monotonic() - again
-        print(f"point {n}: after {delay:.3f} s {len(acked)} acknowledged; ready {back:.2f} s after its start")
+        print(f"point {n}: after {delay:.3f} s {len(acked[0])} and {len(acked[1])} records, commits to {acked_commit}; ready {back:.2f} s after its start")
         if kind == "ottla":
             assert time.monotonic() - began < 12 and back < 5, "waited for the session time-out"
-        end = wait_until(lambda: (answer := list_offset(b, t, -1))["ErrorCode"] == 0 and answer, 20, "the partition")["Offset"]
-        assert not acked or max(acked) < end
-        got = {m.offset(): m.value() for m in confluent_consume(b, t, end - first, messages=True, offset=first)}
-        lost = {o: v for o, v in acked.items() if got.get(o) != v}
-        assert not lost, f"seed {seed}, point {n}: {len(lost)} of {len(acked)} acknowledged records are lost, first {min(lost)}"
-        total, first = total + len(acked), end
-    assert total > 0
+        try:
+            first = [still_there(b, t, p, acked[p], first[p]) for p in (0, 1)]
+            offset = wait_until(lambda: (at := committed(b, "g", t)) is not None and (at,), 30, "the group", every=0.01)[0]
+            assert max(acked_commit, 0) <= max(offset, 0) <= sent_commit
+        except AssertionError as e:
+            raise AssertionError(f"seed {seed}, point {n}: {e}") from e
+        total, offset = total + len(acked[0]) + len(acked[1]), max(offset, 0)
+    assert total > 0 and offset > 0
     b.stop()
-    check_with_dump_log(b.partition_dir(t))
+    for p in (0, 1):
+        check_with_dump_log(b.partition_dir(t, p))
+    verify(b.data)
 
 
 @pytest.mark.only("ottla")
