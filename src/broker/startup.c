@@ -791,6 +791,17 @@ image_changed(struct cluster_listener *l)
 	ready_check(CONTAINER_OF(l, struct broker, cluster_listener));
 }
 
+/* -1 is a quarter of what the machine has.  The largest request must fit beside others. */
+static int64_t
+peer_memory_max(const struct config *c)
+{
+	int64_t max = c->ottla_peer_memory_max_bytes;
+
+	if (max < 0)
+		max = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / 4;
+	return (MAX(max, 2 * (int64_t)c->socket_request_max_bytes));
+}
+
 static enum err
 make_net(struct broker *b, struct errbuf *eb)
 {
@@ -801,6 +812,7 @@ make_net(struct broker *b, struct errbuf *eb)
 	    .request_bytes_max = c->socket_request_max_bytes,
 	    .queued_requests_max = c->queued_max_requests,
 	    .queued_bytes_max = c->queued_max_request_bytes,
+	    .held_max = peer_memory_max(c),
 	    .idle_max_ms = c->connections_max_idle_ms,
 	};
 	struct net_ip_limit *ips;

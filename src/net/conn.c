@@ -100,7 +100,7 @@ static void
 conn_free(struct net_conn *c)
 {
 	must(c->state == CONN_DEAD && c->running == 0 && TAILQ_EMPTY(&c->requests) && c->next == NULL);
-	must(!c->end_posted && !c->parked);
+	must(!c->end_posted && !c->parked && !c->is_short && c->held == 0 && c->unsent_held == 0);
 	if (c->opened && c->net->opt.handler.closed != NULL)
 		c->net->opt.handler.closed(c->net->opt.handler.ctx, c);
 	rxbuf_fini(&c->rx);
@@ -109,11 +109,19 @@ conn_free(struct net_conn *c)
 	free(c);
 }
 
+/* What it holds now; what it decodes and answers with is only known afterwards. */
+static void
+request_count(struct net_request *r)
+{
+	held_set(r->conn, &r->held, r->frame_bytes + r->arena.used);
+}
+
 static void
 request_free(struct net_request *r)
 {
 	net_request_release_bytes(r);
 	arena_fini(&r->arena);
+	held_set(r->conn, &r->held, 0);
 	free(r);
 }
 
@@ -135,6 +143,12 @@ drop_next(struct net_conn *c)
 	c->next = NULL;
 }
 
+static void
+count_received(struct net_conn *c)
+{
+	held_set(c, &c->held_rx, c->rx.block == NULL ? 0 : c->rx.block->size);
+}
+
 /* What was received and not handed up. */
 static void
 drop_input(struct net_conn *c)
@@ -145,6 +159,8 @@ drop_input(struct net_conn *c)
 	c->reserved = 0;
 	c->admitted = false;
 	rxbuf_fini(&c->rx);
+	count_received(c);
+	held_short(c, false);
 }
 
 /* Everything but the requests that still run. */
@@ -269,6 +285,7 @@ advance(struct net_conn *c)
 	while ((r = TAILQ_FIRST(&c->requests)) != NULL && r->state == NET_REQUEST_ANSWERED) {
 		TAILQ_REMOVE(&c->requests, r, link);
 		if (r->answer == NET_ANSWER_SEND && !c->close_asked) {
+			c->unsent_held += r->held;
 			outq_add(&c->out, &r->out);
 			continue;
 		}
@@ -288,6 +305,7 @@ request_answered(struct net_request *r, enum net_answer a)
 	must(r->state == NET_REQUEST_RUNNING);
 	r->state = NET_REQUEST_ANSWERED;
 	r->answer = a;
+	request_count(r);
 	c->running--;
 	c->running_bytes -= r->frame_bytes;
 	if (!r->allow_next)
@@ -323,7 +341,12 @@ net_close_after(struct net_request *r)
 static void
 request_sent(struct out_message *m)
 {
-	request_free(CONTAINER_OF(m, struct net_request, out));
+	struct net_request *r = CONTAINER_OF(m, struct net_request, out);
+
+	must(r->conn->unsent_held >= r->held);
+	r->conn->unsent_held -= r->held;
+	held_done(r->conn);
+	request_free(r);
 }
 
 /* ---- running requests ---- */
@@ -349,6 +372,8 @@ net_request_release_bytes(struct net_request *r)
 	r->frame_bytes = 0;
 	r->frame = SLICE_NULL;
 	rxblock_unref(&r->block);
+	if (r->state == NET_REQUEST_RUNNING)
+		request_count(r);
 }
 
 bool
@@ -377,7 +402,7 @@ pipeline_room(const struct net_conn *c, size_t bytes)
 static bool
 may_take_work(const struct net_conn *c)
 {
-	return (c->state == CONN_READY && !c->throttled && outq_bytes(&c->out) <= LIMIT_UNSENT_BYTES_MAX);
+	return (c->state == CONN_READY && !c->throttled && outq_bytes(&c->out) <= LIMIT_UNSENT_BYTES_MAX && c->unsent_held <= LIMIT_UNSENT_BYTES_MAX);
 }
 
 static bool
@@ -404,13 +429,16 @@ execute(struct net_conn *c, struct net_request *r)
 	c->running++;
 	c->blocking++;
 	c->running_bytes += r->frame_bytes;
+	held_done(c);
 	h->request(h->ctx, r);
+	if (c->state != CONN_DEAD && r->state == NET_REQUEST_RUNNING)	/* an answered one has its place in `requests` until advance */
+		request_count(r);
 }
 
 static size_t
 arena_cap(size_t frame)
 {
-	return (MAX((size_t)LIMIT_ARENA_FLOOR, frame * LIMIT_ARENA_FACTOR));
+	return (MAX((size_t)LIMIT_ARENA_FLOOR, MIN(frame, LIMIT_REQUEST_ARENA_MAX / LIMIT_ARENA_FACTOR) * LIMIT_ARENA_FACTOR));
 }
 
 static struct net_request *
@@ -424,6 +452,7 @@ request_new(struct net_conn *c)
 	must((int64_t)r->frame_bytes == c->reserved);
 	c->reserved = 0;			/* counted by the request from here on */
 	arena_init(&r->arena, arena_cap(r->frame_bytes));
+	request_count(r);
 	r->received_ns = clock_mono_ns(loop_clock(c->nl->loop));
 	chain_init(&r->out.chain);
 	r->out.sent = request_sent;
@@ -495,11 +524,18 @@ run_requests(struct net_conn *c)
 
 /* ---- receiving ---- */
 
+/* There is room for a request, and none in memory for more of it. */
+static bool
+lacks_memory(const struct net_conn *c)
+{
+	return (c->next == NULL && !c->parked && may_take_work(c) && !rxbuf_has_frame(&c->rx) && !held_may_grow(c));
+}
+
 /* Reading ahead of an unanswered request is only worth it when the frame could be executed, and only while few frames wait broker-wide. */
 static bool
 may_receive(const struct net_conn *c)
 {
-	if (c->next != NULL || c->parked || !may_take_work(c) || rxbuf_has_frame(&c->rx))
+	if (c->next != NULL || c->parked || !may_take_work(c) || rxbuf_has_frame(&c->rx) || !held_may_grow(c))
 		return (false);
 	if (c->running == 0)
 		return (true);
@@ -513,6 +549,7 @@ static void
 received(struct net_conn *c, size_t n)
 {
 	rxbuf_received(&c->rx, n);
+	count_received(c);
 	metric_add(c->net->opt.metrics, METRIC_received_bytes_total, (int64_t)n);
 	net_loop_touch(c->nl, c);
 }
@@ -567,6 +604,7 @@ receive(struct net_conn *c)
 	}
 	if (c->state == CONN_READY)
 		rxbuf_trim(&c->rx);
+	count_received(c);
 }
 
 /* ---- sending ---- */
@@ -653,8 +691,10 @@ conn_work_unused(struct net_conn *c, unsigned unused)
 	c->working = false;
 	if (drained(c))
 		net_conn_close(c);
-	if (c->state != CONN_DEAD)
-		set_interest(c, unused);
+	if (c->state == CONN_DEAD)
+		return;
+	held_short(c, lacks_memory(c));
+	set_interest(c, unused);
 }
 
 static void
@@ -714,6 +754,12 @@ conn_event(struct watch *w, unsigned ready)
 	} else if (ready & WATCH_CLOSED)	/* nobody is left to answer, and nothing may be read that would tell */
 		conn_fail(c, DIAG_DEBUG, "the peer went away");
 	conn_work_unused(c, ready);
+}
+
+void
+conn_retry(struct net_conn *c)
+{
+	conn_work(c);
 }
 
 void

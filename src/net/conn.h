@@ -52,6 +52,7 @@ struct net_request {
 	TAILQ_ENTRY(net_request) link;
 	struct rxblock	*block;		/* holds the frame; NULL once released */
 	size_t		 frame_bytes;	/* what the limits count for it; 0 once released */
+	size_t		 held;		/* frame and arena, as counted last (net/held.c) */
 	enum net_request_state state;
 	enum net_answer	 answer;
 	bool		 allow_next;

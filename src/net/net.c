@@ -38,6 +38,7 @@ loop_part_init(struct net *n, unsigned i)
 	TAILQ_INIT(&nl->parked_conns);
 	timer_init(&nl->idle_timer, idle_check);
 	timer_init(&nl->grace_timer, grace_over);
+	held_init(nl);
 	nl->unpark_task.fn = unpark;
 	nl->start_task.fn = loop_begin;
 	nl->shutdown_task.fn = loop_shut;
@@ -91,7 +92,8 @@ net_free(struct net **np)
 	}
 	for (unsigned i = 0; i < n->opt.nloops; i++) {
 		must(n->loops[i].nconns == 0);
-		must(!n->loops[i].idle_timer.armed && !n->loops[i].grace_timer.armed);
+		must(!n->loops[i].idle_timer.armed && !n->loops[i].grace_timer.armed && !n->loops[i].held_timer.armed);
+		must(n->loops[i].held_bytes == 0);
 		free(n->loops[i].scratch);
 	}
 	quota_fini(&n->quota);
@@ -139,6 +141,7 @@ net_stats(struct net *n, struct net_stats *out)
 	out->connections = (unsigned)MAX(0, n->connections);
 	out->queued_requests = (unsigned)MAX(0, n->queued_requests);
 	out->request_bytes = (uint64_t)MAX(0, n->request_bytes);
+	out->held_bytes = held_total(n);
 }
 
 /* ---- connections of one loop ---- */
@@ -187,6 +190,7 @@ net_loop_remove(struct net_loop *nl, struct net_conn *c)
 		nl->held = false;
 		timer_cancel(nl->loop, &nl->grace_timer);
 		timer_cancel(nl->loop, &nl->idle_timer);
+		timer_cancel(nl->loop, &nl->held_timer);
 		net_alive_release(nl->net);
 	}
 }
@@ -496,6 +500,7 @@ loop_shut(struct task *t)
 	if (nl->nconns == 0) {
 		nl->held = false;
 		timer_cancel(nl->loop, &nl->idle_timer);
+		timer_cancel(nl->loop, &nl->held_timer);
 		net_alive_release(nl->net);
 		return;
 	}

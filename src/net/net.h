@@ -42,6 +42,7 @@ struct net_options {
 	int32_t		 request_bytes_max;	/* socket.request.max.bytes */
 	int32_t		 queued_requests_max;	/* queued.max.requests: frames received ahead of execution, all connections; <= 0 = none */
 	int64_t		 queued_bytes_max;	/* queued.max.request.bytes; <= 0 = none */
+	int64_t		 held_max;		/* ottla.peer.memory.max.bytes: frames, requests and answers of all connections; <= 0 = no limit */
 	int64_t		 idle_max_ms;		/* connections.max.idle.ms; <= 0 = never */
 	struct net_limits limits;
 };
@@ -52,6 +53,7 @@ struct net_stats {
 	unsigned connections;
 	unsigned queued_requests;	/* received ahead of execution */
 	uint64_t request_bytes;		/* frames held, or reserved for frames being received */
+	uint64_t held_bytes;		/* memory that peers make us hold */
 };
 
 enum err net_new(const struct net_options *, struct net **, struct errbuf *) MUST_CHECK;

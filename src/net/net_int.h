@@ -28,6 +28,10 @@ struct net_loop {
 	struct timer	 idle_timer;
 	struct timer	 grace_timer;	/* shutdown */
 	struct conn_list parked_conns;	/* wait for request memory (queued.max.request.bytes) */
+	struct conn_list much;		/* hold much, longest without getting anything done first (held.c) */
+	struct conn_list short_conns;	/* wait for memory to receive the rest of a large frame (held.c) */
+	struct timer	 held_timer;
+	_Atomic int64_t	 held_bytes;	/* only its loop writes */
 	_Atomic bool	 parked;	/* that list is not empty: whoever frees memory posts unpark */
 	_Atomic bool	 unpark_posted;
 	struct task	 unpark_task;
@@ -54,6 +58,7 @@ struct net {
 	_Atomic int64_t	 request_bytes;	/* frames held or being received */
 	_Atomic int32_t	 queued_requests;	/* whole frames that wait for execution */
 	_Atomic int32_t	 connections;
+	_Atomic int32_t	 nshort;	/* connections in the short_conns of all loops */
 	_Atomic int32_t	 alive;		/* loops not shut down, connections on their way to a loop */
 	int64_t		 grace_ms;
 	struct loop	*done_loop;
@@ -68,7 +73,7 @@ struct net_conn {
 	struct transport *transport;
 	struct watch	 watch;
 	TAILQ_ENTRY(net_conn) link;		/* nl->conns, by last activity */
-	TAILQ_ENTRY(net_conn) parked_link;
+	TAILQ_ENTRY(net_conn) parked_link, much_link, short_link;
 	enum conn_state	 state;
 	const char	*doing;			/* for the operator: what it did when it failed */
 	bool		 parked;		/* waits for request memory */
@@ -81,6 +86,11 @@ struct net_conn {
 	bool		 close_asked;		/* a request's answer was "close": later ones are dropped */
 	bool		 admitted;		/* the frame at the front of rx was looked at, and memory reserved for it */
 	bool		 throttled;
+	bool		 holds_much, is_short;	/* in those lists of the loop */
+	int64_t		 held;			/* bytes of memory: the receive block, and requests until their answers have left */
+	size_t		 held_rx;		/* of them: the receive block */
+	size_t		 unsent_held;		/* of them: answered requests in `out` */
+	int64_t		 done_ms;		/* when it last got something done, or began to hold much */
 	struct timer	 throttle;
 	int64_t		 throttled_until_ms;
 	int64_t		 active_ms;
@@ -137,7 +147,16 @@ struct net_conn *conn_new(struct net_loop *, struct net_listener *, struct trans
 enum err conn_start(struct net_conn *, struct errbuf *) MUST_CHECK;	/* on its loop */
 void	 conn_stop_input(struct net_conn *);	/* shutdown: what runs is answered, then it closes */
 void	 conn_unpark(struct net_conn *);
+void	 conn_retry(struct net_conn *);		/* there may be memory now */
 void	 conn_check(const struct net_conn *);
+
+/* ---- held.c ---- */
+void	 held_init(struct net_loop *);
+void	 held_set(struct net_conn *, size_t *slot, size_t now);	/* something of the connection's holds `now` bytes, and held *slot before */
+void	 held_done(struct net_conn *);			/* it got something done */
+bool	 held_may_grow(const struct net_conn *);	/* may its receive block take what it needs next? */
+void	 held_short(struct net_conn *, bool);		/* it waits for that, or no longer */
+uint64_t held_total(const struct net *);
 
 /* ---- listener.c ---- */
 void	 listener_start(struct net_listener *);		/* on its loop */

@@ -122,15 +122,35 @@ make_room(struct rxbuf *rx)
 	}
 }
 
+/* Must more room be made before anything can be received? */
+static bool
+is_full(const struct rxbuf *rx)
+{
+	return (rx->recvd == rx->block->size || (rx->parsed > 0 && frame_need(rx) > rx->block->size - rx->parsed));
+}
+
+size_t
+rxbuf_growth(const struct rxbuf *rx)
+{
+	size_t size;
+
+	if (rx->block == NULL)
+		return (RX_BLOCK);
+	if (!is_full(rx))
+		return (0);
+	size = grown_size(rx);
+	if (rx->block->refs > 1)
+		return (size);
+	return (size > rx->block->size ? size - rx->block->size : 0);
+}
+
 uint8_t *
 rxbuf_room(struct rxbuf *rx, size_t *len)
 {
 	must(!rxbuf_has_frame(rx));
 	if (rx->block == NULL)
 		move_to(rx, RX_BLOCK);
-	else if (rx->parsed > 0 && frame_need(rx) > rx->block->size - rx->parsed)
-		make_room(rx);
-	else if (rx->recvd == rx->block->size)
+	else if (is_full(rx))
 		make_room(rx);
 	*len = rx->block->size - rx->recvd;
 	must(*len > 0);

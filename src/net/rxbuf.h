@@ -40,6 +40,7 @@ struct rxbuf {
 
 void	 rxbuf_init(struct rxbuf *);
 void	 rxbuf_fini(struct rxbuf *);
+size_t	 rxbuf_growth(const struct rxbuf *);		/* bytes of memory that the next rxbuf_room may take beyond what is held */
 uint8_t *rxbuf_room(struct rxbuf *, size_t *len);	/* where to receive; *len >= 1.  Not while a whole frame waits */
 void	 rxbuf_received(struct rxbuf *, size_t n);	/* n bytes were put there */
 void	 rxbuf_trim(struct rxbuf *);			/* after a burst: an empty buffer holds no memory */

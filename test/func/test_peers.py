@@ -51,7 +51,8 @@ class Victim:
 @pytest.fixture(scope="module")
 def victim(kind, zk, tmp_path_factory):
     """One broker for all of them."""
-    b = make_broker(kind, tmp_path_factory.mktemp("victim"), f"{zk.address}/victim-{os.getpid()}", 1, {"message.max.bytes": 4_000_000})
+    b = make_broker(kind, tmp_path_factory.mktemp("victim"), f"{zk.address}/victim-{os.getpid()}", 1, {
+        "message.max.bytes": 4_000_000, "socket.request.max.bytes": 20_000_000, "ottla.peer.memory.max.bytes": 64 << 20})
     try:
         b.start()
         with b.connect() as c:
@@ -233,7 +234,7 @@ def large_answers(n):
 def test_peers_that_pipeline_ten_thousand_requests_and_never_read_are_no_longer_read_from(victim, attack, request):
     """Each of them asks for 100 MB in answers.  What it has asked stays in its own socket, or in the kernel's."""
     data = large_answers(10_000)
-    with attack(80):
+    with attack(40):
         crowd = [dial(victim) for _ in range(10)]
         for s in crowd:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
@@ -261,6 +262,20 @@ def test_answers_that_are_read_a_byte_at_a_time_come_whole(victim, attack, reque
         size, = struct.unpack_from(">i", got)
         assert len(c.decode(got[8:4 + size])["Topics"][0]["Partitions"]) == 200 and sent > 0
         s.close()
+
+
+def test_peers_that_send_most_of_a_large_request_and_stop_cannot_fill_the_memory(victim, attack, request):
+    """Forty of them have 760 MB to send, and ottla.peer.memory.max.bytes is 64 MiB.  Small requests go on; a large one waits until those who hold
+    memory and get nothing done are closed, which they are after ten seconds (so, with --long)."""
+    data = struct.pack(">i", 20_000_000) + bytes(19_000_000)
+    with attack(64 + 16):
+        crowd = [dial(victim) for _ in range(40)]
+        assert sum(fill(s, data, 0.05) for s in crowd) < 40 * len(data) / 2
+        if request.config.getoption("--long"):
+            assert produce(victim.b, "bombs", records.batch([bytes(1_000_000)])) == 0
+            assert "got nothing done" in victim.b.text()
+        for s in crowd:
+            s.close()
 
 
 # ---- crowds -------------------------------------------------------------------------------------------------------------------------------------

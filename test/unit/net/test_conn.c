@@ -101,7 +101,7 @@ w_abandoned(void *ctx, struct net_request *r)
 	w->nabandoned++;
 	CHECK(net_request_is_dead(r));
 	if (w->answer_abandoned)
-		reply_echo(r);
+		reply_bytes(r, "x", 1);
 }
 
 static void
@@ -754,6 +754,203 @@ few_queued(struct net_options *o)
 	o->queued_requests_max = 1;
 }
 
+/* ---- memory that peers make us hold ---- */
+
+enum { BUDGET = 1 << 20, STUCK_MS = 10000 };
+
+static void
+budget(struct net_options *o)
+{
+	o->held_max = BUDGET;
+	o->request_bytes_max = 64 << 20;
+}
+
+static uint64_t
+held(struct world *w)
+{
+	struct net_stats st;
+
+	net_stats(w->net, &st);
+	return (st.held_bytes);
+}
+
+/* The front of a frame of `len` bytes; as much of it as is taken, up to n. */
+static size_t
+send_part(struct world *w, int fd, uint32_t len, size_t n)
+{
+	uint8_t *b = calloc(1, 4 + n);
+	size_t done = 0;
+	ssize_t got = 0;
+
+	be32enc(b, len);
+	for (int tries = 0; done < 4 + n && tries < 200; tries++) {
+		got = send(fd, b + done, 4 + n - done, MSG_NOSIGNAL);
+		done += got > 0 ? (size_t)got : 0;
+		turns(w);
+	}
+	free(b);
+	return (done);
+}
+
+TEST(what_is_held_is_counted_and_given_back)
+{
+	struct world w;
+	int a, b;
+
+	world_init(&w, budget);
+	a = join(&w, NULL);
+	b = join(&w, NULL);
+	CHECK_EQ(held(&w), 0);
+	send_part(&w, a, 3000, 10);
+	CHECK_EQ(held(&w), RX_BLOCK);
+	send_part(&w, b, 100000, 100000);
+	CHECK_EQ(w.nseen, 1);
+	CHECK(held(&w) >= RX_BLOCK + 100000);
+	net_request_release_bytes(w.seen[0]);
+	CHECK(held(&w) < RX_BLOCK + 100000);
+	reply_bytes(w.seen[0], "x", 1);
+	turns(&w);
+	close(a);
+	close(b);
+	turns(&w);
+	CHECK_EQ(held(&w), 0);
+	world_fini(&w);
+}
+
+TEST(large_frames_wait_for_memory_and_small_ones_do_not)
+{
+	struct world w;
+	int fd[8], small;
+
+	world_init(&w, budget);
+	for (int i = 0; i < 8; i++) {
+		fd[i] = join(&w, NULL);
+		send_part(&w, fd[i], 8 << 20, 4 << 20);		/* 32 MiB altogether, of 64 announced */
+	}
+	CHECK(held(&w) <= BUDGET + 8 * 2 * RX_BLOCK);
+	small = join(&w, NULL);
+	w.echo = true;
+	for (int i = 0; i < 10; i++) {
+		send_frame(small, "F1");
+		advance_ms(&w, 100);
+		CHECK_STR(take_all(small), "F1");
+	}
+	CHECK_EQ(metric_get(&w.metrics, METRIC_connections_shed_total), 0);
+	for (int i = 0; i < 8; i++)
+		close(fd[i]);
+	close(small);
+	turns(&w);
+	advance_ms(&w, STUCK_MS + 200);
+	CHECK_EQ(held(&w), 0);
+	world_fini(&w);
+}
+
+TEST(who_holds_much_and_gets_nothing_done_makes_room_for_those_who_do)
+{
+	struct world w;
+	int stuck[3], honest;
+	size_t n = 300000, sent;
+
+	world_init(&w, budget);
+	for (int i = 0; i < 3; i++) {
+		stuck[i] = join(&w, NULL);
+		send_part(&w, stuck[i], 8 << 20, 400000);	/* room for one, and half of another */
+	}
+	CHECK(held(&w) > BUDGET / 2 && held(&w) <= BUDGET + 3 * 2 * RX_BLOCK);
+	advance_ms(&w, STUCK_MS / 2);
+	honest = join(&w, NULL);
+	sent = send_part(&w, honest, (uint32_t)n, n);
+	CHECK(sent < 4 + n);					/* it waits */
+	advance_ms(&w, STUCK_MS / 2 - 200);
+	CHECK_EQ(metric_get(&w.metrics, METRIC_connections_shed_total), 0);
+	CHECK_EQ(w.nseen, 0);
+	advance_ms(&w, 300);
+	CHECK(metric_get(&w.metrics, METRIC_connections_shed_total) > 0);
+	CHECK_STR(take_all(stuck[0]), "|");
+	for (int tries = 0; sent < 4 + n && tries < 100; tries++) {
+		uint8_t b[8192] = { 0 };
+		ssize_t got = send(honest, b, MIN(sizeof(b), 4 + n - sent), MSG_NOSIGNAL);
+
+		sent += got > 0 ? (size_t)got : 0;
+		turns(&w);
+	}
+	CHECK_EQ(w.nseen, 1);
+	for (unsigned i = 0; i < w.nseen; i++)
+		reply_bytes(w.seen[i], "x", 1);
+	turns(&w);
+	for (int i = 0; i < 3; i++)
+		close(stuck[i]);
+	close(honest);
+	turns(&w);
+	advance_ms(&w, 200);
+	CHECK_EQ(held(&w), 0);
+	world_fini(&w);
+}
+
+/* An answer of n bytes, whose making took a hundred times as much memory. */
+static void
+reply_costly(struct net_request *r, size_t n)
+{
+	uint8_t *b = calloc(1, n);
+
+	r->arena.cap = SIZE_MAX;
+	must(arena_alloc(&r->arena, 100 * n) != NULL);
+	reply_bytes(r, b, n);
+	free(b);
+}
+
+TEST(answers_that_nobody_reads_count_with_the_memory_they_hold)
+{
+	struct world w;
+	unsigned answered = 0;
+	int fd, small = 4096;
+
+	world_init(&w, budget);
+	fd = join(&w, NULL);
+	must_zero(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)));
+	for (int i = 0; i < 100; i++)
+		send_frame(fd, "F1");
+	turns(&w);
+	while (answered < w.nseen) {
+		reply_costly(w.seen[answered], 20000);
+		w.seen[answered++] = NULL;
+		turns(&w);
+	}
+	CHECK(answered < 50);			/* 2 MB each, and the socket takes some of them */
+	CHECK(held(&w) < 2 * (1 << 20) + 3 * 2020000);
+	advance_ms(&w, STUCK_MS + 200);
+	CHECK_EQ(metric_get(&w.metrics, METRIC_connections_shed_total), held(&w) > 0 ? 0 : 1);
+	CHECK_EQ(held(&w), 0);
+	close(fd);
+	world_fini(&w);
+}
+
+TEST(memory_that_grows_past_twice_the_limit_is_taken_back_at_once)
+{
+	struct world w;
+	int fd[4];
+
+	world_init(&w, budget);
+	for (int i = 0; i < 4; i++) {
+		fd[i] = join(&w, NULL);
+		send_frame(fd[i], "F1");
+		turns(&w);
+		w.seen[i]->arena.cap = SIZE_MAX;
+		must(arena_alloc(&w.seen[i]->arena, 900000) != NULL);
+		net_request_release_bytes(w.seen[i]);		/* counts what it has by now */
+	}
+	w.answer_abandoned = true;
+	CHECK(held(&w) > 3 * BUDGET);
+	advance_ms(&w, 150);
+	CHECK(held(&w) <= 2 * BUDGET);
+	CHECK_EQ(metric_get(&w.metrics, METRIC_connections_shed_total), 2);
+	for (int i = 0; i < 4; i++)
+		close(fd[i]);
+	turns(&w);
+	advance_ms(&w, 150);
+	world_fini(&w);
+}
+
 TEST(reading_ahead_stops_while_too_many_frames_wait)
 {
 	struct world w;
@@ -920,6 +1117,9 @@ UNIT_MAIN("net/conn", T(a_request_is_heard_whole_however_it_is_cut), T(requests_
     T(a_slow_reader_gets_no_further_request_executed), T(a_peer_that_goes_in_the_middle_of_an_answer_costs_only_its_connection),
     T(a_throttled_connection_waits_its_time), T(idle_connections_are_closed_busy_ones_are_not),
     T(a_waiting_connection_whose_peer_is_gone_ends_when_it_was_idle_too_long),
-    T(request_memory_is_bounded_over_all_connections), T(reading_ahead_stops_while_too_many_frames_wait),
+    T(request_memory_is_bounded_over_all_connections),
+    T(what_is_held_is_counted_and_given_back), T(large_frames_wait_for_memory_and_small_ones_do_not),
+    T(who_holds_much_and_gets_nothing_done_makes_room_for_those_who_do), T(answers_that_nobody_reads_count_with_the_memory_they_hold),
+    T(memory_that_grows_past_twice_the_limit_is_taken_back_at_once), T(reading_ahead_stops_while_too_many_frames_wait),
     T(shutdown_answers_what_runs_and_takes_nothing_new), T(shutdown_cuts_after_its_grace_but_waits_for_handlers),
     T(a_handler_may_close_its_connection_from_inside), T(a_thousand_connections_get_their_own_answers_in_order))

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * net/held.c - what peers make us hold in memory, and what becomes of those who hold too much of it for too long.
+ *
+ * Each connection counts its receive block, its frames and the arenas of its requests until their answers have left; each loop sums its own,
+ * so that nobody contends for a counter.  All together may hold net_options.held_max.
+ *
+ *	- A receive block grows past its smallest size only within that: whoever is in the middle of a large frame is short of memory, and waits.
+ *	  Small requests go on as before, and what was received whole is executed, because that is what gives memory back.
+ *	- Beyond it, or while somebody is short, connections that hold much (LIMIT_HELD_MUCH) and have not got anything done for HELD_STUCK_MS are
+ *	  closed.  To get something done is to have had a request handed up, or an answer sent whole.
+ *	- Beyond twice the limit nobody is given that time, the longest without having got anything done go first: memory that grows so fast is not
+ *	  a matter of slow peers.
+ *
+ * So peers that hold memory and do nothing cannot starve the others for longer than that, and those who work at it get it back to the loop.
+ *
+ * INVARIANTS
+ *   (1) nl->held_bytes is the sum of c->held over its connections, the dead ones included until their last request is answered.
+ *   (2) a connection is in nl->much exactly while c->held exceeds LIMIT_HELD_MUCH, and that list is in the order of c->done_ms.
+ *   (3) while `much` or `short_conns` has a member, the timer is armed.
+ */
+#include "base/limits.h"
+#include "net/net_int.h"
+
+enum { HELD_LOOK_MS = 100, HELD_STUCK_MS = 10000 };
+
+static void held_look(struct timer *);
+
+void
+held_init(struct net_loop *nl)
+{
+	TAILQ_INIT(&nl->much);
+	TAILQ_INIT(&nl->short_conns);
+	timer_init(&nl->held_timer, held_look);
+}
+
+static void
+arm(struct net_loop *nl)
+{
+	if (!nl->held_timer.armed && nl->net->opt.held_max > 0)
+		timer_set(nl->loop, &nl->held_timer, HELD_LOOK_MS);
+}
+
+uint64_t
+held_total(const struct net *n)
+{
+	int64_t sum = 0;
+
+	for (unsigned i = 0; i < n->opt.nloops; i++)
+		sum += atomic_load_explicit(&n->loops[i].held_bytes, memory_order_relaxed);
+	return ((uint64_t)MAX(0, sum));
+}
+
+/* `going` is on its way back already. */
+static bool
+beyond(const struct net *n, unsigned times, uint64_t going)
+{
+	return (n->opt.held_max > 0 && held_total(n) > times * (uint64_t)n->opt.held_max + going);
+}
+
+void
+held_done(struct net_conn *c)
+{
+	c->done_ms = loop_now_ms(c->nl->loop);
+	if (c->holds_much && TAILQ_NEXT(c, much_link) != NULL) {
+		TAILQ_REMOVE(&c->nl->much, c, much_link);
+		TAILQ_INSERT_TAIL(&c->nl->much, c, much_link);
+	}
+}
+
+void
+held_set(struct net_conn *c, size_t *slot, size_t now)
+{
+	struct net_loop *nl = c->nl;
+	int64_t more = (int64_t)now - (int64_t)*slot;
+
+	if (more == 0)
+		return;
+	*slot = now;
+	c->held += more;
+	atomic_store_explicit(&nl->held_bytes, atomic_load_explicit(&nl->held_bytes, memory_order_relaxed) + more, memory_order_relaxed);
+	if (c->holds_much == (c->held > LIMIT_HELD_MUCH))
+		return;
+	c->holds_much = !c->holds_much;
+	if (!c->holds_much) {
+		TAILQ_REMOVE(&nl->much, c, much_link);
+		return;
+	}
+	c->done_ms = loop_now_ms(nl->loop);	/* it begins to count now */
+	TAILQ_INSERT_TAIL(&nl->much, c, much_link);
+	arm(nl);
+}
+
+bool
+held_may_grow(const struct net_conn *c)
+{
+	size_t more = rxbuf_growth(&c->rx);
+
+	return (more <= RX_BLOCK || c->net->opt.held_max <= 0 || held_total(c->net) + more <= (uint64_t)c->net->opt.held_max);
+}
+
+void
+held_short(struct net_conn *c, bool is_short)
+{
+	if (c->is_short == is_short)
+		return;
+	c->is_short = is_short;
+	atomic_fetch_add_explicit(&c->net->nshort, is_short ? 1 : -1, memory_order_relaxed);
+	if (!is_short) {
+		TAILQ_REMOVE(&c->nl->short_conns, c, short_link);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&c->nl->short_conns, c, short_link);
+	arm(c->nl);
+}
+
+static bool
+is_needed(const struct net *n, uint64_t going)
+{
+	return (beyond(n, 1, going) || atomic_load_explicit(&n->nshort, memory_order_relaxed) > 0);
+}
+
+/* Closes who got nothing done for too long, while others need the memory. */
+static void
+close_stuck(struct net_loop *nl)
+{
+	struct net *n = nl->net;
+	struct net_conn *c = TAILQ_FIRST(&nl->much), *next;
+	uint64_t going = 0;
+
+	for (; c != NULL && is_needed(n, going); c = next) {
+		int64_t ms = loop_now_ms(nl->loop) - c->done_ms;
+
+		next = TAILQ_NEXT(c, much_link);
+		if (c->state == CONN_DEAD) {		/* a handler still owes it an answer */
+			going += (uint64_t)c->held;
+			continue;
+		}
+		if (ms < HELD_STUCK_MS && !beyond(n, 2, going))
+			return;
+		diag_warning(n->opt.diag, "net", "closing the connection from %s:%u: it holds %lld bytes and got nothing done for %lld ms, and others"
+		    " need memory (ottla.peer.memory.max.bytes is %lld)", c->peer_host, c->peer_port, (long long)c->held, (long long)ms,
+		    (long long)n->opt.held_max);
+		metric_add(n->opt.metrics, METRIC_connections_shed_total, 1);
+		net_conn_close(c);
+		going += (uint64_t)c->held;
+	}
+}
+
+static void
+held_look(struct timer *t)
+{
+	struct net_loop *nl = CONTAINER_OF(t, struct net_loop, held_timer);
+	struct net_conn *c, *last;
+	bool was_last = false;
+
+	close_stuck(nl);
+	last = TAILQ_LAST(&nl->short_conns, conn_list);
+	while (!was_last && (c = TAILQ_FIRST(&nl->short_conns)) != NULL) {
+		was_last = c == last;
+		held_short(c, false);
+		conn_retry(c);		/* and is short again, or reads on */
+	}
+	if (!TAILQ_EMPTY(&nl->much) || !TAILQ_EMPTY(&nl->short_conns))
+		arm(nl);
+}
