@@ -12,6 +12,8 @@
  *   (2) The load is the worker's while its job is under way, else the loop's.  A load that is no longer its home's is dropped by the loop when
  *       its job comes back.
  *   (3) Later records win: they are read in the order of the log.  Transactional ones count when their marker is read.
+ *   (4) Only a log that is the partition's makes groups, or makes a load fail: a directory move may put another in its place, with the same
+ *       records, and retire the one that is being read.  Then the load begins again on that.
  *
  * DAMAGE  What cannot be read is said and stepped over: a record with a strange key or value, a batch with a wrong checksum or broken records.  The
  * older offset then stands, which makes a consumer read again what it had read.  (Kafka gives up the whole partition at some of these and
@@ -314,8 +316,10 @@ load_read(struct job *job)
 		load_over(l, k);
 		return;
 	}
-	if (r.range.len == 0) {
-		load_over(l, KERR_NONE);
+	if (r.range.len == 0) {		/* before the end: it was cut, or put away */
+		diag_error(l->home->on->c->opt.diag, "group", GROUP_OFFSETS_TOPIC "-%d: at offset %" PRId64 " the log ends, and should at %" PRId64,
+		    (int)l->home->number, l->next, l->end);
+		load_over(l, KERR_KAFKA_STORAGE_ERROR);
 	} else if (!load_room(l, r.range.len) || file_pread_full(r.range.file, l->buffer, r.range.len, r.range.pos, &eb) != OK) {
 		diag_error(l->home->on->c->opt.diag, "group", GROUP_OFFSETS_TOPIC "-%d: at offset %" PRId64 ": %s", (int)l->home->number, l->next, eb.text);
 		load_over(l, KERR_KAFKA_STORAGE_ERROR);
@@ -330,11 +334,12 @@ load_read(struct job *job)
 /* ---- on the loop ---- */
 
 static void
-load_free(struct load *l)
+load_empty(struct load *l)
 {
 	struct producing *p, *next_producer;
 	struct hosted *g, *next;
 
+	l->last = NULL;
 	HASH_ITER(hh, l->producers, p, next_producer)
 		producer_drop(l, p);
 	HASH_ITER(hh, l->groups, g, next) {
@@ -343,6 +348,12 @@ load_free(struct load *l)
 			group_unload(g->group);
 		hosted_unref(&g);
 	}
+}
+
+static void
+load_free(struct load *l)
+{
+	load_empty(l);
 	l->home->on->c->on_the_way--;
 	log_unref(&l->log);
 	codec_ctx_free(l->codec);
@@ -428,11 +439,53 @@ load_failed(struct load *l)
 	load_free(l);
 }
 
+static struct log *
+log_of(struct home *home)
+{
+	struct partition *p = replica_partition(home->on->c->opt.replicas, SLICE_LIT(GROUP_OFFSETS_TOPIC), home->number);
+	struct log *log = p == NULL ? NULL : partition_log(p);
+
+	log = log == NULL ? NULL : log_ref(log);
+	partition_unref(&p);
+	return (log);
+}
+
+static void
+load_from(struct load *l, struct log *log)
+{
+	l->log = log;
+	l->next = log_start_offset(log);
+	l->end = log_end_offset(log);
+	l->over = l->next >= l->end;
+	l->failed = KERR_NONE;
+}
+
+/* Invariant (4).  True: from the start. */
+static bool
+load_again(struct load *l)
+{
+	struct log *log = log_of(l->home);
+
+	if (log == NULL || log == l->log) {
+		log_unref(&log);
+		return (false);
+	}
+	diag_info(l->home->on->c->opt.diag, "group", GROUP_OFFSETS_TOPIC "-%d: its log has moved to %s while it was loaded, which begins again",
+	    (int)l->home->number, log_dir(log));
+	load_empty(l);
+	l->records = l->damaged = 0;
+	log_unref(&l->log);
+	load_from(l, log);
+	return (true);
+}
+
 static void
 load_done(struct job *job)
 {
 	struct load *l = CONTAINER_OF(job, struct load, job);
 
+	if (!l->cancelled && l->over && l->next < l->end)
+		(void)load_again(l);
 	if (l->cancelled) {
 		load_free(l);
 	} else if (!l->over) {
@@ -444,17 +497,6 @@ load_done(struct job *job)
 		l->task.fn = load_make;
 		load_make(&l->task);
 	}
-}
-
-static struct log *
-log_of(struct home *home)
-{
-	struct partition *p = replica_partition(home->on->c->opt.replicas, SLICE_LIT(GROUP_OFFSETS_TOPIC), home->number);
-	struct log *log = p == NULL ? NULL : partition_log(p);
-
-	log = log == NULL ? NULL : log_ref(log);
-	partition_unref(&p);
-	return (log);
 }
 
 void
@@ -471,16 +513,13 @@ load_begin(struct home *home)
 	}
 	l = xcalloc(1, sizeof(*l));
 	l->home = home;
-	l->log = log;
-	l->next = log_start_offset(log);
-	l->end = log_end_offset(log);
 	l->began_ms = loop_now_ms(home->on->loop);
 	l->codec = codec_ctx_new();
 	arena_init(&l->arena, RECORD_ARENA_MAX);
 	home->load = l;
 	home->state = HOME_LOADING;
 	home->on->c->on_the_way++;
-	l->over = l->next >= l->end;
+	load_from(l, log);
 	l->job = (struct job){ .run = load_read, .done = load_done, .loop = home->on->loop };
 	if (l->over)
 		load_done(&l->job);	/* nearly every partition of a young cluster */

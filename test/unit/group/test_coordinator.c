@@ -12,6 +12,7 @@
 #include "base/must.h"
 #include "group/coordinator.h"
 #include "log/log.h"
+#include "replica/dirs.h"
 #include "test/unit/fs_fault.h"
 #include "test/unit/replica/bed.h"
 #include "test/unit/unit.h"
@@ -70,16 +71,22 @@ lead_both(struct world *w)
 }
 
 static void
-world_init(struct world *w)
+world_init_dirs(struct world *w, unsigned ndirs)
 {
 	memset(w, 0, sizeof(*w));
-	bed_init(&w->bed);
+	bed_init_dirs(&w->bed, ndirs);
 	w->opt = (struct group_coordinator_options){ .nloops = 2, .workers = w->bed.workers, .clock = &w->bed.clock.clock,
 	    .random = &w->bed.random.random, .diag = w->bed.diag, .min_session_timeout_ms = 6000, .max_session_timeout_ms = 1800000,
 	    .initial_rebalance_delay_ms = 100, .size_max = INT32_MAX, .metadata_max = 10, .load_buffer_bytes = 300, .retention_ms = 3600000,
 	    .retention_check_ms = 600000, .commit_timeout_ms = 5000, .commit_acks = -1 };
 	coordinator_begin(w);
 	lead_both(w);
+}
+
+static void
+world_init(struct world *w)
+{
+	world_init_dirs(w, 1);
 }
 
 static void
@@ -164,6 +171,21 @@ static int64_t
 fetch(struct world *w, const char *group, const char *topic, int32_t partition)
 {
 	return (fetch_as(w, group, topic, partition, false, KERR_NONE).offset);
+}
+
+/* The answer of a call that only the loop's turns bring, not the workers'. */
+static void
+fetch_while_loading(struct world *w)
+{
+	struct group_fetch_row row = { .topic = SLICE_LIT("t") };
+	struct group_fetch_item it = { .group = SLICE_LIT(G0), .rows = &row, .nrows = 1 };
+	struct group_fetch_call f = { .items = &it, .nitems = 1 };
+
+	call_begins(w, &f.call);
+	group_coordinator_fetch_offsets(w->c, &f);
+	while (!answered(&f.call))
+		(void)loop_turn(w->bed.loop, 0);
+	CHECK_EQ(it.error, KERR_COORDINATOR_LOAD_IN_PROGRESS);
 }
 
 static struct group_describe_item
@@ -732,6 +754,81 @@ TEST(after_the_stop_every_call_is_refused_and_a_waiting_join_has_its_answer)
 	world_fini(&w);
 }
 
+static void
+dirs_altered(struct replica_alter_dirs *r)
+{
+	r->loop = NULL;
+}
+
+static void
+moves_to(struct world *w, const char *dir, struct replica_alter_dirs *r, struct replica_dir_item *item)
+{
+	*item = (struct replica_dir_item){ .topic = SLICE_LIT(GROUP_OFFSETS_TOPIC), .partition = 0, .dir = slice_str(dir) };
+	*r = (struct replica_alter_dirs){ .items = item, .nitems = 1, .loop = w->bed.loop, .done = dirs_altered };
+	replica_alter_dirs(w->bed.manager, r);
+}
+
+static bool
+is_in(struct world *w, const char *dir)
+{
+	struct partition *p = replica_partition(w->bed.manager, SLICE_LIT(GROUP_OFFSETS_TOPIC), 0);
+	bool in = strcmp(log_dir(partition_log(p)), dir) == 0;
+
+	partition_unref(&p);
+	return (in);
+}
+
+/* The log is moved while it is loaded, and the old one put away, or its directory fails, before the load is through.  after: how many
+ * turns the load has had. */
+static void
+move_under_a_load(bool dies, unsigned after)
+{
+	enum { N = 400 };
+	struct replica_alter_dirs r;
+	struct replica_dir_item item;
+	struct world w;
+
+	world_init_dirs(&w, 2);
+	for (int i = 0; i < N; i++)
+		CHECK_EQ(commit(&w, G0, "t", i % 100, i), KERR_NONE);
+	CHECK(is_in(&w, w.bed.paths[0]));
+	group_coordinator_resigned(w.c, 0, -1);
+	bed_run(&w.bed);
+	group_coordinator_elected(w.c, 0, w.epoch);
+	for (unsigned i = 0; i < after; i++) {
+		(void)loop_turn(w.bed.loop, 0);
+		(void)workers_step(w.bed.workers);
+	}
+	fetch_while_loading(&w);
+	moves_to(&w, w.bed.paths[1], &r, &item);
+	while (!is_in(&w, w.bed.paths[1])) {
+		(void)loop_turn(w.bed.control, 0);
+		(void)loop_turn(w.bed.loop, 0);
+		(void)workers_step(w.bed.workers);
+	}
+	fetch_while_loading(&w);
+	if (dies) {
+		fs_fault_only(w.bed.fs, w.bed.paths[0]);
+		fs_fault_stay(w.bed.fs, true);
+		fs_fault_arm(w.bed.fs, FS_FAULT_READ, 1, ERR_IO);
+	}
+	bed_settle(&w.bed);
+	CHECK(r.loop == NULL);
+	for (int i = 0; i < 100; i++)
+		CHECK_EQ(fetch(&w, G0, "t", i), N - 100 + i);
+	CHECK_EQ(commit(&w, G0, "t", 7, 7), KERR_NONE);
+	fs_fault_arm(w.bed.fs, 0, 0, OK);
+	world_fini(&w);
+}
+
+TEST(a_log_that_moves_to_another_directory_while_it_is_loaded_is_loaded_from_there)
+{
+	move_under_a_load(false, 1);
+	move_under_a_load(false, 20);
+	move_under_a_load(true, 1);
+	move_under_a_load(true, 20);
+}
+
 /* ---- what lies in the log ---- */
 
 /* Past the coordinator, as a Java one has written it. */
@@ -889,4 +986,5 @@ UNIT_MAIN("group/coordinator", T(a_group_belongs_to_the_partition_of_javas_strin
     T(what_is_deleted_while_it_is_being_committed_does_not_come_back_with_the_next_load), T(any_number_may_stand_for_the_time_that_a_commit_is_kept),
     T(offsets_of_a_deleted_topic_go_with_it_and_so_does_a_group_that_has_no_others),
     T(many_groups_of_both_loops_in_one_call), T(after_the_stop_every_call_is_refused_and_a_waiting_join_has_its_answer),
-    T(transactional_commits_count_when_their_marker_is_in_the_log), T(strange_and_damaged_records_are_stepped_over_and_harm_nobody_else))
+    T(transactional_commits_count_when_their_marker_is_in_the_log),
+    T(a_log_that_moves_to_another_directory_while_it_is_loaded_is_loaded_from_there), T(strange_and_damaged_records_are_stepped_over_and_harm_nobody_else))
