@@ -583,6 +583,76 @@ def test_a_full_group_takes_nobody_more(brokers, kind, group, members):
 
 
 @pytest.mark.only("ottla")      # Java makes an id that its own answers cannot hold
+def test_who_hangs_up_while_it_waits_stays_until_its_session_is_over(brokers, kind, topic, group, members):
+    """In a join, in a sync, and with a commit whose answer it does not wait for; beside it one by IPv6."""
+    six = free_port()
+    b = brokers(kind, config={"group.min.session.timeout.ms": 200, "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SIX:PLAINTEXT"})
+    b.config["listeners"] = f"PLAINTEXT://127.0.0.1:{b.port},SIX://[::1]:{six}"
+    ready(b.start(), group)
+    t = topic(b)
+    one, joins = members(group, where=b, at={"host": "::1", "port": six}), members(group, where=b, version=3, session=700)
+    assert one.join()["ErrorCode"] == NONE
+    one.sync([(one.id, b"")])
+    assert [m["ClientHost"] for m in described(b, group)["Members"]] == ["/0:0:0:0:0:0:0:1"]
+    joins.send_join()
+    wait_until(lambda: one.heartbeat() == REBALANCE_IN_PROGRESS, 10)
+    joins.close()
+    assert one.join()["ErrorCode"] == NONE and len(one.others) == 2     # nobody noticed that it is gone
+    one.sync([(m["MemberId"], b"") for m in one.others])
+    assert described(b, group)["GroupState"] == "Stable"
+    wait_until(lambda: one.heartbeat() == REBALANCE_IN_PROGRESS, 20, "the end of its session")
+    syncs = members(group, where=b, version=3, session=700)
+    syncs.send_join()
+    one.send_join()
+    assert (one.receive_join()["ErrorCode"], syncs.receive_join()["ErrorCode"]) == (NONE, NONE)
+    if {m["MemberId"] for m in one.others} - {one.id, syncs.id}:
+        pytest.fail("the one that hung up is still there")
+    syncs.send_sync()
+    syncs.close()
+    one.sync([(m["MemberId"], b"") for m in one.others])
+    assert len(described(b, group)["Members"]) == 2
+    wait_until(lambda: one.heartbeat() == REBALANCE_IN_PROGRESS, 20, "the end of its session")
+    assert one.join()["ErrorCode"] == NONE and len(one.others) == 1
+    one.sync([(one.id, b"")])
+    with b.connect() as c:
+        c.send("OffsetCommit", 8, {"GroupId": group, "GenerationIdOrMemberEpoch": one.generation, "MemberId": one.id, "Topics": [
+            {"Name": t, "Partitions": [{"PartitionIndex": 0, "CommittedOffset": 5, "CommittedMetadata": ""}]}]})
+    wait_until(lambda: committed(b, group, t, [0]) == {0: (5, "")}, 20, "the commit")
+    assert one.heartbeat() == NONE
+
+
+def test_required_acks_are_what_a_commit_waits_for(brokers, kind, topic, group):
+    """-1, 0 and 1 do; 2, allowed at the start by the replication factor, is refused by the log at each commit, as in Java; more or less by the start."""
+    b = ready(brokers(kind).start(), group)
+    t = topic(b)
+    kept = None
+
+    def commit(offset):
+        with b.connect() as c:
+            a = c.call("OffsetCommit", 8, {"GroupId": group, "Topics": [{"Name": t, "Partitions": [{"PartitionIndex": 0, "CommittedOffset": offset, "CommittedMetadata": ""}]}]})
+            return a["Topics"][0]["Partitions"][0]["ErrorCode"]
+
+    for acks, error in ((-1, NONE), (0, NONE), (1, NONE), (2, 21)):
+        b.config.update({"offsets.commit.required.acks": acks, "offsets.topic.replication.factor": max(acks, 1)})
+        b.stop()
+        ready(b.start(), group)
+        assert commit(acks + 10) == error, acks
+        kept = acks + 10 if error == NONE else kept
+        assert committed(b, group, t, [0]) == {0: (kept, "")}, acks
+        member = Member(b, f"{group}-{acks}")
+        try:
+            assert member.join()["ErrorCode"] == NONE
+            assert member.sync([(member.id, b"")])["ErrorCode"] == error
+        finally:
+            member.close()
+    for acks in (-2, 3):
+        b.stop()
+        b.config["offsets.commit.required.acks"] = acks
+        b.launch()
+        wait_until(lambda: not b.alive(), 60, "the refusal")
+        assert "offsets.commit.required.acks" in b.text()
+
+
 def test_a_name_that_leaves_no_room_for_an_id_is_cut(brokers, kind, group, members):
     """The member id is the instance's name and a UUID, and has to be a string of the protocol again."""
     b = ready(brokers(kind, config={"group.initial.rebalance.delay.ms": 300}).start(), group)

@@ -115,8 +115,8 @@ class Broker:
         if state == "dead":
             raise AssertionError(f"{self.kind} broker ended with status {self.process.popen.returncode}\n{self.process.tail()}")
 
-    def connect(self, timeout=30):
-        return wire.Connection("127.0.0.1", self.port, timeout)
+    def connect(self, timeout=30, host="127.0.0.1", port=None):
+        return wire.Connection(host, port or self.port, timeout)
 
     def alive(self):
         return self.process is not None and self.process.alive()

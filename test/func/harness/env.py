@@ -27,9 +27,10 @@ NODE = path_from("OTTLA_NODE", "node-*")
 
 
 def sanitized():
-    """Whether that daemon was built with AddressSanitizer, whose shadow and quarantine make memory figures mean nothing."""
+    """Whether that daemon was built with AddressSanitizer or ThreadSanitizer, whose shadow and quarantine make memory figures mean nothing."""
     with open(ottlad(), "rb") as f:
-        return b"__asan_init" in f.read()
+        code = f.read()
+    return b"__asan_init" in code or b"__tsan_init" in code
 
 
 def ottlad():

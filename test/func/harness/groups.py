@@ -71,8 +71,8 @@ def subscription(*topics):
 class Member:
     """One member on a connection of its own, at whatever version."""
 
-    def __init__(self, broker, group, version=9, instance=None, session=10000, rebalance=10000, topics=("t",), protocols=("range",), kind="consumer"):
-        self.c, self.group, self.version, self.instance = broker.connect(), group, version, instance
+    def __init__(self, broker, group, version=9, instance=None, session=10000, rebalance=10000, topics=("t",), protocols=("range",), kind="consumer", at=None):
+        self.c, self.group, self.version, self.instance = broker.connect(**(at or {})), group, version, instance
         self.session, self.rebalance, self.kind = session, rebalance, kind
         self.protocols = [{"Name": p, "Metadata": subscription(*topics)} for p in protocols]
         self.id, self.generation, self.leader, self.others, self.sent = "", -1, None, [], None
