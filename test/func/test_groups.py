@@ -582,7 +582,6 @@ def test_a_full_group_takes_nobody_more(brokers, kind, group, members):
     assert [m.heartbeat() for m in pair] == [NONE, NONE]
 
 
-@pytest.mark.only("ottla")      # Java makes an id that its own answers cannot hold
 def test_who_hangs_up_while_it_waits_stays_until_its_session_is_over(brokers, kind, topic, group, members):
     """In a join, in a sync, and with a commit whose answer it does not wait for; beside it one by IPv6."""
     six = free_port()
@@ -653,6 +652,7 @@ def test_required_acks_are_what_a_commit_waits_for(brokers, kind, topic, group):
         assert "offsets.commit.required.acks" in b.text()
 
 
+@pytest.mark.only("ottla")      # Java makes an id that its own answers cannot hold
 def test_a_name_that_leaves_no_room_for_an_id_is_cut(brokers, kind, group, members):
     """The member id is the instance's name and a UUID, and has to be a string of the protocol again."""
     b = ready(brokers(kind, config={"group.initial.rebalance.delay.ms": 300}).start(), group)
