@@ -598,18 +598,15 @@ def test_who_hangs_up_while_it_waits_stays_until_its_session_is_over(brokers, ki
     joins.close()
     assert one.join()["ErrorCode"] == NONE and len(one.others) == 2     # nobody noticed that it is gone
     one.sync([(m["MemberId"], b"") for m in one.others])
-    assert described(b, group)["GroupState"] == "Stable"
     wait_until(lambda: one.heartbeat() == REBALANCE_IN_PROGRESS, 20, "the end of its session")
     syncs = members(group, where=b, version=3, session=700)
     syncs.send_join()
     one.send_join()
     assert (one.receive_join()["ErrorCode"], syncs.receive_join()["ErrorCode"]) == (NONE, NONE)
-    if {m["MemberId"] for m in one.others} - {one.id, syncs.id}:
-        pytest.fail("the one that hung up is still there")
+    assert {m["MemberId"] for m in one.others} <= {one.id, syncs.id}     # the one that hung up is gone
     syncs.send_sync()
     syncs.close()
     one.sync([(m["MemberId"], b"") for m in one.others])
-    assert len(described(b, group)["Members"]) == 2
     wait_until(lambda: one.heartbeat() == REBALANCE_IN_PROGRESS, 20, "the end of its session")
     assert one.join()["ErrorCode"] == NONE and len(one.others) == 1
     one.sync([(one.id, b"")])
