@@ -600,7 +600,10 @@ def test_who_hangs_up_while_it_waits_stays_until_its_session_is_over(brokers, ki
     one.sync([(m["MemberId"], b"") for m in one.others])
     wait_until(lambda: one.heartbeat() == REBALANCE_IN_PROGRESS, 20, "the end of its session")
     syncs = members(group, where=b, version=3, session=700)
+    assert one.join()["ErrorCode"] == NONE and len(one.others) == 1
+    one.sync([(one.id, b"")])
     syncs.send_join()
+    wait_until(lambda: one.heartbeat() == REBALANCE_IN_PROGRESS, 10)
     one.send_join()
     assert (one.receive_join()["ErrorCode"], syncs.receive_join()["ErrorCode"]) == (NONE, NONE)
     assert {m["MemberId"] for m in one.others} <= {one.id, syncs.id}     # the one that hung up is gone
