@@ -16,7 +16,7 @@
 #include "base/must.h"
 
 #define ALIGN		16u
-#define BLOCK_MIN	2048u
+#define BLOCK_MIN	992u	/* with its head within what malloc hands out without a lock (glibc: 1032 bytes), and enough for most requests */
 #define BLOCK_MAX	65536u
 #ifdef OTTLA_ARENA_MALLOC
 #define KEEP_BLOCK	false

@@ -11,10 +11,8 @@
 
 #include <sys/queue.h>
 
-/* A broker's ids and names come from peers: the hash is keyed per process, and exhaustion is not an abort of uthash's own. */
-#include <uthash.h>
-
 #include "group/group.h"
+#include "group/tables.h"
 
 struct member_protocol {
 	struct slice name, metadata;	/* in member.protocol_bytes */

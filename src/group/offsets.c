@@ -2,8 +2,9 @@
  *
  * group/offsets.c - see offsets.h.
  *
- * SHAPE  A topic's name is kept once; its partitions stand in an array, sorted by number, 80 bytes each, most of them without metadata.  So a hundred
- *        thousand offsets cost a few megabytes.  A new partition moves those behind it: topics have few enough for that.
+ * SHAPE  A topic's name is kept once; its partitions stand in an array, sorted by number, 64 bytes each; what few commits have (metadata, an expiry of
+ *        their own) hangs outside.  So a hundred thousand offsets cost seven megabytes.  A new partition moves those behind it: topics have few
+ *        enough for that.
  *
  * INVARIANTS
  *   (1) A partition is there because it is committed, has commits on their way, or has undecided ones; a topic because it has partitions.
@@ -21,20 +22,28 @@
  *	else		nothing
  */
 #include <stdlib.h>
-#include <uthash.h>
 
 #include "base/alloc.h"
 #include "base/hash.h"
 #include "base/must.h"
 #include "group/offsets.h"
+#include "group/tables.h"
+
+enum { NO_EXPIRY = -1 };
+
+struct offset_more {
+	int64_t	 expire_timestamp_ms;
+	size_t	 metadata_len;
+	uint8_t	 metadata[];
+};
 
 struct offset_partition {
 	int32_t	 partition;
 	int32_t	 leader_epoch;
-	int64_t	 offset, commit_timestamp_ms, expire_timestamp_ms;
+	int64_t	 offset, commit_timestamp_ms;
 	int64_t	 record_offset;		/* -1: not committed */
-	uint8_t	*metadata;		/* NULL: empty */
-	uint32_t metadata_len, pending, doomed, undecided;
+	struct offset_more *more;	/* NULL: no metadata, no expiry of its own */
+	uint32_t pending, doomed, undecided;
 	uint64_t removed;		/* order of the last removal while commits were on their way */
 };
 
@@ -136,7 +145,7 @@ partition_get(struct offsets *o, struct slice topic, int32_t partition)
 	if (i < t->n && t->v[i].partition == partition)
 		return (&t->v[i]);
 	if (t->n == t->room) {
-		room = t->room == 0 ? 1 : t->room + t->room / 2 + 1;
+		room = t->room + t->room / 8 + 1;
 		t->v = xreallocarray(t->v, room, sizeof(*t->v));
 		o->bytes += (room - t->room) * sizeof(*t->v);
 		t->room = room;
@@ -147,25 +156,36 @@ partition_get(struct offsets *o, struct slice topic, int32_t partition)
 	return (&t->v[i]);
 }
 
-static void
-metadata_set(struct offsets *o, struct offset_partition *p, struct slice metadata)
+static size_t
+more_bytes(const struct offset_more *m)
 {
-	free(p->metadata);
-	o->bytes -= p->metadata_len;
-	p->metadata = NULL;
-	p->metadata_len = (uint32_t)metadata.len;
-	o->bytes += p->metadata_len;
-	if (metadata.len > 0) {
-		p->metadata = xmalloc(metadata.len);
-		memcpy(p->metadata, metadata.p, metadata.len);
+	return (m == NULL ? 0 : sizeof(*m) + m->metadata_len);
+}
+
+static void
+more_set(struct offsets *o, struct offset_partition *p, struct slice metadata, int64_t expire_timestamp_ms)
+{
+	o->bytes -= more_bytes(p->more);
+	free(p->more);
+	p->more = NULL;
+	if (metadata.len > 0 || expire_timestamp_ms != NO_EXPIRY) {
+		p->more = xmalloc(sizeof(*p->more) + metadata.len);
+		p->more->expire_timestamp_ms = expire_timestamp_ms;
+		p->more->metadata_len = metadata.len;
+		if (metadata.len > 0)
+			memcpy(p->more->metadata, metadata.p, metadata.len);
 	}
+	o->bytes += more_bytes(p->more);
 }
 
 static struct offset_value
 value_of(const struct offset_partition *p)
 {
+	const struct offset_more *m = p->more;
+
 	return ((struct offset_value){ .offset = p->offset, .leader_epoch = p->leader_epoch, .commit_timestamp_ms = p->commit_timestamp_ms,
-	    .expire_timestamp_ms = p->expire_timestamp_ms, .metadata = p->metadata_len == 0 ? SLICE_LIT("") : slice_of(p->metadata, p->metadata_len) });
+	    .expire_timestamp_ms = m == NULL ? NO_EXPIRY : m->expire_timestamp_ms,
+	    .metadata = m == NULL || m->metadata_len == 0 ? SLICE_LIT("") : slice_of(m->metadata, m->metadata_len) });
 }
 
 static struct slice
@@ -192,7 +212,7 @@ sweep(struct offsets *o, struct offset_topic *t, struct offset_partition *p)
 
 	if (p->record_offset >= 0 || p->pending > 0 || p->undecided > 0)
 		return;
-	metadata_set(o, p, SLICE_NULL);
+	more_set(o, p, SLICE_NULL, NO_EXPIRY);
 	memmove(&t->v[i], &t->v[i + 1], (t->n - i - 1) * sizeof(*t->v));
 	t->n--;
 	if (t->n == 0)
@@ -218,9 +238,8 @@ take(struct offsets *o, struct offset_partition *p, const struct offset_value *v
 	p->offset = v->offset;
 	p->leader_epoch = v->leader_epoch;
 	p->commit_timestamp_ms = v->commit_timestamp_ms;
-	p->expire_timestamp_ms = v->expire_timestamp_ms;
 	p->record_offset = record_offset;
-	metadata_set(o, p, v->metadata);
+	more_set(o, p, v->metadata, v->expire_timestamp_ms);
 }
 
 /* ---- commits ---- */
@@ -605,8 +624,8 @@ expired(void *ctx, const struct offset_topic *t, const struct offset_partition *
 		return (false);
 	if (e->by_subscription && group_subscribes(e->group, name_of(t)))
 		return (false);
-	if (p->expire_timestamp_ms != -1)
-		return (e->now_ms >= p->expire_timestamp_ms);
+	if (p->more != NULL && p->more->expire_timestamp_ms != NO_EXPIRY)
+		return (e->now_ms >= p->more->expire_timestamp_ms);
 	since = e->since_ms >= 0 ? e->since_ms : p->commit_timestamp_ms;	/* the latter is what a client wrote: any number */
 	return (!__builtin_sub_overflow(e->now_ms, since, &age) && age >= e->retention_ms);
 }
@@ -680,7 +699,7 @@ offsets_check(const struct offsets *o)
 			committed += t->v[i].record_offset >= 0;
 			pending += t->v[i].pending;
 			undecided += t->v[i].undecided;
-			bytes += t->v[i].metadata_len;
+			bytes += more_bytes(t->v[i].more);
 		}
 	}
 	HASH_ITER(hh, o->producers, p, pnext) {

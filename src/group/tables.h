@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * group/tables.h - uthash for src/group: a group has half a dozen tables of a few entries each, and there are thousands of groups, so a table begins
+ * with 4 buckets (64 bytes, not 512) and grows with what it holds.  Ids and names come from peers: every hash is keyed per process.
+ */
+#ifndef GROUP_TABLES_H
+#define GROUP_TABLES_H
+
+#include <uthash.h>
+
+#undef HASH_INITIAL_NUM_BUCKETS
+#undef HASH_INITIAL_NUM_BUCKETS_LOG2
+#define HASH_INITIAL_NUM_BUCKETS	4U
+#define HASH_INITIAL_NUM_BUCKETS_LOG2	2U
+
+#endif
