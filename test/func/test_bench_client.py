@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The client of `make bench ROWS=groups` does what its figures claim."""
+"""The client of `make bench ROWS=groups` does what its figures claim, and `make soak` finds what is not flat."""
 import os
 import signal
+import sys
 import time
 
 import pytest
 
+from harness import env
 from harness.groupload import GroupLoad
 from harness.groups import committed, described, ready
 from harness.proc import wait_until
@@ -77,3 +79,24 @@ def test_an_error_ends_the_run_with_its_name(broker, name, load):
         with load(partitions=PARTITIONS + 1) as l:      # of a topic that has fewer
             l.ask("join")
             l.ask("commit")
+
+
+@pytest.fixture
+def soak(monkeypatch):
+    monkeypatch.syspath_prepend(str(env.TOP / "test/bench"))
+    import soak
+    yield soak
+    sys.modules.pop("soak")
+
+
+@pytest.mark.parametrize("leak, says", [
+    ({}, None), ({"memory_kib": 20}, "memory_kib"), ({"descriptors": 0.2}, "descriptors"), ({"threads": 0.01}, "threads"), ({"p99_ms": 0.3}, "p99_ms")])
+def test_a_soak_that_rises_is_not_flat(soak, rng, leak, says):
+    def row(second):
+        row = {"second": second, "memory_kib": 20000 + rng.uniform(-300, 300), "descriptors": 120 + rng.randrange(-8, 8), "threads": 11,
+               "p50_ms": 1, "p99_ms": rng.uniform(3, 9), **dict.fromkeys(("produced_mb", "consumed", "joins", "topics"), second)}
+        return {k: v + max(0, second - 300) * leak.get(k, 0) for k, v in row.items()}
+
+    lines, flat = soak.verdict([row(s) for s in range(1, 601)])
+    assert flat == (says is None) and [x for x in lines if x.startswith("NOT FLAT")] == [x for x in lines if says and f" {says}: " in x], lines
+    assert any(x.startswith("NOT FLAT topics") for x in soak.verdict([dict(row(s), topics=7) for s in range(1, 601)])[0])
