@@ -976,6 +976,107 @@ TEST(strange_and_damaged_records_are_stepped_over_and_harm_nobody_else)
 	world_fini(&w);
 }
 
+/* ---- what a Java broker wrote ---- */
+
+static void
+lay_golden_segment(struct bed *b)
+{
+	char cmd[4096];
+
+	snprintf(cmd, sizeof(cmd), "rm -f %s/.kafka_cleanshutdown %s/__consumer_offsets-0/0* && gzip -dc %s/test/golden/group/offsets.log.gz "
+	    "> %s/__consumer_offsets-0/00000000000000000000.log", b->path, b->path, unit_srcdir(), b->path);
+	CHECK_EQ(system(cmd), 0);
+}
+
+static unsigned
+unhex(const char *hex, char *out)
+{
+	unsigned n = 0, byte;
+
+	for (; sscanf(hex, "%2x", &byte) == 1; hex += 2)
+		out[n++] = (char)byte;
+	return (n);
+}
+
+/* One line of offsets.txt: what the Java broker said. */
+static void
+golden_line(struct world *w, const char *line)
+{
+	char group[64], state[64], hex[128] = "", metadata[64];
+	int partition, offset, epoch;
+	unsigned members, n;
+
+	if (sscanf(line, "state %63s %63s %u", group, state, &members) == 3) {
+		struct group_describe_item d = describe(w, group);
+
+		CHECK_EQ(d.error, KERR_NONE);
+		unit_check(slice_eq_str(d.state, state) && d.nmembers == members, __FILE__, __LINE__, "%s: %.*s, %u members", line, (int)d.state.len,
+		    (const char *)d.state.p, (unsigned)d.nmembers);
+	} else if (sscanf(line, "offset %63s %d %d %d %127s", group, &partition, &offset, &epoch, hex) == 5) {
+		struct group_fetch_row r = fetch_as(w, group, "t", partition, false, KERR_NONE);
+
+		n = unhex(hex, metadata);
+		unit_check(r.offset == offset && r.leader_epoch == epoch && slice_eq(r.metadata, slice_of(metadata, n)), __FILE__, __LINE__,
+		    "%s: offset %d, epoch %d, metadata of %zu bytes", line, (int)r.offset, (int)r.leader_epoch, r.metadata.len);
+	} else {
+		CHECK_STR(line, "a line of offsets.txt");
+	}
+}
+
+static uint32_t
+count_groups(struct world *w)
+{
+	struct group_list_call l = { .nstates = 0 };
+
+	call_begins(w, &l.call);
+	group_coordinator_list(w->c, &l);
+	bed_run(&w->bed);
+	CHECK(answered(&l.call));
+	CHECK_EQ(l.call.error, KERR_NONE);
+	return (l.nrows);
+}
+
+/* Five protocol versions of the broker: groups of versions 0 to 3, offsets of 1 to 3, messages of format 1, every codec; tombstones, transactions
+ * (test/golden/group/make-golden). */
+TEST(the_segment_of_a_java_broker_gives_the_groups_and_offsets_that_it_had)
+{
+	struct loop *loops[2];
+	char path[1024], *text = NULL, *save = NULL;
+	uint32_t groups = 0;
+	struct world w;
+	size_t len;
+
+	world_init(&w);
+	snprintf(path, sizeof(path), "%s/test/golden/group/offsets.txt", unit_srcdir());
+	must(fs_read_file(fs_real(), path, 1 << 20, &text, &len, NULL) == OK);
+	coordinator_end(&w);
+	bed_restart_with(&w.bed, lay_golden_segment);
+	loops[0] = w.bed.loop;
+	loops[1] = w.bed.loop2;
+	w.opt.loops = loops;
+	w.opt.replicas = w.bed.manager;
+	w.c = group_coordinator_new(&w.opt);
+	group_coordinator_start(w.c, 1);
+	w.epoch = 100;
+	lead_both(&w);
+	for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+		golden_line(&w, line);
+		groups += strncmp(line, "state ", 6) == 0;
+	}
+	CHECK(groups > 20);
+	CHECK_EQ(fetch(&w, "forgot-a", "t", 1), -1);
+	CHECK_EQ(fetch(&w, "txn-e", "t", 1), -1);		/* aborted */
+	CHECK_EQ(fetch(&w, "txn-e", "t", 2), -1);		/* open */
+	CHECK_EQ(fetch_as(&w, "txn-e", "t", 2, true, KERR_NONE).error, KERR_UNSTABLE_OFFSET_COMMIT);
+	CHECK_EQ(fetch_as(&w, "txn-e", "t", 1, true, KERR_NONE).error, KERR_NONE);
+	CHECK(is_state(&w, "deleted-a", "Dead") && is_state(&w, "deleted-e", "Dead"));
+	CHECK_EQ(count_groups(&w), groups);
+	CHECK_EQ(commit(&w, "left-b", "t", 0, 62), KERR_NONE);
+	CHECK_EQ(fetch(&w, "left-b", "t", 0), 62);
+	free(text);
+	world_fini(&w);
+}
+
 UNIT_MAIN("group/coordinator", T(a_group_belongs_to_the_partition_of_javas_string_hash),
     T(commits_without_a_group_are_kept_over_a_restart_on_both_loops), T(every_codec_of_the_offsets_topic_is_written_and_loaded),
     T(a_group_goes_on_in_its_generation_after_a_restart), T(whoever_waits_is_answered_when_the_partition_is_led_elsewhere),
@@ -987,4 +1088,5 @@ UNIT_MAIN("group/coordinator", T(a_group_belongs_to_the_partition_of_javas_strin
     T(offsets_of_a_deleted_topic_go_with_it_and_so_does_a_group_that_has_no_others),
     T(many_groups_of_both_loops_in_one_call), T(after_the_stop_every_call_is_refused_and_a_waiting_join_has_its_answer),
     T(transactional_commits_count_when_their_marker_is_in_the_log),
-    T(a_log_that_moves_to_another_directory_while_it_is_loaded_is_loaded_from_there), T(strange_and_damaged_records_are_stepped_over_and_harm_nobody_else))
+    T(a_log_that_moves_to_another_directory_while_it_is_loaded_is_loaded_from_there), T(strange_and_damaged_records_are_stepped_over_and_harm_nobody_else),
+    T(the_segment_of_a_java_broker_gives_the_groups_and_offsets_that_it_had))

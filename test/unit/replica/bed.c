@@ -183,6 +183,14 @@ bed_fini(struct bed *b)
 }
 
 void
+bed_restart_with(struct bed *b, void (*meanwhile)(struct bed *))
+{
+	close_all(b);
+	meanwhile(b);
+	open_all(b);
+}
+
+void
 bed_restart(struct bed *b)
 {
 	close_all(b);

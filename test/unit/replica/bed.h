@@ -44,6 +44,7 @@ void	 bed_init(struct bed *);
 void	 bed_init_dirs(struct bed *, unsigned ndirs);	/* 1 or 2 log directories */
 void	 bed_fini(struct bed *);
 void	 bed_restart(struct bed *);		/* clean shutdown, and the same directories again */
+void	 bed_restart_with(struct bed *, void (*meanwhile)(struct bed *));	/* ... changed while nobody has them open */
 void	 bed_run(struct bed *);			/* until nothing is left to do now */
 void	 bed_settle(struct bed *);		/* ... and until moves and what they leave to base/reclaim are over */
 void	 bed_pass(struct bed *, int64_t ms);	/* time, then bed_run */
