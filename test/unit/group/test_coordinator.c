@@ -4,6 +4,7 @@
  * appends, on virtual time.  __consumer_offsets has two partitions, each on a loop of its own.
  */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -1077,6 +1078,42 @@ TEST(the_segment_of_a_java_broker_gives_the_groups_and_offsets_that_it_had)
 	world_fini(&w);
 }
 
+/* Of what 3.9 no longer writes: the key of version 0, and values of every version, as Kafka's classes write them (records.txt). */
+TEST(offsets_of_versions_that_java_no_longer_writes_are_loaded)
+{
+	static const char key_hex[] = "000000000007612e625f632d3100000007";	/* "", "a.b_c-1", 7 */
+	char path[1024], *text = NULL, *save = NULL, key[64];
+	unsigned seen[5] = { 0 };
+	struct world w;
+	size_t len;
+
+	world_init(&w);
+	snprintf(path, sizeof(path), "%s/test/golden/group/records.txt", unit_srcdir());
+	must(fs_read_file(fs_real(), path, 1 << 20, &text, &len, NULL) == OK);
+	CHECK(strstr(text, key_hex) != NULL);
+	for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+		char metadata_hex[1024], metadata[512], value_hex[2048], value[1024];
+		struct group_fetch_row r;
+		unsigned version, nmetadata;
+		int64_t offset;
+		int epoch;
+
+		if (sscanf(line, "offset %u %" SCNd64 " %d %1023s %*d %*d %2047s", &version, &offset, &epoch, metadata_hex, value_hex) != 5)
+			continue;
+		put_record(&w, slice_of(key, unhex(key_hex, key)), slice_of(value, unhex(value_hex, value)), -1);
+		world_restart(&w);
+		r = fetch_as(&w, "", "a.b_c-1", 7, false, KERR_NONE);
+		nmetadata = unhex(metadata_hex, metadata);
+		unit_check(r.offset == offset && r.leader_epoch == epoch && slice_eq(r.metadata, slice_of(metadata, nmetadata)), __FILE__, __LINE__, "%s", line);
+		must(version < NELEM(seen));
+		seen[version]++;
+	}
+	for (unsigned i = 0; i < 4; i++)
+		CHECK_EQ(seen[i], 8);
+	free(text);
+	world_fini(&w);
+}
+
 UNIT_MAIN("group/coordinator", T(a_group_belongs_to_the_partition_of_javas_string_hash),
     T(commits_without_a_group_are_kept_over_a_restart_on_both_loops), T(every_codec_of_the_offsets_topic_is_written_and_loaded),
     T(a_group_goes_on_in_its_generation_after_a_restart), T(whoever_waits_is_answered_when_the_partition_is_led_elsewhere),
@@ -1089,4 +1126,5 @@ UNIT_MAIN("group/coordinator", T(a_group_belongs_to_the_partition_of_javas_strin
     T(many_groups_of_both_loops_in_one_call), T(after_the_stop_every_call_is_refused_and_a_waiting_join_has_its_answer),
     T(transactional_commits_count_when_their_marker_is_in_the_log),
     T(a_log_that_moves_to_another_directory_while_it_is_loaded_is_loaded_from_there), T(strange_and_damaged_records_are_stepped_over_and_harm_nobody_else),
-    T(the_segment_of_a_java_broker_gives_the_groups_and_offsets_that_it_had))
+    T(the_segment_of_a_java_broker_gives_the_groups_and_offsets_that_it_had),
+    T(offsets_of_versions_that_java_no_longer_writes_are_loaded))
