@@ -50,7 +50,11 @@ struct zk_stat {
 
 enum { ZK_ANY_VERSION = -1 };
 
-enum zk_create_mode { ZK_PERSISTENT, ZK_EPHEMERAL, ZK_PERSISTENT_SEQUENTIAL, ZK_EPHEMERAL_SEQUENTIAL };
+/* As the server knows them.  A container (ZooKeeper 3.5.3 on) is deleted some time after its last child; its owner says what it is. */
+enum zk_create_mode { ZK_PERSISTENT, ZK_EPHEMERAL, ZK_PERSISTENT_SEQUENTIAL, ZK_EPHEMERAL_SEQUENTIAL, ZK_CONTAINER };
+#define ZK_CONTAINER_OWNER	INT64_MIN
+
+bool	zk_path_is_valid(const char *path);	/* by ZooKeeper's rules */
 
 /* ---- watches: one shot each, as ZooKeeper's ---- */
 enum zk_event { ZK_CREATED, ZK_DELETED, ZK_CHANGED, ZK_CHILDREN };
@@ -68,7 +72,9 @@ static inline void zk_watcher_init(struct zk_watcher *w, void (*fn)(struct zk_wa
 }
 
 /* ---- operations ---- */
-enum zk_op_kind { ZK_OP_CREATE, ZK_OP_DELETE, ZK_OP_EXISTS, ZK_OP_GET, ZK_OP_SET, ZK_OP_CHILDREN, ZK_OP_CHECK, ZK_OP_SYNC };
+enum zk_op_kind {
+	ZK_OP_CREATE, ZK_OP_DELETE, ZK_OP_EXISTS, ZK_OP_GET, ZK_OP_SET, ZK_OP_CHILDREN, ZK_OP_CHECK, ZK_OP_SYNC, ZK_OP_GET_ACL, ZK_OP_SET_ACL
+};
 
 struct zk_op {
 	enum zk_op_kind	     kind;
@@ -76,6 +82,7 @@ struct zk_op {
 	struct slice	     data;	/* create, set; a null slice stores ZooKeeper's null */
 	int32_t		     version;	/* delete, set, check; ZK_ANY_VERSION */
 	enum zk_create_mode  mode;	/* create */
+	struct slice	     acl;	/* create, set_acl: ZooKeeper's vector as in a packet; a null slice: open to everybody */
 	struct zk_watcher   *watcher;	/* exists, get, children; NULL: none.  Armed when the answer is OK (exists: also NO_NODE) */
 };
 #define ZK_CREATE(p, d)		((struct zk_op){ .kind = ZK_OP_CREATE, .path = (p), .data = (d) })
@@ -94,6 +101,7 @@ struct zk_result {
 	struct zk_stat	    stat;	/* create, exists, get, set, children; in a multi: set only */
 	const char	   *path;	/* create: the name made (sequence number included), without the chroot; else the path asked for */
 	struct slice	    data;	/* get; a null slice when the node holds null.  p[len] is readable and 0 */
+	struct slice	    acl;	/* get_acl; as in struct zk_op */
 	const char *const  *children;	/* children: names, in no order */
 	uint32_t	    nchildren;
 	const struct zk_result *results;	/* multi: one per op.  When it failed: the culprit has its own error, those before it OK's */

@@ -26,7 +26,6 @@ struct zk_call *zk_call_new(size_t size, struct zk *, const struct zk_op *, uint
 void	 zk_call_free(struct zk_call *);
 size_t	 zk_op_bytes(const struct zk_op *);	/* about what it takes in a packet */
 enum zke zk_ops_invalid(const struct zk *, const struct zk_op *, uint32_t n, bool multi);	/* ZKE_OK, BAD_ARGUMENTS or TOO_LARGE */
-bool	 zk_path_is_valid(const char *path);	/* ZooKeeper's rules */
 
 /* Deep copy in one allocation; free() it. */
 struct zk_result *zk_result_dup(const struct zk_result *) MUST_CHECK;

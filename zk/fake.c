@@ -292,7 +292,7 @@ apply(struct fake_session *s, struct zk_call *call)
 	struct zk_result r;
 
 	if (call->multi)
-		zk_tree_multi(s->fake->tree, s->id, now, call->ops, call->nops, &r);
+		zk_tree_multi(s->fake->tree, s->id, now, call->ops, NULL, call->nops, &r);
 	else
 		zk_tree_apply(s->fake->tree, s->id, now, call->ops, &r);
 	return (zk_result_dup(&r));

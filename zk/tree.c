@@ -14,7 +14,12 @@
  * TRANSACTIONS  Operations change the tree at once and leave an undo record; at the first failure the records are played back.  What watches
  *       would see is written down meanwhile and fired only when all went well.
  *
- * WATCHES  Kept per path: (session, kinds).  A delete fires one event to a session with both kinds at that path.
+ * WATCHES  Kept per path: (session, kinds).  A delete fires one event to a session with both kinds at that path.  As on a server, a persistent watch
+ *       is made an ordinary one when an ordinary one is set at the same place, and the other way round; the paths above are looked at for
+ *       recursive ones only while there are any.
+ *
+ * CHANGES  With zk_tree_track, each path that a write may have changed is remembered until zk_tree_changes.  A transaction undone leaves some that
+ *       have not changed: whoever stores them stores what is there.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,19 +43,37 @@ struct node {
 	int32_t		 nchildren;
 	uint8_t		*data;		/* malloc'ed, a 0 behind it; NULL: ZooKeeper's null */
 	size_t		 data_len;
+	struct acl	*acl;		/* NULL: open to everybody */
 	char		 path[];
+};
+
+struct acl {				/* few lists, many nodes */
+	UT_hash_handle hh;
+	uint32_t refs;
+	size_t	 len;
+	uint8_t	 bytes[];
 };
 
 struct session {
 	UT_hash_handle hh;
 	int64_t id;
 	LIST_HEAD(, node) ephemerals;
+	LIST_HEAD(, watch_mark) marks;
+	uint64_t fired;			/* by the trigger of this number: once is enough */
 };
 
+struct watch_point;
 struct watch_mark {			/* one session at one path */
-	LIST_ENTRY(watch_mark) link;
-	int64_t	 session;
+	LIST_ENTRY(watch_mark) link, by_session;
+	struct watch_point *at;
+	struct session *session;
 	unsigned kinds;
+	unsigned persistent, recursive;	/* of these kinds */
+};
+
+struct change {				/* a path written since the last zk_tree_changes */
+	UT_hash_handle hh;
+	char path[];
 };
 
 struct watch_point {
@@ -59,7 +82,7 @@ struct watch_point {
 	char path[];
 };
 
-enum undo_kind { UNDO_NONE, UNDO_CREATE, UNDO_DELETE, UNDO_SET };
+enum undo_kind { UNDO_NONE, UNDO_CREATE, UNDO_DELETE, UNDO_SET, UNDO_SET_ACL };
 
 struct undo {
 	enum undo_kind kind;
@@ -68,6 +91,7 @@ struct undo {
 	struct zk_stat stat;		/* set: as it was before */
 	uint8_t	      *data;
 	size_t	       data_len;
+	struct acl    *acl;		/* set_acl: as it was before */
 	struct zk_stat parent_stat;
 	int32_t	       parent_creates;
 };
@@ -77,7 +101,13 @@ struct zk_tree {
 	struct node	   *root;
 	struct session	   *sessions;
 	struct watch_point *watches;
+	uint32_t	    nwatches, nrecursive;	/* marks; of them recursive */
+	uint64_t	    firing;		/* number of the trigger under way */
+	struct acl	   *acls;
+	struct change	   *changes;
+	bool		    track;
 	zk_tree_event_fn   *fire;
+	zk_tree_permit_fn  *permit;	/* NULL: everything is permitted */
 	void		   *ctx;
 	int64_t		    zxid;
 	int64_t		    next_session;
@@ -90,6 +120,8 @@ node_find(const struct zk_tree *t, const char *path)
 {
 	struct node *n;
 
+	if (path[0] == '\0')	/* as a server has it */
+		return (t->root);
 	HASH_FIND_STR(t->nodes, path, n);
 	return (n);
 }
@@ -107,6 +139,66 @@ data_copy(struct slice s)
 	return (p);
 }
 
+static struct acl *
+acl_ref(struct zk_tree *t, struct slice bytes)
+{
+	struct acl *a;
+
+	if (bytes.p == NULL)
+		return (NULL);
+	HASH_FIND(hh, t->acls, bytes.p, bytes.len, a);
+	if (a == NULL) {
+		a = xcalloc(1, sizeof(*a) + bytes.len);
+		a->len = bytes.len;
+		memcpy(a->bytes, bytes.p, bytes.len);
+		HASH_ADD_KEYPTR(hh, t->acls, a->bytes, a->len, a);
+	}
+	a->refs++;
+	return (a);
+}
+
+static void
+acl_unref(struct zk_tree *t, struct acl *a)
+{
+	if (a != NULL && --a->refs == 0) {
+		HASH_DEL(t->acls, a);
+		free(a);
+	}
+}
+
+static struct slice
+acl_of(const struct node *n)
+{
+	return (n->acl == NULL ? SLICE_NULL : slice_of(n->acl->bytes, n->acl->len));
+}
+
+static void
+changed(struct zk_tree *t, const char *path)
+{
+	size_t len = strlen(path);
+	struct change *c;
+
+	if (!t->track)
+		return;
+	HASH_FIND(hh, t->changes, path, len, c);
+	if (c != NULL)
+		return;
+	c = xcalloc(1, sizeof(*c) + len + 1);
+	memcpy(c->path, path, len);
+	HASH_ADD_KEYPTR(hh, t->changes, c->path, len, c);
+}
+
+static void
+changes_drop(struct zk_tree *t)
+{
+	struct change *c, *next;
+
+	HASH_ITER(hh, t->changes, c, next) {
+		HASH_DEL(t->changes, c);
+		free(c);
+	}
+}
+
 static struct node *
 node_new(const char *path, struct slice data)
 {
@@ -120,8 +212,9 @@ node_new(const char *path, struct slice data)
 }
 
 static void
-node_free(struct node *n)
+node_free(struct zk_tree *t, struct node *n)
 {
+	acl_unref(t, n->acl);
 	free(n->data);
 	free(n);
 }
@@ -135,13 +228,20 @@ session_find(const struct zk_tree *t, int64_t id)
 	return (s);
 }
 
+/* Containers have an owner, too, but it is no session. */
+static bool
+is_ephemeral(const struct node *n)
+{
+	return (n->stat.ephemeral_owner != 0 && n->stat.ephemeral_owner != ZK_CONTAINER_OWNER);
+}
+
 static void
 node_link(struct zk_tree *t, struct node *n)
 {
 	HASH_ADD_KEYPTR(hh, t->nodes, n->path, strlen(n->path), n);
 	TAILQ_INSERT_TAIL(&n->parent->children, n, sibling);
 	n->parent->nchildren++;
-	if (n->stat.ephemeral_owner != 0)
+	if (is_ephemeral(n))
 		LIST_INSERT_HEAD(&session_find(t, n->stat.ephemeral_owner)->ephemerals, n, owned);
 }
 
@@ -151,7 +251,7 @@ node_unlink(struct zk_tree *t, struct node *n)
 	HASH_DEL(t->nodes, n);
 	TAILQ_REMOVE(&n->parent->children, n, sibling);
 	n->parent->nchildren--;
-	if (n->stat.ephemeral_owner != 0)
+	if (is_ephemeral(n))
 		LIST_REMOVE(n, owned);
 }
 
@@ -181,9 +281,15 @@ stat_of(const struct node *n)
 	return (s);
 }
 
+static bool
+permitted(const struct zk_tree *t, int64_t session, const struct node *n, unsigned perms)
+{
+	return (t->permit == NULL || n->acl == NULL || t->permit(t->ctx, session, acl_of(n), perms));
+}
+
 /* ---- watches ---- */
 static struct watch_point *
-watch_point(struct zk_tree *t, const char *path)
+watch_point(const struct zk_tree *t, const char *path)
 {
 	struct watch_point *w;
 
@@ -201,32 +307,82 @@ watch_point_drop_if_empty(struct zk_tree *t, struct watch_point *w)
 }
 
 static void
-mark_add(struct zk_tree *t, int64_t session, const char *path, unsigned kind)
+mark_drop(struct zk_tree *t, struct watch_mark *m)
 {
-	struct watch_point *w = watch_point(t, path);
+	LIST_REMOVE(m, link);
+	LIST_REMOVE(m, by_session);
+	t->nwatches--;
+	if (m->recursive != 0)
+		t->nrecursive--;
+	free(m);
+}
+
+static struct watch_mark *
+mark_find(const struct watch_point *w, int64_t session)
+{
 	struct watch_mark *m;
 
+	if (w != NULL)
+		LIST_FOREACH(m, &w->marks, link)
+			if (m->session->id == session)
+				return (m);
+	return (NULL);
+}
+
+static struct watch_mark *
+mark_get(struct zk_tree *t, int64_t session, const char *path)
+{
+	struct watch_point *w = watch_point(t, path);
+	struct watch_mark *m = mark_find(w, session);
+
+	if (m != NULL)
+		return (m);
 	if (w == NULL) {
 		w = xcalloc(1, sizeof(*w) + strlen(path) + 1);
 		memcpy(w->path, path, strlen(path));
 		HASH_ADD_KEYPTR(hh, t->watches, w->path, strlen(path), w);
 	}
-	LIST_FOREACH(m, &w->marks, link)
-		if (m->session == session) {
-			m->kinds |= kind;
-			return;
-		}
 	m = xcalloc(1, sizeof(*m));
-	m->session = session;
-	m->kinds = kind;
+	m->session = session_find(t, session);
+	m->at = w;
 	LIST_INSERT_HEAD(&w->marks, m, link);
+	LIST_INSERT_HEAD(&m->session->marks, m, by_session);
+	t->nwatches++;
+	return (m);
 }
 
-/* Takes the kinds away from the marks of one session, or of all (0), and fires those that had any when `event` is given. */
 static void
-watch_take(struct zk_tree *t, int64_t session, const char *path, unsigned kinds, const enum zk_event *event)
+mark_add(struct zk_tree *t, int64_t session, const char *path, unsigned kinds, unsigned mode)
 {
-	struct watch_point *w = watch_point(t, path);
+	struct watch_mark *m = mark_get(t, session, path);
+	bool was = m->recursive != 0;
+
+	m->kinds |= kinds;
+	m->persistent = (m->persistent & ~kinds) | (mode != 0 ? kinds : 0);
+	m->recursive = (m->recursive & ~kinds) | ((mode & ZK_WATCH_RECURSIVE) != 0 ? kinds : 0);
+	if (was != (m->recursive != 0))
+		t->nrecursive += was ? -1U : 1;
+}
+
+static void
+mark_reduce(struct zk_tree *t, struct watch_mark *m, unsigned kinds)
+{
+	bool was = m->recursive != 0;
+
+	m->kinds &= ~kinds;
+	m->persistent &= ~kinds;
+	m->recursive &= ~kinds;
+	if (was && m->recursive == 0)
+		t->nrecursive--;
+	if (m->kinds == 0)
+		mark_drop(t, m);
+}
+
+/* The marks at one path.  above: it is a parent of the one that changed, so that only recursive ones see it. */
+static void
+fire_at(struct zk_tree *t, const char *at, bool above, enum zk_event event, const struct node *n, unsigned kinds)
+{
+	struct watch_point *w = watch_point(t, at);
 	struct watch_mark *m, *next;
 	unsigned had;
 
@@ -234,36 +390,47 @@ watch_take(struct zk_tree *t, int64_t session, const char *path, unsigned kinds,
 		return;
 	for (m = LIST_FIRST(&w->marks); m != NULL; m = next) {
 		next = LIST_NEXT(m, link);
-		had = m->kinds & kinds;
-		if (had == 0 || (session != 0 && m->session != session))
+		had = m->kinds & kinds & (above ? m->recursive : event == ZK_CHILDREN ? ~m->recursive : ~0U);
+		if (had == 0 || m->session->fired == t->firing)
 			continue;
-		if (event != NULL)
-			t->fire(t->ctx, m->session, *event, path, had);
-		if ((m->kinds &= ~kinds) == 0) {
-			LIST_REMOVE(m, link);
-			free(m);
-		}
+		m->session->fired = t->firing;
+		if (permitted(t, m->session->id, n, ZK_PERM_READ))	/* else it has learned nothing, and its watch is gone all the same */
+			t->fire(t->ctx, m->session->id, event, n->path, had);
+		if (!above)
+			mark_reduce(t, m, had & ~m->persistent);
 	}
 	watch_point_drop_if_empty(t, w);
 }
 
 static void
-watch_trigger(struct zk_tree *t, const char *path, enum zk_event event, unsigned kinds)
+watch_trigger(struct zk_tree *t, const struct node *n, enum zk_event event, unsigned kinds)
 {
-	watch_take(t, 0, path, kinds, &event);
+	char *at, *slash;
+
+	t->firing++;
+	fire_at(t, n->path, false, event, n, kinds);
+	if (t->nrecursive == 0 || event == ZK_CHILDREN)
+		return;
+	at = xstrdup(n->path);
+	while ((slash = strrchr(at, '/')) != NULL && at[1] != '\0') {
+		slash[slash == at] = '\0';
+		fire_at(t, at, true, event, n, kinds);
+	}
+	free(at);
 }
 
 static void
-fire_change(struct zk_tree *t, enum zk_event event, const char *path, const char *parent)
+fire_change(struct zk_tree *t, enum zk_event event, const struct node *n)
 {
-	watch_trigger(t, path, event, event == ZK_DELETED ? ZK_WATCH_DATA | ZK_WATCH_CHILDREN : ZK_WATCH_DATA);
-	if (event != ZK_CHANGED)
-		watch_trigger(t, parent, ZK_CHILDREN, ZK_WATCH_CHILDREN);
+	watch_trigger(t, n, event, event == ZK_DELETED ? ZK_WATCH_DATA | ZK_WATCH_CHILDREN : ZK_WATCH_DATA);
+	if (event != ZK_CHANGED && n->parent != NULL)
+		watch_trigger(t, n->parent, ZK_CHILDREN, ZK_WATCH_CHILDREN);
 }
 
 /* ---- writes: each checks everything, then changes the tree and fills the undo record ---- */
 struct write {				/* what one write knows */
 	int64_t	session, now_ms, zxid;
+	enum zke refused;		/* by whoever decoded it */
 	const struct zk_op *op;
 	struct undo *undo;
 	struct zk_result *r;
@@ -278,7 +445,7 @@ version_fits(const struct node *n, int32_t expected)
 static const char *
 name_to_create(struct zk_tree *t, const struct zk_op *op, const struct node *parent)
 {
-	if (op->mode == ZK_PERSISTENT || op->mode == ZK_EPHEMERAL)
+	if (op->mode == ZK_PERSISTENT || op->mode == ZK_EPHEMERAL || op->mode == ZK_CONTAINER)
 		return (arena_printf(&t->answer, "%s", op->path));
 	return (arena_printf(&t->answer, "%s%010d", op->path, parent->creates));
 }
@@ -291,12 +458,16 @@ write_create(struct zk_tree *t, struct write *w)
 
 	if (parent == NULL)
 		return (ZKE_NO_NODE);
+	if (!permitted(t, w->session, parent, ZK_PERM_CREATE))
+		return (ZKE_NO_AUTH);
 	path = name_to_create(t, w->op, parent);
 	if (path == NULL)
 		return (ZKE_SYSTEM_ERROR);
+	if (!zk_path_is_valid(path))
+		return (ZKE_BAD_ARGUMENTS);
 	if (node_find(t, path) != NULL)
 		return (ZKE_NODE_EXISTS);
-	if (parent->stat.ephemeral_owner != 0)
+	if (is_ephemeral(parent))
 		return (ZKE_NO_CHILDREN_FOR_EPHEMERALS);
 	*w->undo = (struct undo){ UNDO_CREATE, ZK_CREATED, .parent_stat = parent->stat, .parent_creates = parent->creates };
 	n = w->undo->node = node_new(path, w->op->data);
@@ -305,7 +476,12 @@ write_create(struct zk_tree *t, struct write *w)
 	n->stat.ctime_ms = n->stat.mtime_ms = w->now_ms;
 	if (w->op->mode == ZK_EPHEMERAL || w->op->mode == ZK_EPHEMERAL_SEQUENTIAL)
 		n->stat.ephemeral_owner = w->session;
+	else if (w->op->mode == ZK_CONTAINER)
+		n->stat.ephemeral_owner = ZK_CONTAINER_OWNER;
+	n->acl = acl_ref(t, w->op->acl);
 	node_link(t, n);
+	changed(t, n->path);
+	changed(t, parent->path);
 	parent->creates++;
 	parent->stat.pzxid = w->zxid;
 	w->r->path = path;
@@ -318,17 +494,33 @@ node_detach(struct zk_tree *t, struct node *n, int64_t zxid)
 {
 	node_unlink(t, n);
 	n->parent->stat.pzxid = zxid;
+	changed(t, n->path);
+	changed(t, n->parent->path);
+}
+
+/* Nodes that a server makes by itself and keeps. */
+static bool
+is_special(const char *path)
+{
+	return (strcmp(path, "/") == 0 || strcmp(path, "/zookeeper") == 0 || strcmp(path, "/zookeeper/quota") == 0 ||
+	    strcmp(path, "/zookeeper/config") == 0);
 }
 
 static enum zke
 write_delete(struct zk_tree *t, struct write *w)
 {
-	struct node *n = node_find(t, w->op->path);
+	struct node *parent, *n;
 
+	if (is_special(w->op->path))
+		return (ZKE_BAD_ARGUMENTS);
+	parent = parent_of(t, w->op->path);
+	if (parent == NULL)
+		return (ZKE_NO_NODE);
+	if (!permitted(t, w->session, parent, ZK_PERM_DELETE))
+		return (ZKE_NO_AUTH);
+	n = node_find(t, w->op->path);
 	if (n == NULL)
 		return (ZKE_NO_NODE);
-	if (n == t->root)
-		return (ZKE_BAD_ARGUMENTS);
 	if (!version_fits(n, w->op->version))
 		return (ZKE_BAD_VERSION);
 	if (n->nchildren > 0)
@@ -345,6 +537,8 @@ write_set(struct zk_tree *t, struct write *w)
 
 	if (n == NULL)
 		return (ZKE_NO_NODE);
+	if (!permitted(t, w->session, n, ZK_PERM_WRITE))
+		return (ZKE_NO_AUTH);
 	if (!version_fits(n, w->op->version))
 		return (ZKE_BAD_VERSION);
 	*w->undo = (struct undo){ UNDO_SET, ZK_CHANGED, .node = n,
@@ -354,6 +548,26 @@ write_set(struct zk_tree *t, struct write *w)
 	n->stat.version++;
 	n->stat.mzxid = w->zxid;
 	n->stat.mtime_ms = w->now_ms;
+	changed(t, n->path);
+	w->r->stat = stat_of(n);
+	return (ZKE_OK);
+}
+
+static enum zke
+write_set_acl(struct zk_tree *t, struct write *w)
+{
+	struct node *n = node_find(t, w->op->path);
+
+	if (n == NULL)
+		return (ZKE_NO_NODE);
+	if (!permitted(t, w->session, n, ZK_PERM_ADMIN))
+		return (ZKE_NO_AUTH);
+	if (w->op->version != ZK_ANY_VERSION && w->op->version != n->stat.aversion)
+		return (ZKE_BAD_VERSION);
+	*w->undo = (struct undo){ UNDO_SET_ACL, .node = n, .stat = n->stat, .acl = n->acl };
+	n->acl = acl_ref(t, w->op->acl);
+	n->stat.aversion++;
+	changed(t, n->path);
 	w->r->stat = stat_of(n);
 	return (ZKE_OK);
 }
@@ -365,6 +579,8 @@ write_check(struct zk_tree *t, struct write *w)
 
 	if (n == NULL)
 		return (ZKE_NO_NODE);
+	if (!permitted(t, w->session, n, ZK_PERM_READ))
+		return (ZKE_NO_AUTH);
 	return (version_fits(n, w->op->version) ? ZKE_OK : ZKE_BAD_VERSION);
 }
 
@@ -373,6 +589,8 @@ write_one(struct zk_tree *t, struct write *w)
 {
 	w->undo->kind = UNDO_NONE;
 	w->r->path = w->op->path;
+	if (w->refused != ZKE_OK)
+		return (w->refused);
 	switch (w->op->kind) {
 	case ZK_OP_CREATE:
 		return (write_create(t, w));
@@ -380,6 +598,8 @@ write_one(struct zk_tree *t, struct write *w)
 		return (write_delete(t, w));
 	case ZK_OP_SET:
 		return (write_set(t, w));
+	case ZK_OP_SET_ACL:
+		return (write_set_acl(t, w));
 	case ZK_OP_CHECK:
 		return (write_check(t, w));
 	default:
@@ -401,7 +621,7 @@ undo_one(struct zk_tree *t, struct undo *u)
 	case UNDO_CREATE:
 		node_unlink(t, u->node);
 		parent_restore(u->node->parent, u);
-		node_free(u->node);
+		node_free(t, u->node);
 		break;
 	case UNDO_DELETE:
 		node_link(t, u->node);
@@ -413,6 +633,11 @@ undo_one(struct zk_tree *t, struct undo *u)
 		u->node->data_len = u->data_len;
 		u->node->stat = u->stat;
 		break;
+	case UNDO_SET_ACL:
+		acl_unref(t, u->node->acl);
+		u->node->acl = u->acl;
+		u->node->stat = u->stat;
+		break;
 	case UNDO_NONE:
 		break;
 	}
@@ -422,20 +647,24 @@ undo_one(struct zk_tree *t, struct undo *u)
 static void
 keep_one(struct zk_tree *t, struct undo *u)
 {
-	if (u->kind != UNDO_NONE)
-		fire_change(t, u->event, u->node->path, u->node->parent == NULL ? "/" : u->node->parent->path);
+	if (u->kind == UNDO_SET_ACL)
+		acl_unref(t, u->acl);
+	else if (u->kind != UNDO_NONE)
+		fire_change(t, u->event, u->node);
 	if (u->kind == UNDO_SET)
 		free(u->data);
 }
 
 static void
-write_all(struct zk_tree *t, int64_t session, int64_t now_ms, const struct zk_op *ops, uint32_t n, struct zk_result *each, uint32_t *failed)
+write_all(struct zk_tree *t, int64_t session, int64_t now_ms, const struct zk_op *ops, const enum zke *refused, uint32_t n, struct zk_result *each,
+    uint32_t *failed)
 {
 	struct undo *undo = xcalloc(n, sizeof(*undo));
-	struct write w = { session, now_ms, ++t->zxid, NULL, NULL, NULL };
+	struct write w = { .session = session, .now_ms = now_ms, .zxid = ++t->zxid };
 	uint32_t i, done;
 
 	for (done = 0; done < n; done++) {
+		w.refused = refused == NULL ? ZKE_OK : refused[done];
 		w.op = &ops[done];
 		w.undo = &undo[done];
 		w.r = &each[done];
@@ -451,7 +680,7 @@ write_all(struct zk_tree *t, int64_t session, int64_t now_ms, const struct zk_op
 			keep_one(t, &undo[i]);
 		for (i = 0; i < n; i++)
 			if (undo[i].kind == UNDO_DELETE)
-				node_free(undo[i].node);
+				node_free(t, undo[i].node);
 	}
 	free(undo);
 }
@@ -471,16 +700,27 @@ read_children(struct zk_tree *t, const struct node *n, struct zk_result *r)
 	return (ZKE_OK);
 }
 
+static unsigned
+perms_to_read(enum zk_op_kind kind)
+{
+	return (kind == ZK_OP_GET_ACL ? ZK_PERM_READ | ZK_PERM_ADMIN : ZK_PERM_READ);
+}
+
 static void
 read_one(struct zk_tree *t, int64_t session, const struct zk_op *op, struct zk_result *r)
 {
 	struct node *n = node_find(t, op->path);
 
 	r->path = op->path;
-	if (op->watcher != NULL && (n != NULL || op->kind == ZK_OP_EXISTS))
-		mark_add(t, session, op->path, op->kind == ZK_OP_CHILDREN ? ZK_WATCH_CHILDREN : ZK_WATCH_DATA);
 	if (op->kind == ZK_OP_SYNC)
 		return;
+	/* ZooKeeper 3.8 tells everybody that a node exists. */
+	if (n != NULL && op->kind != ZK_OP_EXISTS && !permitted(t, session, n, perms_to_read(op->kind))) {
+		r->error = ZKE_NO_AUTH;
+		return;
+	}
+	if (op->watcher != NULL && (n != NULL || op->kind == ZK_OP_EXISTS))
+		mark_add(t, session, op->path, op->kind == ZK_OP_CHILDREN ? ZK_WATCH_CHILDREN : ZK_WATCH_DATA, 0);
 	if (n == NULL) {
 		r->error = ZKE_NO_NODE;
 		return;
@@ -488,6 +728,8 @@ read_one(struct zk_tree *t, int64_t session, const struct zk_op *op, struct zk_r
 	r->stat = stat_of(n);
 	if (op->kind == ZK_OP_GET)
 		r->data = slice_of(n->data, n->data_len);
+	else if (op->kind == ZK_OP_GET_ACL)
+		r->acl = acl_of(n);
 	else if (op->kind == ZK_OP_CHILDREN)
 		r->error = read_children(t, n, r);
 }
@@ -529,8 +771,9 @@ zk_tree_free(struct zk_tree **tp)
 	}
 	HASH_ITER(hh, t->nodes, n, nnext) {
 		HASH_DEL(t->nodes, n);
-		node_free(n);
+		node_free(t, n);
 	}
+	changes_drop(t);
 	arena_fini(&t->answer);
 	free(t);
 }
@@ -542,9 +785,22 @@ zk_tree_session_new(struct zk_tree *t)
 
 	s->id = t->next_session++;
 	LIST_INIT(&s->ephemerals);
+	LIST_INIT(&s->marks);
 	HASH_ADD(hh, t->sessions, id, sizeof(s->id), s);
 	t->zxid++;
 	return (s->id);
+}
+
+void
+zk_tree_session_load(struct zk_tree *t, int64_t id)
+{
+	struct session *s = xcalloc(1, sizeof(*s));
+
+	must(session_find(t, id) == NULL);
+	s->id = id;
+	LIST_INIT(&s->ephemerals);
+	LIST_INIT(&s->marks);
+	HASH_ADD(hh, t->sessions, id, sizeof(s->id), s);
 }
 
 bool
@@ -563,12 +819,12 @@ zk_tree_session_end(struct zk_tree *t, int64_t id, int64_t now_ms)
 	if (s == NULL)
 		return;
 	t->zxid++;
-	zk_tree_drop_watches(t, id);
 	while ((n = LIST_FIRST(&s->ephemerals)) != NULL) {
 		node_detach(t, n, t->zxid);
-		fire_change(t, ZK_DELETED, n->path, n->parent->path);
-		node_free(n);
+		fire_change(t, ZK_DELETED, n);
+		node_free(t, n);
 	}
+	zk_tree_drop_watches(t, id);	/* it hears of the end of its own nodes */
 	HASH_DEL(t->sessions, s);
 	free(s);
 }
@@ -576,7 +832,7 @@ zk_tree_session_end(struct zk_tree *t, int64_t id, int64_t now_ms)
 static bool
 is_write(const struct zk_op *op)
 {
-	return (op->kind == ZK_OP_CREATE || op->kind == ZK_OP_DELETE || op->kind == ZK_OP_SET);
+	return (op->kind == ZK_OP_CREATE || op->kind == ZK_OP_DELETE || op->kind == ZK_OP_SET || op->kind == ZK_OP_SET_ACL);
 }
 
 void
@@ -589,7 +845,7 @@ zk_tree_apply(struct zk_tree *t, int64_t session, int64_t now_ms, const struct z
 	if (session_find(t, session) == NULL)
 		r->error = ZKE_SESSION_EXPIRED;
 	else if (is_write(op))
-		write_all(t, session, now_ms, op, 1, r, &failed);
+		write_all(t, session, now_ms, op, NULL, 1, r, &failed);
 	else
 		read_one(t, session, op, r);
 }
@@ -607,7 +863,7 @@ results_of_failure(struct zk_result *each, uint32_t n, uint32_t failed, struct z
 }
 
 void
-zk_tree_multi(struct zk_tree *t, int64_t session, int64_t now_ms, const struct zk_op *ops, uint32_t n, struct zk_result *r)
+zk_tree_multi(struct zk_tree *t, int64_t session, int64_t now_ms, const struct zk_op *ops, const enum zke *refused, uint32_t n, struct zk_result *r)
 {
 	struct zk_result *each;
 	uint32_t failed;
@@ -623,27 +879,60 @@ zk_tree_multi(struct zk_tree *t, int64_t session, int64_t now_ms, const struct z
 			each[failed].error = ZKE_SESSION_EXPIRED;
 		return;
 	}
-	write_all(t, session, now_ms, ops, n, each, &failed);
+	write_all(t, session, now_ms, ops, refused, n, each, &failed);
 	if (failed < n)
 		results_of_failure(each, n, failed, r);
 	for (failed = 0; failed < n; failed++)
-		if (ops[failed].kind == ZK_OP_CREATE)
+		if (ops[failed].kind == ZK_OP_CREATE && ops[failed].mode != ZK_CONTAINER)
 			each[failed].stat = (struct zk_stat){ .version = 0 };	/* the protocol has no room for it */
 }
 
 void
+zk_tree_watch(struct zk_tree *t, int64_t session, const char *path, unsigned kinds, unsigned mode)
+{
+	if (session_find(t, session) != NULL)
+		mark_add(t, session, path, kinds, mode);
+}
+
+bool
 zk_tree_unwatch(struct zk_tree *t, int64_t session, const char *path, unsigned kinds)
 {
-	watch_take(t, session, path, kinds, NULL);
+	struct watch_point *w = watch_point(t, path);
+	struct watch_mark *m = mark_find(w, session);
+
+	if (m == NULL || (m->kinds & kinds) == 0)
+		return (false);
+	mark_reduce(t, m, kinds);
+	watch_point_drop_if_empty(t, w);
+	return (true);
+}
+
+bool
+zk_tree_watches(const struct zk_tree *t, int64_t session, const char *path, unsigned kinds)
+{
+	struct watch_mark *m = mark_find(watch_point(t, path), session);
+
+	return (m != NULL && (m->kinds & kinds) != 0);
 }
 
 void
 zk_tree_drop_watches(struct zk_tree *t, int64_t session)
 {
-	struct watch_point *w, *next;
+	struct session *s = session_find(t, session);
+	struct watch_mark *m;
+	struct watch_point *w;
 
-	HASH_ITER(hh, t->watches, w, next)
-		watch_take(t, session, w->path, ZK_WATCH_DATA | ZK_WATCH_CHILDREN, NULL);
+	while (s != NULL && (m = LIST_FIRST(&s->marks)) != NULL) {
+		w = m->at;
+		mark_drop(t, m);
+		watch_point_drop_if_empty(t, w);
+	}
+}
+
+uint32_t
+zk_tree_watch_count(const struct zk_tree *t)
+{
+	return (t->nwatches);
 }
 
 int64_t
@@ -652,6 +941,149 @@ zk_tree_zxid(const struct zk_tree *t)
 	return (t->zxid);
 }
 
+/* ---- what a server needs ---- */
+static bool
+is_empty_container(const struct node *n)
+{
+	return (n->stat.ephemeral_owner == ZK_CONTAINER_OWNER && n->creates > 0 && n->nchildren == 0);
+}
+
+bool
+zk_tree_has_empty_containers(const struct zk_tree *t)
+{
+	const struct node *n, *next;
+
+	HASH_ITER(hh, t->nodes, n, next)
+		if (is_empty_container(n))
+			return (true);
+	return (false);
+}
+
+void
+zk_tree_delete_empty_containers(struct zk_tree *t)
+{
+	struct node *n, *next;
+
+	HASH_ITER(hh, t->nodes, n, next) {
+		if (!is_empty_container(n))
+			continue;
+		node_detach(t, n, ++t->zxid);
+		fire_change(t, ZK_DELETED, n);
+		node_free(t, n);
+	}
+}
+
+void
+zk_tree_ephemerals(const struct zk_tree *t, int64_t session, void (*fn)(void *, const char *), void *ctx)
+{
+	const struct session *s = session_find(t, session);
+	const struct node *n;
+
+	if (s != NULL)
+		LIST_FOREACH(n, &s->ephemerals, owned)
+			fn(ctx, n->path);
+}
+
+static uint32_t
+descendants(const struct node *n)
+{
+	const struct node *c;
+	uint32_t count = 0;
+
+	TAILQ_FOREACH(c, &n->children, sibling)
+		count += 1 + descendants(c);
+	return (count);
+}
+
+uint32_t
+zk_tree_descendants(const struct zk_tree *t, const char *path)
+{
+	const struct node *n = node_find(t, path);
+
+	return (n == NULL ? 0 : descendants(n));
+}
+
+bool
+zk_tree_stat(const struct zk_tree *t, const char *path, struct zk_stat *stat)
+{
+	const struct node *n = node_find(t, path);
+
+	if (n != NULL)
+		*stat = stat_of(n);
+	return (n != NULL);
+}
+
+uint32_t
+zk_tree_nodes(const struct zk_tree *t)
+{
+	return (HASH_COUNT(t->nodes));
+}
+
+/* ---- what a store needs ---- */
+void
+zk_tree_permit(struct zk_tree *t, zk_tree_permit_fn *permit)
+{
+	t->permit = permit;
+}
+
+void
+zk_tree_track(struct zk_tree *t)
+{
+	t->track = true;
+}
+
+void
+zk_tree_changes(struct zk_tree *t, void (*fn)(void *, const char *, const struct zk_tree_node *), void *ctx)
+{
+	const struct node *n;
+	struct change *c, *next;
+
+	HASH_ITER(hh, t->changes, c, next) {
+		n = node_find(t, c->path);
+		fn(ctx, c->path, n == NULL ? NULL : &(struct zk_tree_node){ slice_of(n->data, n->data_len), acl_of(n), stat_of(n), n->creates });
+	}
+	changes_drop(t);
+}
+
+enum err
+zk_tree_load(struct zk_tree *t, const char *path, const struct zk_tree_node *in)
+{
+	struct node *n = node_find(t, path), *parent = parent_of(t, path);
+	int64_t owner = in->stat.ephemeral_owner;
+
+	if (path[0] != '/' || parent == NULL || (n != NULL && n != t->root) || is_ephemeral(parent) ||
+	    (owner != 0 && owner != ZK_CONTAINER_OWNER && session_find(t, owner) == NULL))
+		return (ERR_CORRUPT);
+	if (n == NULL) {
+		n = node_new(path, in->data);
+		n->parent = parent;
+		n->stat = in->stat;
+		node_link(t, n);
+	} else {
+		free(n->data);
+		n->data = data_copy(in->data);
+		n->data_len = in->data.len;
+		n->stat = in->stat;
+	}
+	n->acl = acl_ref(t, in->acl);
+	n->creates = in->creates;
+	return (OK);
+}
+
+void
+zk_tree_set_counters(struct zk_tree *t, int64_t zxid, int64_t next_session)
+{
+	t->zxid = zxid;
+	t->next_session = next_session;
+}
+
+int64_t
+zk_tree_next_session(const struct zk_tree *t)
+{
+	return (t->next_session);
+}
+
+/* ---- for whoever looks at it ---- */
 static int
 by_path(const void *a, const void *b)
 {
@@ -683,8 +1115,8 @@ zk_tree_check(const struct zk_tree *t)
 
 	HASH_ITER(hh, t->nodes, n, next) {
 		must(n == t->root || n->parent == parent_of(t, n->path));			/* (1) */
-		must(n == t->root || n->parent->stat.ephemeral_owner == 0);
-		must(n->stat.ephemeral_owner == 0 || session_find(t, n->stat.ephemeral_owner) != NULL);	/* (2) */
+		must(n == t->root || !is_ephemeral(n->parent));
+		must(!is_ephemeral(n) || session_find(t, n->stat.ephemeral_owner) != NULL);	/* (2) */
 		count = 0;
 		TAILQ_FOREACH(c, &n->children, sibling) {
 			must(c->parent == n);

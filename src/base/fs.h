@@ -25,6 +25,7 @@ struct file;
 
 enum {
 	FS_RDONLY = 0, FS_RDWR = 1, FS_CREATE = 2, FS_EXCL = 4, FS_NOFOLLOW = 8, FS_TRUNC = 16,
+	FS_PRIVATE = 32,	/* made for its owner alone (0600); otherwise 0644 */
 };
 
 struct fs_stat {

@@ -67,7 +67,7 @@ real_open(struct fs *fs, const char *path, unsigned flags, struct file **fp, str
 	o |= (flags & FS_EXCL) != 0 ? O_EXCL : 0;
 	o |= (flags & FS_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
 	o |= (flags & FS_TRUNC) != 0 ? O_TRUNC : 0;
-	fd = open_retry(path, o, 0644);
+	fd = open_retry(path, o, (flags & FS_PRIVATE) != 0 ? 0600 : 0644);
 	if (fd < 0)
 		return (failed(eb, path, "open"));
 	f = xcalloc(1, sizeof(*f));

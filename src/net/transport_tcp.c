@@ -16,6 +16,7 @@
 #include "base/cdefs.h"
 #include "base/limits.h"
 #include "base/must.h"
+#include "net/addr.h"
 #include "net/transport.h"
 
 enum { BOUNCE_BYTES = 32768 };		/* files without a descriptor go through the stack in pieces of this */
@@ -181,6 +182,36 @@ transport_tcp_dial(const struct sockaddr_storage *ss, socklen_t len, struct tran
 	}
 	*tp = transport_of(fd, &dialled_ops);
 	return (OK);
+}
+
+enum err
+transport_tcp_listen(const struct sockaddr_storage *ss, socklen_t len, int backlog, int *fdp, uint16_t *port, struct errbuf *eb)
+{
+	int fd = socket(ss->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, errnum;
+	struct sockaddr_storage bound = { 0 };
+	socklen_t bound_len = sizeof(bound);
+
+	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 && bind(fd, (const struct sockaddr *)ss, len) == 0 &&
+	    listen(fd, backlog) == 0 && getsockname(fd, (struct sockaddr *)&bound, &bound_len) == 0) {
+		*port = addr_port(&bound);
+		*fdp = fd;
+		return (OK);
+	}
+	errnum = errno;
+	if (fd >= 0)
+		close(fd);
+	errbuf_errno(eb, errnum, "listen");
+	return (errnum == EADDRINUSE ? ERR_CONFLICT : err_from_errno(errnum));
+}
+
+int
+transport_tcp_accept(int fd)
+{
+	int s = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
+
+	if (s >= 0)
+		(void)setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	return (s);
 }
 
 bool

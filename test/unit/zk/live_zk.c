@@ -954,7 +954,7 @@ random_round(struct both *b)
 		ops[i] = random_op(b, multi);
 	if (multi) {
 		zk_multi(b->sides[who].zk, ops, n, on_answer, &real);
-		zk_tree_multi(b->tree, b->sessions[who], 1, ops, n, &r);
+		zk_tree_multi(b->tree, b->sessions[who], 1, ops, NULL, n, &r);
 	} else {
 		zk_submit(b->sides[who].zk, ops, on_answer, &real);
 		zk_tree_apply(b->tree, b->sessions[who], 1, ops, &r);
