@@ -16,7 +16,7 @@ mkdir -p "$logs" "$cache"
 
 # What `configure` and `make` need, then what only the tests need.
 build_packages="gcc libc6-dev make autoconf automake pkg-config xz-utils libzookeeper-mt-dev libisal-dev libjansson-dev libsnappy-dev
-	zlib1g-dev libssl-dev liburcu-dev uthash-dev liblz4-dev libzstd-dev libsystemd-dev"
+	zlib1g-dev libssl-dev libsqlite3-dev liburcu-dev uthash-dev liblz4-dev libzstd-dev libsystemd-dev"
 unit_packages="libcunit1-dev python3 clang-format mandoc groff|groff-base"
 fuzz_packages="clang libclang-rt-14-dev"
 zookeeper_packages="java|default-jre-headless libzookeeper-java"

@@ -1,0 +1,664 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test/unit/zkserver/test_server.c - the embedded server byte by byte, on virtual time: answers, sessions, watches, ACLs, hostile clients.
+ * What ZooKeeper itself answers is compared in test/func/test_embedded.py.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "bed.h"
+
+/* ---- what leaves when ---- */
+
+TEST(an_answer_leaves_when_its_batch_is_on_disk)
+{
+	struct peer *writer, *reader;
+	struct bed b;
+
+	bed_init(&b);
+	writer = peer_new(&b);
+	reader = peer_new(&b);
+	peer_get(reader, "/a", false);
+	while (bed_turn(&b))
+		continue;
+	CHECK(peer_next(reader) != NULL && reader->answer.error == -101);	/* nothing is under way: at once */
+
+	peer_create(writer, "/a", "x", 0);
+	while (bed_turn(&b))
+		continue;
+	peer_get(reader, "/a", false);
+	peer_ping(reader);
+	while (bed_turn(&b))
+		continue;
+	CHECK(peer_next(writer) == NULL && peer_next(reader) == NULL);		/* it would tell of what may yet be lost */
+	bed_settle(&b);
+	CHECK(peer_next(writer) != NULL && writer->answer.error == 0);
+	CHECK(peer_next(reader) != NULL && reader->answer.error == 0);
+	CHECK(peer_next(reader) != NULL && reader->answer.xid == -2);
+	peer_free(&writer);
+	peer_free(&reader);
+	bed_fini(&b);
+}
+
+static unsigned syncs;
+
+static void
+count_sync(void *ctx, const char *what)
+{
+	(void)ctx;
+	(void)what;
+	syncs++;
+}
+
+TEST(many_clients_share_one_sync)
+{
+	enum { N = 50 };
+	struct peer *p[N];
+	char path[16];
+	struct bed b;
+
+	bed_init(&b);
+	for (int i = 0; i < N; i++)
+		p[i] = peer_new(&b);
+	syncs = 0;
+	fs_power_watch(b.fs, FS_FAULT_SYNC, count_sync, NULL);
+	for (int i = 0; i < N; i++) {
+		snprintf(path, sizeof(path), "/n%d", i);
+		peer_create(p[i], path, "", 0);
+	}
+	bed_settle(&b);
+	fs_power_watch(b.fs, 0, NULL, NULL);
+	for (int i = 0; i < N; i++) {
+		CHECK(peer_next(p[i]) != NULL && p[i]->answer.error == 0);
+		peer_free(&p[i]);
+	}
+	CHECK(syncs >= 1 && syncs <= 3);
+	bed_fini(&b);
+}
+
+/* ---- operations ---- */
+
+TEST(a_node_is_made_read_changed_and_deleted)
+{
+	struct peer *p;
+	struct bed b;
+
+	bed_init(&b);
+	p = peer_new(&b);
+	peer_create(p, "/a", "one", 0);
+	CHECK_EQ(peer_error(p), 0);
+	CHECK(slice_eq_str(jute_bytes(&p->answer.body), "/a"));
+	CHECK(peer_has(p, "/a", "one"));
+	peer_set(p, "/a", "two", 1);
+	CHECK_EQ(peer_error(p), -103);
+	peer_set(p, "/a", "two", 0);
+	CHECK_EQ(peer_error(p), 0);
+	CHECK(peer_has(p, "/a", "two"));
+	peer_create(p, "/a", "", 0);
+	CHECK_EQ(peer_error(p), -110);
+	peer_create(p, "/x/y", "", 0);
+	CHECK_EQ(peer_error(p), -101);
+	peer_create(p, "/a/s-", "", 2);
+	CHECK_EQ(peer_error(p), 0);
+	CHECK(slice_eq_str(jute_bytes(&p->answer.body), "/a/s-0000000000"));
+	peer_delete(p, "/a", -1);
+	CHECK_EQ(peer_error(p), -111);
+	peer_delete(p, "/a/s-0000000000", -1);
+	CHECK_EQ(peer_error(p), 0);
+	peer_delete(p, "/a", 1);
+	CHECK_EQ(peer_error(p), 0);
+	peer_exists(p, "/a", false);
+	CHECK_EQ(peer_error(p), -101);
+	peer_delete(p, "/zookeeper", -1);
+	CHECK_EQ(peer_error(p), -8);
+	peer_free(&p);
+	bed_fini(&b);
+}
+
+static void
+multi_create(struct jute_out *out, const char *path)
+{
+	jute_put_i32(out, 1);
+	jute_put_bool(out, false);
+	jute_put_i32(out, -1);
+	jute_put_string(out, path);
+	jute_put_string(out, "m");
+	put_open_acl(out);
+	jute_put_i32(out, 0);
+}
+
+static void
+multi_end(struct jute_out *out)
+{
+	jute_put_i32(out, -1);
+	jute_put_bool(out, true);
+	jute_put_i32(out, -1);
+}
+
+TEST(a_multi_is_done_whole_or_not_at_all)
+{
+	static const int32_t failed[] = { 0, -110, -2 };
+	struct jute_out out;
+	struct peer *p;
+	struct bed b;
+
+	bed_init(&b);
+	p = peer_new(&b);
+	peer_create(p, "/there", "", 0);
+	CHECK_EQ(peer_error(p), 0);
+	out = peer_begin(p, MULTI);
+	multi_create(&out, "/a");
+	multi_create(&out, "/there");
+	multi_create(&out, "/b");
+	multi_end(&out);
+	peer_end(p, &out);
+	CHECK_EQ(peer_error(p), 0);
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(rd_i32(&p->answer.body), -1);
+		CHECK_EQ(rd_i8(&p->answer.body), 0);
+		CHECK_EQ(rd_i32(&p->answer.body), failed[i]);
+		CHECK_EQ(rd_i32(&p->answer.body), failed[i]);
+	}
+	peer_exists(p, "/a", false);
+	CHECK_EQ(peer_error(p), -101);
+	out = peer_begin(p, MULTI);
+	multi_create(&out, "/a");
+	multi_create(&out, "/b");
+	multi_end(&out);
+	peer_end(p, &out);
+	CHECK_EQ(peer_error(p), 0);
+	CHECK(peer_has(p, "/a", "m") && peer_has(p, "/b", "m"));
+	peer_free(&p);
+	bed_fini(&b);
+}
+
+/* ---- sessions ---- */
+
+TEST(a_session_that_is_silent_expires_and_takes_its_ephemerals_along)
+{
+	struct peer *silent, *watcher;
+	struct bed b;
+
+	bed_init(&b);
+	silent = peer_new(&b);
+	watcher = peer_new(&b);
+	CHECK_EQ(silent->timeout_ms, 6000);
+	peer_create(silent, "/e", "", 1);
+	CHECK_EQ(peer_error(silent), 0);
+	peer_exists(watcher, "/e", true);
+	CHECK_EQ(peer_error(watcher), 0);
+	for (int i = 0; i < 5; i++) {
+		bed_advance(&b, 1000);
+		peer_ping(watcher);
+		CHECK_EQ(peer_error(watcher), 0);
+	}
+	peer_exists(watcher, "/e", false);
+	CHECK_EQ(peer_error(watcher), 0);	/* not yet */
+	for (int i = 0; i < 4; i++) {
+		bed_advance(&b, 1000);
+		peer_ping(watcher);
+		bed_settle(&b);
+		if (peer_next(watcher) != NULL && watcher->answer.event != 0)
+			break;
+	}
+	CHECK_EQ(watcher->answer.event, 2);
+	CHECK_STR(watcher->answer.path, "/e");
+	CHECK(peer_next(silent) == NULL && silent->ended);
+	CHECK(peer_again(silent) == NULL);
+	peer_free(&silent);
+	peer_free(&watcher);
+	bed_fini(&b);
+}
+
+TEST(a_session_is_found_again_by_its_password_also_after_a_restart)
+{
+	struct peer *p, *again, *stranger;
+	struct bed b;
+
+	bed_init(&b);
+	p = peer_new(&b);
+	peer_create(p, "/e", "", 1);
+	CHECK_EQ(peer_error(p), 0);
+	stranger = peer_raw(&b);
+	CHECK(!peer_connect(stranger, p->session, (const uint8_t *)"sixteen bytes .."));
+	bed_settle(&b);
+	CHECK(peer_next(stranger) == NULL && stranger->ended);
+	CHECK(peer_has(p, "/e", ""));		/* the stranger has not cut it off */
+	again = peer_again(p);
+	REQUIRE(again != NULL);
+	CHECK_EQ(again->session, p->session);
+	CHECK(peer_next(p) == NULL && p->ended);	/* one connection per session */
+	peer_free(&p);
+	p = again;
+	bed_abandon(&b);
+	REQUIRE(bed_open(&b));
+	again = peer_again(p);
+	REQUIRE(again != NULL);
+	CHECK(peer_has(again, "/e", ""));
+	peer_free(&p);
+	bed_advance(&b, 5000);
+	CHECK(peer_has(again, "/e", ""));
+	peer_free(&again);
+	peer_free(&stranger);
+	bed_advance(&b, 9000);			/* nobody is attached: it expires all the same */
+	p = peer_new(&b);
+	peer_exists(p, "/e", false);
+	CHECK_EQ(peer_error(p), -101);
+	peer_free(&p);
+	bed_fini(&b);
+}
+
+TEST(an_own_session_ends_with_the_process)
+{
+	struct peer *own, *other;
+	struct bed b;
+
+	bed_init(&b);
+	own = peer_new(&b);
+	other = peer_new(&b);
+	zkserver_own(b.server, own->session);
+	peer_create(own, "/own", "", 1);
+	peer_create(other, "/other", "", 1);
+	CHECK(peer_error(own) == 0 && peer_error(other) == 0);
+	bed_abandon(&b);
+	REQUIRE(bed_open(&b));
+	CHECK(peer_again(own) == NULL);
+	peer_free(&own);
+	own = peer_new(&b);
+	peer_exists(own, "/own", false);
+	CHECK_EQ(peer_error(own), -101);
+	CHECK(peer_has(own, "/other", ""));
+	peer_free(&own);
+	peer_free(&other);
+	bed_fini(&b);
+}
+
+TEST(a_client_of_another_zookeeper_is_sent_away)
+{
+	static const uint8_t none[16];
+	struct peer *p;
+	struct bed b;
+
+	bed_init(&b);
+	p = peer_raw(&b);
+	p->zxid_seen = INT64_C(0x500000000);
+	CHECK(!peer_connect(p, 0, none) && p->ended);
+	peer_free(&p);
+	bed_fini(&b);
+}
+
+/* ---- watches ---- */
+
+static const char *
+event(struct peer *p)
+{
+	static const char names[] = "-cdCk";
+	static char text[300];
+	const struct answer *a;
+
+	bed_settle(p->b);
+	while ((a = peer_next(p)) != NULL && a->event == 0)
+		continue;
+	snprintf(text, sizeof(text), "%c%s", names[a == NULL ? 0 : a->event], a == NULL ? "" : a->path);
+	return (text);
+}
+
+TEST(watches_fire_once_and_before_the_answer_that_shows_it)
+{
+	struct peer *p, *q;
+	struct bed b;
+
+	bed_init(&b);
+	p = peer_new(&b);
+	q = peer_new(&b);
+	peer_exists(p, "/a", true);
+	CHECK_EQ(peer_error(p), -101);
+	peer_children(p, "/", true);
+	CHECK_EQ(peer_error(p), 0);
+	peer_create(q, "/a", "", 0);
+	peer_set(q, "/a", "x", -1);
+	peer_get(p, "/a", true);
+	bed_settle(&b);
+	CHECK_STR(event(p), "c/a");
+	CHECK_STR(event(p), "k/");
+	CHECK_STR(event(p), "-");
+	peer_delete(q, "/a", -1);
+	CHECK_STR(event(p), "d/a");
+	CHECK_STR(event(p), "-");
+	peer_free(&p);
+	peer_free(&q);
+	bed_fini(&b);
+}
+
+static void
+add_watch(struct peer *p, const char *path, int32_t mode)
+{
+	struct jute_out out = peer_begin(p, ADDED_WATCH);
+
+	jute_put_string(&out, path);
+	jute_put_i32(&out, mode);
+	peer_end(p, &out);
+	CHECK_EQ(peer_error(p), 0);
+}
+
+static int32_t
+look_at_watch(struct peer *p, int32_t type, const char *path, int32_t which)
+{
+	struct jute_out out = peer_begin(p, type);
+
+	jute_put_string(&out, path);
+	jute_put_i32(&out, which);
+	peer_end(p, &out);
+	return (peer_error(p));
+}
+
+TEST(persistent_watches_stay_and_recursive_ones_see_below)
+{
+	struct peer *p, *q, *w;
+	struct bed b;
+
+	bed_init(&b);
+	p = peer_new(&b);
+	q = peer_new(&b);
+	w = peer_new(&b);
+	peer_create(w, "/a", "", 0);
+	CHECK_EQ(peer_error(w), 0);
+	add_watch(p, "/a", 0);
+	add_watch(q, "/a", 1);
+	peer_set(w, "/a", "1", -1);
+	peer_set(w, "/a", "2", -1);
+	peer_create(w, "/a/b", "", 0);
+	peer_create(w, "/a/b/c", "", 0);
+	bed_settle(&b);
+	CHECK_STR(event(p), "C/a");
+	CHECK_STR(event(p), "C/a");
+	CHECK_STR(event(p), "k/a");
+	CHECK_STR(event(p), "-");
+	CHECK_STR(event(q), "C/a");
+	CHECK_STR(event(q), "C/a");
+	CHECK_STR(event(q), "c/a/b");
+	CHECK_STR(event(q), "c/a/b/c");
+	CHECK_STR(event(q), "-");
+	CHECK_EQ(look_at_watch(q, 17, "/a", 3), 0);
+	CHECK_EQ(look_at_watch(q, 18, "/a", 3), 0);
+	CHECK_EQ(look_at_watch(q, 18, "/a", 3), -121);
+	CHECK_EQ(look_at_watch(q, 17, "/a", 3), -121);
+	peer_delete(w, "/a/b/c", -1);
+	CHECK_STR(event(q), "-");
+	peer_free(&p);
+	peer_free(&q);
+	peer_free(&w);
+	bed_fini(&b);
+}
+
+TEST(who_comes_back_is_told_what_was_missed)
+{
+	struct peer *p, *q;
+	struct jute_out out;
+	struct bed b;
+
+	bed_init(&b);
+	p = peer_new(&b);
+	q = peer_new(&b);
+	peer_create(p, "/changed", "", 0);
+	peer_create(p, "/same", "", 0);
+	bed_settle(&b);
+	while (peer_next(p) != NULL)
+		continue;
+	peer_set(q, "/changed", "x", -1);
+	peer_create(q, "/made", "", 0);
+	CHECK(peer_error(q) == 0 && peer_error(q) == 0);
+	out = peer_begin(p, 101);
+	jute_put_i64(&out, p->zxid_seen);
+	jute_put_i32(&out, 3);
+	jute_put_string(&out, "/changed");
+	jute_put_string(&out, "/same");
+	jute_put_string(&out, "/gone");
+	jute_put_i32(&out, 1);
+	jute_put_string(&out, "/made");
+	jute_put_i32(&out, 1);
+	jute_put_string(&out, "/");
+	peer_end(p, &out);
+	bed_settle(&b);
+	CHECK_STR(event(p), "C/changed");
+	CHECK_STR(event(p), "d/gone");
+	CHECK_STR(event(p), "c/made");
+	CHECK_STR(event(p), "k/");
+	CHECK_STR(event(p), "-");
+	peer_set(q, "/same", "x", -1);
+	CHECK_STR(event(p), "C/same");
+	peer_free(&p);
+	peer_free(&q);
+	bed_fini(&b);
+}
+
+/* ---- ACLs ---- */
+
+static void
+authenticate(struct peer *p, const char *scheme, const char *credentials)
+{
+	struct jute_out out = peer_begin(p, 100);
+
+	jute_put_i32(&out, 0);
+	jute_put_string(&out, scheme);
+	jute_put_string(&out, credentials);
+	peer_end(p, &out);
+}
+
+static void
+create_with_acl(struct peer *p, const char *path, int32_t perms, const char *scheme, const char *id)
+{
+	struct jute_out out = peer_begin(p, 1);
+
+	jute_put_string(&out, path);
+	jute_put_string(&out, "");
+	jute_put_i32(&out, 1);
+	jute_put_i32(&out, perms);
+	jute_put_string(&out, scheme);
+	jute_put_string(&out, id);
+	jute_put_i32(&out, 0);
+	peer_end(p, &out);
+}
+
+TEST(an_acl_keeps_others_out)
+{
+	struct peer *owner, *other;
+	struct jute_out out;
+	struct slice id;
+	struct bed b;
+
+	bed_init(&b);
+	owner = peer_new(&b);
+	other = peer_new(&b);
+	create_with_acl(owner, "/early", 31, "auth", "");
+	CHECK_EQ(peer_error(owner), -114);		/* nothing is proved yet */
+	authenticate(owner, "digest", "ann:secret");
+	CHECK_EQ(peer_error(owner), 0);
+	create_with_acl(owner, "/mine", 31, "auth", "");
+	CHECK_EQ(peer_error(owner), 0);
+	create_with_acl(owner, "/shown", 1, "world", "anyone");
+	CHECK_EQ(peer_error(owner), 0);
+	CHECK(peer_has(owner, "/mine", ""));
+	peer_get(other, "/mine", false);
+	CHECK_EQ(peer_error(other), -102);
+	peer_create(other, "/mine/x", "", 0);
+	CHECK_EQ(peer_error(other), -102);
+	peer_set(other, "/shown", "x", -1);
+	CHECK_EQ(peer_error(other), -102);
+	CHECK(peer_has(other, "/shown", ""));
+	out = peer_begin(owner, 6);
+	jute_put_string(&out, "/mine");
+	peer_end(owner, &out);
+	CHECK_EQ(peer_error(owner), 0);
+	CHECK_EQ(rd_i32(&owner->answer.body), 1);
+	CHECK_EQ(rd_i32(&owner->answer.body), 31);
+	CHECK(slice_eq_str(jute_bytes(&owner->answer.body), "digest"));
+	id = jute_bytes(&owner->answer.body);
+	CHECK(slice_eq_str(id, "ann:7RJfAeIvrl4zdj6sS2fXrQHDvHM="));
+	create_with_acl(other, "/x", 31, "kerberos", "ann");
+	CHECK_EQ(peer_error(other), -114);
+	create_with_acl(other, "/x", 31, "ip", "10.0.0.0/33");
+	CHECK_EQ(peer_error(other), -114);
+	bed_abandon(&b);
+	REQUIRE(bed_open(&b));
+	peer_free(&other);
+	other = peer_new(&b);
+	peer_get(other, "/mine", false);
+	CHECK_EQ(peer_error(other), -102);
+	authenticate(other, "digest", "ann:secret");
+	CHECK_EQ(peer_error(other), 0);
+	CHECK(peer_has(other, "/mine", ""));
+	authenticate(other, "sesame", "open");
+	CHECK_EQ(peer_error(other), -115);
+	CHECK(peer_next(other) == NULL && other->ended);
+	peer_free(&owner);
+	peer_free(&other);
+	bed_fini(&b);
+}
+
+/* ---- words ---- */
+
+TEST(words_of_four_letters_are_answered)
+{
+	static const char *const asked[] = { "ruok", "srvr", "stat", "mntr", "cons", "dump" };
+	static const char *const expected[] = { "imok", "Mode: standalone", "Clients:", "zk_znode_count\t5", "sid=0x", "/e" };
+	struct peer *p, *w;
+	struct bed b;
+
+	bed_init(&b);
+	p = peer_new(&b);
+	peer_create(p, "/e", "", 1);
+	CHECK_EQ(peer_error(p), 0);
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+		w = peer_raw(&b);
+		peer_send(w, slice_str(asked[i]));
+		bed_settle(&b);
+		(void)peer_next(w);		/* it is no frame, but now it is here */
+		w->bytes = xreallocarray(w->bytes, w->len + 1, 1);
+		w->bytes[w->len] = 0;
+		unit_check(strstr((char *)w->bytes, expected[i]) != NULL, __FILE__, __LINE__, "%s answers %s", asked[i], (char *)w->bytes);
+		CHECK(w->ended);
+		peer_free(&w);
+	}
+	peer_free(&p);
+	bed_fini(&b);
+}
+
+/* ---- hostile clients ---- */
+
+TEST(lengths_that_lie_cost_the_connection)
+{
+	static const int32_t lengths[] = { -1, INT32_MIN, INT32_MAX, (1 << 20) + 1 };
+	uint8_t bytes[8] = { 0 };
+	struct peer *p;
+	struct bed b;
+
+	bed_init(&b);
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		p = peer_raw(&b);
+		be32enc(bytes, (uint32_t)lengths[i]);
+		peer_send(p, slice_of(bytes, sizeof(bytes)));
+		bed_settle(&b);
+		CHECK(peer_next(p) == NULL && p->ended);
+		peer_free(&p);
+	}
+	p = peer_new(&b);
+	peer_simple(p, 4711);
+	CHECK_EQ(peer_error(p), -6);
+	CHECK(peer_next(p) == NULL && p->ended);
+	peer_free(&p);
+	bed_fini(&b);
+}
+
+/* One valid request of many kinds, to be cut and changed. */
+static struct jute_out
+some_request(struct peer *p, uint32_t which)
+{
+	static const int32_t types[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 17, 18, 19, 21, 22, 100, 101, 103, 104, 105, 106, 107 };
+	int32_t type = types[which % (sizeof(types) / sizeof(types[0]))];
+	struct jute_out out = peer_begin(p, type);
+
+	if (type == 14) {
+		multi_create(&out, "/m");
+		multi_create(&out, "/n");
+		multi_end(&out);
+		return (out);
+	}
+	if (type == 101 || type == 105)
+		jute_put_i64(&out, 1);
+	jute_put_string(&out, "/a");
+	jute_put_string(&out, "data");
+	put_open_acl(&out);
+	jute_put_i32(&out, 0);
+	jute_put_i64(&out, -1);
+	return (out);
+}
+
+TEST(changed_and_cut_requests_hurt_nobody_else)
+{
+	struct random_seeded random;
+	struct peer *good, *p = NULL;
+	struct jute_out out;
+	struct bed b;
+
+	random_seeded_init(&random, unit_seed());
+	bed_init(&b);
+	good = peer_new(&b);
+	peer_create(good, "/good", "x", 0);
+	CHECK_EQ(peer_error(good), 0);
+	for (int i = 0; i < 3000; i++) {
+		if (p == NULL || p->ended) {
+			peer_free(&p);
+			p = peer_new(&b);
+		}
+		out = some_request(p, random_below(&random.random, 1000));
+		if (random_below(&random.random, 2) == 0)
+			out.len = 4 + random_below(&random.random, (uint32_t)out.len - 3);
+		for (uint32_t n = random_below(&random.random, 4); n > 0 && out.len > 4; n--)
+			out.p[4 + random_below(&random.random, (uint32_t)out.len - 4)] = (uint8_t)random_u64(&random.random);
+		peer_end(p, &out);
+		bed_settle(&b);
+		while (peer_next(p) != NULL)
+			continue;
+		if (i % 100 == 0)
+			unit_check(peer_has(good, "/good", "x"), __FILE__, __LINE__, "seed %" PRIu64 ", request %d", unit_seed(), i);
+	}
+	peer_free(&p);
+	peer_free(&good);
+	bed_fini(&b);
+}
+
+TEST(who_does_not_read_is_not_read_from)
+{
+	struct peer *p;
+	char *large = xcalloc(1, 100001);
+	struct bed b;
+	int sent = 0;
+
+	memset(large, 'x', 100000);
+	bed_init(&b);
+	p = peer_new(&b);
+	peer_create(p, "/large", large, 0);
+	CHECK_EQ(peer_error(p), 0);
+	for (; sent < 200; sent++)
+		peer_get(p, "/large", false);
+	for (int i = 0; i < 200; i++) {
+		bed_settle(&b);
+		while (sent > 0 && peer_next(p) != NULL) {
+			CHECK_EQ(p->answer.error, 0);
+			sent--;
+		}
+	}
+	CHECK_EQ(sent, 0);		/* all of them, once it reads */
+	peer_free(&p);
+	free(large);
+	bed_fini(&b);
+}
+
+UNIT_MAIN("zkserver/server", T(an_answer_leaves_when_its_batch_is_on_disk), T(many_clients_share_one_sync), T(a_node_is_made_read_changed_and_deleted),
+    T(a_multi_is_done_whole_or_not_at_all), T(a_session_that_is_silent_expires_and_takes_its_ephemerals_along),
+    T(a_session_is_found_again_by_its_password_also_after_a_restart), T(an_own_session_ends_with_the_process), T(a_client_of_another_zookeeper_is_sent_away),
+    T(watches_fire_once_and_before_the_answer_that_shows_it), T(persistent_watches_stay_and_recursive_ones_see_below),
+    T(who_comes_back_is_told_what_was_missed), T(an_acl_keeps_others_out), T(words_of_four_letters_are_answered), T(lengths_that_lie_cost_the_connection),
+    T(changed_and_cut_requests_hurt_nobody_else), T(who_does_not_read_is_not_read_from))
