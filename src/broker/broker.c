@@ -116,6 +116,7 @@ broker_free(struct broker **bp)
 	free(b->dirs);
 	free(b->bound);
 	free(b->cluster_id);
+	free(b->zookeeper);
 	config_drop(&b->config);
 	config_drop(&b->opt.config);
 	free(b);

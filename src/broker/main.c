@@ -237,7 +237,8 @@ start_keeper(struct daemon *d)
 {
 	struct errbuf eb = ERRBUF_INIT;
 
-	if (d->config->ottla_keeper_enable && keeper_start(&d->keeper, &eb) != OK)
+	if (d->config->ottla_keeper_enable && !d->config->zookeeper_embedded &&	/* which dies with us, and ends our session when it is back */
+	    keeper_start(&d->keeper, &eb) != OK)
 		fprintf(stderr, "ottlad: warning: no keeper (%s): after a crash others wait for the ZooKeeper session to expire\n", eb.text);
 }
 

@@ -10,7 +10,8 @@
  *    5 logs are closed cleanly: flush, trim, snapshots, checkpoints, markers
  *    6 the ZooKeeper session is closed: the ephemerals vanish only now, after the logs are safe; then the keeper hears of the clean end and the
  *      session records go
- *    7 everything is freed
+ *    7 the embedded ZooKeeper ends, behind its last client
+ *    8 everything is freed
  *
  * ZOOKEEPER AWAY  Nothing here waits for it longer than ZOOKEEPER_GRACE_MS: the resignation is given up (the end of the session does the same),
  *    a control request that reads configurations goes on without.  A session that cannot be closed is left to the keeper and to the records,
@@ -29,7 +30,8 @@ static void d3_controller(struct broker *);
 static void d4_settle(struct broker *);
 static void d5_logs(struct broker *);
 static void d6_session(struct broker *);
-static void d7_free(struct broker *);
+static void d7_embedded(struct broker *);
+static void d8_free(struct broker *);
 
 /* ---- 1 ---- */
 
@@ -238,29 +240,29 @@ session_closed(void *v)
 	if (b->session_gone) {
 		diag_warning(b->opt.diag, "zookeeper", "ZooKeeper was away: the session could not be closed%s", b->opt.keeper != NULL ?
 		    "; the keeper goes on trying for a while" : "; it ends by its time-out");
-		d7_free(b);
+		d7_embedded(b);
 		return;
 	}
 	if (b->opt.keeper != NULL && keeper_clean_end(b->opt.keeper, &eb) != OK)
 		diag_debug(b->opt.diag, "zookeeper", "the keeper cannot be told of the end: %s", eb.text);
 	if (b->records_ours)
-		broker_blocking(b, remove_records, d7_free);
+		broker_blocking(b, remove_records, d7_embedded);
 	else
-		d7_free(b);
+		d7_embedded(b);
 }
 
 static void
 d6_session(struct broker *b)
 {
 	if (b->session == NULL) {
-		d7_free(b);
+		d7_embedded(b);
 		return;
 	}
 	close_client(b);
 	b->opt.zookeeper->close(&b->session, session_closed, b);
 }
 
-/* ---- 7 ---- */
+/* ---- 7, 8 ---- */
 
 static void
 stop_controller_loop(struct broker *b)
@@ -273,7 +275,16 @@ stop_controller_loop(struct broker *b)
 }
 
 static void
-d7_free(struct broker *b)
+d7_embedded(struct broker *b)
+{
+	if (b->embedded != NULL)
+		embedded_stop(b, d8_free);
+	else
+		d8_free(b);
+}
+
+static void
+d8_free(struct broker *b)
 {
 	stop_controller_loop(b);
 	b->state = BROKER_ENDED;

@@ -3,7 +3,7 @@
  * broker/startup.c - a broker starts: the steps of KafkaServer.startup, in its order, each on the control loop; what blocks runs on a worker.
  *
  *    1 workers; log directories made and locked, their meta.properties read
- *    2 ZooKeeper session (the keeper hears of it), chroot
+ *    2 the embedded ZooKeeper, if it is wanted; ZooKeeper session (the keeper hears of it), chroot
  *    3 top-level paths; refused: a cluster that migrates to KRaft
  *    4 cluster id; broker id (given, stored, or generated)
  *    5 refused: another broker in /brokers/ids (until brokers can replicate; broker_options.peers)
@@ -279,12 +279,31 @@ open_dirs(struct broker *b)
 }
 
 static void
+open_embedded(struct broker *b)
+{
+	b->step_err = embedded_start(b, &b->zookeeper, &b->step_why);
+}
+
+static void
+embedded_opened(struct broker *b)
+{
+	if (interrupted(b))
+		return;
+	if (b->step_err != OK)
+		broker_fail(b, b->step_err, "zookeeper.connect = %s: %s", b->config->zookeeper_connect, b->step_why.text);
+	else
+		s2_session(b);
+}
+
+static void
 dirs_opened(struct broker *b)
 {
 	if (interrupted(b))
 		return;
 	if (b->step_err != OK)
 		broker_fail(b, b->step_err, "log directories: %s", b->step_why.text);
+	else if (b->config->zookeeper_embedded)
+		broker_blocking(b, open_embedded, embedded_opened);
 	else
 		s2_session(b);
 }
@@ -296,6 +315,7 @@ startup_run(struct broker *b)
 	enum err e;
 
 	b->state = BROKER_STARTING;
+	b->zookeeper = xstrdup(b->config->zookeeper_connect);
 	b->started_ns = clock_mono_ns(b->opt.clock);
 	collect_dirs(b);
 	e = workers_new(b->opt.by_hand ? 0 : worker_threads(b), "worker", &b->workers, &eb);
@@ -318,10 +338,10 @@ write_records(struct broker *b, const struct zk_session_ident *ident)
 {
 	struct errbuf eb = ERRBUF_INIT;
 
-	if (!b->opt.config->ottla_session_record_enable)	/* not b->config: a worker asks, and that one may be replaced meanwhile */
+	if (!b->opt.config->ottla_session_record_enable || b->embedded != NULL)	/* not b->config: a worker asks, and that one may be replaced meanwhile */
 		return;
 	for (uint32_t i = 0; i < b->ndirs; i++)
-		if (session_record_write(b->dirs[i], ident, b->id, b->cluster_id, b->opt.config->zookeeper_connect, &eb) != OK)
+		if (session_record_write(b->dirs[i], ident, b->id, b->cluster_id, b->zookeeper, &eb) != OK)
 			diag_warning(b->opt.diag, "zookeeper", "no session record in %s: %s; after a crash the next start waits for the session to "
 			    "expire", b->dirs[i], eb.text);
 }
@@ -356,7 +376,9 @@ session_established(void *ctx, struct zk_session *session, const struct zk_sessi
 	struct errbuf eb = ERRBUF_INIT;
 	struct broker *b = ctx;
 
-	if (b->opt.keeper != NULL && keeper_session(b->opt.keeper, b->config->zookeeper_connect, ident, &eb) != OK)
+	if (b->embedded != NULL)
+		embedded_own(b, ident->id);
+	if (b->opt.keeper != NULL && keeper_session(b->opt.keeper, b->zookeeper, ident, &eb) != OK)
 		diag_warning(b->opt.diag, "zookeeper", "the keeper cannot be told: %s", eb.text);
 	if (!b->records_ours || b->state >= BROKER_STOPPING || b->writing_records) {
 		b->opt.zookeeper->proceed(session);
@@ -457,7 +479,7 @@ static void
 s2_session(struct broker *b)
 {
 	struct zk_session_options opt = {
-	    .connect = b->config->zookeeper_connect,
+	    .connect = b->zookeeper,
 	    .timeout_ms = b->config->zookeeper_session_timeout_ms,
 	    .connect_timeout_ms = b->config->zookeeper_connection_timeout,
 	    .max_in_flight = (uint32_t)b->config->zookeeper_max_in_flight_requests,
@@ -1132,12 +1154,15 @@ static void
 s9_reclaim(struct broker *b)
 {
 	struct session_reclaim_options opt = {
-	    .dirs = b->dirs, .ndirs = b->ndirs, .broker_id = b->id, .cluster_id = b->cluster_id, .connect = b->config->zookeeper_connect,
+	    .dirs = b->dirs, .ndirs = b->ndirs, .broker_id = b->id, .cluster_id = b->cluster_id, .connect = b->zookeeper,
 	    .session_timeout_ms = b->config->zookeeper_session_timeout_ms, .allow_close = b->config->ottla_session_record_enable,
 	    .workers = b->workers, .diag = b->opt.diag,
 	};
 
-	b->reclaim = session_record_reclaim(b->zk, &opt, reclaimed, b);
+	if (b->embedded != NULL)	/* it has ended our former session before it served anybody */
+		reclaimed(b, OK, RECLAIM_NOTHING, NULL);
+	else
+		b->reclaim = session_record_reclaim(b->zk, &opt, reclaimed, b);
 }
 
 /* ---- 10: open for business ---- */

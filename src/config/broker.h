@@ -78,6 +78,10 @@ struct config {
 	int64_t		 log_roll_time_ms, log_roll_jitter_time_ms, log_flush_time_ms;
 	const char	*log_message_format_effective;	/* always "3.0-IV1": what is set is ignored since 3.0, as Java does */
 	int64_t		 log_timestamp_before_max_ms, log_timestamp_after_max_ms;	/* the deprecated difference.max.ms worked in */
+	bool		 zookeeper_embedded;		/* zookeeper.connect=embedded */
+	const char	*zookeeper_embedded_dir;	/* NULL: the first log directory; a part of zookeeper_connect */
+	char		*zookeeper_embedded_host;
+	uint16_t	 zookeeper_embedded_port;
 	struct config_list log_directories;		/* log.dirs, else log.dir; at least one */
 	struct config_listeners bind;			/* listeners */
 	struct config_listeners advertised;		/* advertised.listeners, else listeners */

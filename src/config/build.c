@@ -36,6 +36,7 @@ config_free(struct config *c)
 	for (i = 0; i < config_broker_key_count; i++)
 		config_value_fini(&config_broker_keys[i], config_field(c, &config_broker_keys[i]));
 	config_list_fini(&c->log_directories);
+	free(c->zookeeper_embedded_host);
 	for (i = 0; i < c->ip_limit_count; i++)
 		free(c->ip_limits[i].host);
 	free(c->ip_limits);

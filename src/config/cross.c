@@ -84,6 +84,32 @@ check_times(struct cross *x)
 
 /* ---- identity, ZooKeeper, directories ---- */
 
+/* "embedded", "embedded:DIR" */
+static void
+derive_embedded(struct cross *x)
+{
+	static const char word[] = "embedded";
+	struct config *c = x->c;
+	const char *rest = c->zookeeper_connect, *listener = c->ottla_embedded_zookeeper_listener, *colon = strrchr(listener, ':');
+	char *end = NULL;
+	long port = colon == NULL || colon[1] == '\0' ? -1 : strtol(colon + 1, &end, 10);
+
+	if (port < 0 || port > UINT16_MAX || *end != '\0' || colon == listener) {
+		broken(x, "ottla.embedded.zookeeper.listener", "%s: expected HOST:PORT, for example 127.0.0.1:2181", listener);
+		return;
+	}
+	c->zookeeper_embedded_host = xstrndup(listener, (size_t)(colon - listener));
+	c->zookeeper_embedded_port = (uint16_t)port;
+	if (rest == NULL || strncmp(rest, word, sizeof(word) - 1) != 0)
+		return;
+	rest += sizeof(word) - 1;
+	c->zookeeper_embedded = *rest == '\0' || *rest == ':';
+	if (*rest == ':' && rest[1] != '/')
+		broken(x, "zookeeper.connect", "embedded:%s: expected the path of a directory, for example embedded:/var/lib/ottla", rest + 1);
+	else if (*rest == ':')
+		c->zookeeper_embedded_dir = rest + 1;
+}
+
 static void
 check_identity(struct cross *x)
 {
@@ -98,6 +124,7 @@ check_identity(struct cross *x)
 		broken(x, "broker.id", "expected 0 or more, because broker.id.generation.enable is false");
 	if (c->zookeeper_connect == NULL || *c->zookeeper_connect == '\0')
 		broken(x, "zookeeper.connect", "must be set, for example zookeeper.connect=localhost:2181");
+	derive_embedded(x);
 	if (c->zookeeper_session_timeout_ms <= 0)
 		broken(x, "zookeeper.session.timeout.ms", "expected 1 or more");
 }

@@ -40,7 +40,7 @@ want(struct client *c)
 }
 
 static void
-client_free(struct task *t)
+zkconn_free(struct task *t)
 {
 	struct client *c = CONTAINER_OF(t, struct client, free_task);
 
@@ -53,7 +53,7 @@ client_free(struct task *t)
 }
 
 void
-client_close(struct client *c)
+zkconn_close(struct client *c)
 {
 	struct zkserver *s = c->s;
 
@@ -71,20 +71,20 @@ client_close(struct client *c)
 	s->nclients--;
 	watch_remove(s->opt.loop, &c->watch);
 	transport_close(&c->t);
-	c->free_task.fn = client_free;
+	c->free_task.fn = zkconn_free;
 	if (!c->more_posted)	/* else that task does it */
 		loop_at_end(s->opt.loop, &c->free_task);
 }
 
 void
-client_close_after(struct client *c)
+zkconn_close_after(struct client *c)
 {
 	c->closing = true;
-	client_flush(c);
+	zkconn_flush(c);
 }
 
 struct jute_out *
-client_out(struct client *c)
+zkconn_out(struct client *c)
 {
 	bool pending = c->s->dirty;
 
@@ -98,7 +98,7 @@ client_out(struct client *c)
 }
 
 void
-client_release(struct client *c)
+zkconn_release(struct client *c)
 {
 	struct jute_out *held = &c->held[HOLD_WRITING];
 
@@ -108,7 +108,7 @@ client_release(struct client *c)
 		c->is_waiting = false;
 		TAILQ_REMOVE(&c->s->waiting, c, waiting);
 	}
-	client_flush(c);
+	zkconn_flush(c);
 }
 
 /* Whole frames that wait in the buffer are nothing the socket would tell of. */
@@ -122,7 +122,7 @@ go_on(struct client *c)
 }
 
 void
-client_flush(struct client *c)
+zkconn_flush(struct client *c)
 {
 	enum net_io io = NET_IO_OK;
 	size_t n;
@@ -138,7 +138,7 @@ client_flush(struct client *c)
 	if (c->gone)
 		return;
 	if (io == NET_IO_ERROR) {
-		client_close(c);
+		zkconn_close(c);
 		return;
 	}
 	if (c->sent == c->out.len) {
@@ -146,7 +146,7 @@ client_flush(struct client *c)
 		if (c->out.room > KEEP_MAX)
 			jute_out_fini(&c->out);
 		if (c->closing && !c->is_waiting) {
-			client_close(c);
+			zkconn_close(c);
 			return;
 		}
 	}
@@ -184,7 +184,7 @@ take_next(struct client *c)
 	if (len < 0 || len > c->s->opt.packet_max) {
 		diag_warning(c->s->opt.diag, "zkserver", "%s:%u: a packet of %d bytes: the connection is closed (jute.maxbuffer is %d)", c->host,
 		    (unsigned)c->port, (int)len, (int)c->s->opt.packet_max);
-		client_close(c);
+		zkconn_close(c);
 		return (false);
 	}
 	if (!rxbuf_has_frame(&c->rx))
@@ -205,7 +205,7 @@ receive(struct client *c)
 	if (io == NET_IO_OK)
 		rxbuf_received(&c->rx, n);
 	else if (io != NET_IO_AGAIN)
-		client_close(c);
+		zkconn_close(c);
 	return (io == NET_IO_OK);
 }
 
@@ -215,7 +215,7 @@ take_frames(struct client *c)
 	for (unsigned i = 0; i < FRAMES_PER_TURN && unsent(c) < UNSENT_MAX && take_next(c); i++)
 		continue;
 	if (!c->gone)
-		client_flush(c);
+		zkconn_flush(c);
 }
 
 static void
@@ -225,7 +225,7 @@ take_more(struct task *t)
 
 	c->more_posted = false;
 	if (c->gone)
-		client_free(&c->free_task);
+		zkconn_free(&c->free_task);
 	else
 		take_frames(c);
 }
@@ -236,7 +236,7 @@ on_ready(struct watch *w, unsigned ready)
 	struct client *c = CONTAINER_OF(w, struct client, watch);
 
 	if ((ready & WATCH_READ) == 0 && (ready & WATCH_CLOSED) != 0)
-		client_close(c);
+		zkconn_close(c);
 	else if ((ready & WATCH_READ) != 0 && !c->closing && !rxbuf_has_frame(&c->rx) && !receive(c))
 		return;
 	else
@@ -259,7 +259,7 @@ host_is_full(struct zkserver *s, const char *host)
 }
 
 void
-client_new(struct zkserver *s, int fd)
+zkconn_new(struct zkserver *s, int fd)
 {
 	struct sockaddr_storage peer = { 0 };
 	struct errbuf eb = ERRBUF_INIT;
@@ -288,6 +288,6 @@ client_new(struct zkserver *s, int fd)
 	s->nclients++;
 	if (watch_add(s->opt.loop, &c->watch, WATCH_READ, &eb) != OK) {
 		diag_warning(s->opt.diag, "zkserver", "%s:%u: %s", c->host, (unsigned)c->port, eb.text);
-		client_close(c);
+		zkconn_close(c);
 	}
 }

@@ -49,7 +49,7 @@ answer_begin(struct call *k, int32_t error, struct jute_out **out)
 	struct zkserver *s = k->c->s;
 	size_t begun;
 
-	*out = client_out(k->c);
+	*out = zkconn_out(k->c);
 	begun = jute_frame_begin(*out);
 	jute_put_i32(*out, k->xid);
 	jute_put_i64(*out, zk_tree_zxid(s->tree));
@@ -72,7 +72,7 @@ void
 request_event(struct client *c, enum zk_event event, const char *path)
 {
 	static const int32_t types[] = { [ZK_CREATED] = 1, [ZK_DELETED] = 2, [ZK_CHANGED] = 3, [ZK_CHILDREN] = 4 };
-	struct jute_out *out = client_out(c);
+	struct jute_out *out = zkconn_out(c);
 	size_t begun = jute_frame_begin(out);
 
 	jute_put_i32(out, XID_EVENT);
@@ -640,7 +640,7 @@ do_auth(struct call *k)
 	diag_warning(k->c->s->opt.diag, "zkserver", "%s:%u: authentication by scheme %s is refused", k->c->host, (unsigned)k->c->port,
 	    scheme == NULL ? "(none)" : scheme);
 	answer_error(k, ZKE_AUTH_FAILED);
-	client_close_after(k->c);
+	zkconn_close_after(k->c);
 }
 
 static void
@@ -648,7 +648,7 @@ do_close_session(struct call *k)
 {
 	server_session_end(k->c->s, k->c->session);
 	answer_error(k, ZKE_OK);
-	client_close_after(k->c);
+	zkconn_close_after(k->c);
 }
 
 struct names {
@@ -751,7 +751,7 @@ perform(struct call *k)
 			return;
 		}
 	answer_error(k, ZKE_UNIMPLEMENTED);
-	client_close_after(k->c);
+	zkconn_close_after(k->c);
 }
 
 void
@@ -762,7 +762,7 @@ request(struct client *c, struct slice frame)
 	k.xid = rd_i32(&k.in);
 	k.type = rd_i32(&k.in);
 	if (k.in.bad) {
-		client_close(c);
+		zkconn_close(c);
 		return;
 	}
 	if (c->session != NULL)
@@ -808,7 +808,7 @@ reattach(struct client *c, const struct connect *k)
 	if (!slice_eq(k->password, slice_of(password, sizeof(password))))
 		return (NULL);
 	if (l->conn != NULL)
-		client_close(l->conn);
+		zkconn_close(l->conn);
 	return (l);
 }
 
@@ -816,7 +816,7 @@ static void
 connect_answer(struct client *c, bool has_read_only)
 {
 	uint8_t password[SESSION_PASSWORD_LEN] = { 0 };
-	struct jute_out *out = client_out(c);
+	struct jute_out *out = zkconn_out(c);
 	size_t begun = jute_frame_begin(out);
 
 	if (c->session != NULL)
@@ -837,13 +837,13 @@ request_connect(struct client *c, struct slice frame)
 	struct live *l;
 
 	if (!connect_decode(frame, &k)) {
-		client_close(c);
+		zkconn_close(c);
 		return;
 	}
 	if (k.zxid_seen > zk_tree_zxid(c->s->tree)) {
 		diag_warning(c->s->opt.diag, "zkserver", "%s:%u has seen zxid 0x%" PRIx64 ", which is not here (0x%" PRIx64 "): it belongs to another ZooKeeper",
 		    c->host, (unsigned)c->port, (uint64_t)k.zxid_seen, (uint64_t)zk_tree_zxid(c->s->tree));
-		client_close(c);
+		zkconn_close(c);
 		return;
 	}
 	c->connected = true;
@@ -855,5 +855,5 @@ request_connect(struct client *c, struct slice frame)
 	}
 	connect_answer(c, k.has_read_only);
 	if (l == NULL)
-		client_close_after(c);
+		zkconn_close_after(c);
 }

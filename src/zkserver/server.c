@@ -120,7 +120,7 @@ expire(struct timer *t)
 		    (int)l->timeout_ms);
 		server_session_end(s, l);
 		if (c != NULL)
-			client_close(c);
+			zkconn_close(c);
 	}
 	timer_set(s->opt.loop, &s->tick, s->opt.tick_ms);
 }
@@ -199,7 +199,7 @@ close_all(struct zkserver *s)
 		s->listen_fd = -1;
 	}
 	while ((c = TAILQ_FIRST(&s->clients)) != NULL)
-		client_close(c);
+		zkconn_close(c);
 }
 
 static void
@@ -234,7 +234,7 @@ batch_written(struct job *j)
 	} else {
 		for (c = TAILQ_FIRST(&s->waiting); c != NULL; c = next) {
 			next = TAILQ_NEXT(c, waiting);
-			client_release(c);
+			zkconn_release(c);
 		}
 		if (s->dirty) {
 			end_of_turn(&s->end_of_turn);
@@ -255,7 +255,7 @@ accept_some(struct watch *w, unsigned ready)
 
 	(void)ready;
 	for (unsigned i = 0; i < ACCEPTS_PER_TURN && (fd = transport_tcp_accept(w->fd)) >= 0; i++)
-		client_new(s, fd);
+		zkconn_new(s, fd);
 }
 
 static enum err
@@ -466,7 +466,7 @@ adopt(void *ctx)
 {
 	struct with_number *w = ctx;
 
-	client_new(w->s, (int)w->number);
+	zkconn_new(w->s, (int)w->number);
 	free(w);
 }
 

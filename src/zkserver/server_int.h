@@ -96,12 +96,12 @@ void	 server_password(const struct zkserver *, int64_t id, uint8_t password[SESS
 int64_t	 server_wall_ms(const struct zkserver *);
 
 /* ---- client.c ---- */
-void	 client_new(struct zkserver *, int fd);
-struct jute_out *client_out(struct client *);	/* where what is said now goes */
-void	 client_release(struct client *);		/* what was held for the batch that is on disk may leave */
-void	 client_flush(struct client *);		/* may close it */
-void	 client_close(struct client *);		/* at once */
-void	 client_close_after(struct client *);	/* when all is sent */
+void	 zkconn_new(struct zkserver *, int fd);
+struct jute_out *zkconn_out(struct client *);	/* where what is said now goes */
+void	 zkconn_release(struct client *);		/* what was held for the batch that is on disk may leave */
+void	 zkconn_flush(struct client *);		/* may close it */
+void	 zkconn_close(struct client *);		/* at once */
+void	 zkconn_close_after(struct client *);	/* when all is sent */
 
 /* ---- request.c ---- */
 void	 request_connect(struct client *, struct slice frame);

@@ -129,8 +129,8 @@ words(struct client *c, uint32_t word)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (rows[i].word == word) {
-			rows[i].fn(c->s, client_out(c));
-			client_close_after(c);
+			rows[i].fn(c->s, zkconn_out(c));
+			zkconn_close_after(c);
 			return (true);
 		}
 	return (false);

@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded ZooKeeper: the same answers as a real one, byte for byte where a server has no choice; and a broker that lives on it."""
+import json
+import pathlib
+import random
+import signal
+import subprocess
+
+import pytest
+
+from harness import env, jute
+from harness.broker import OttlaBroker
+from harness.clients import confluent_consume, confluent_produce
+from harness.jute import Peer, acl, buf, i32, i64, vector
+from harness.proc import wait_until
+
+
+class Alone:
+    """The server by itself (test/unit/zkserver/serve_zk.c)."""
+
+    def __init__(self, directory, tick_ms=2000):
+        self.program = pathlib.Path(env.ottlad()).parent / "test/unit/zkserver/serve_zk"
+        if not self.program.exists():
+            env.missing("test/unit/zkserver/serve_zk (make check builds it)")
+        self.directory, self.tick_ms, self.port = pathlib.Path(directory), tick_ms, 0
+        self.directory.mkdir(parents=True, exist_ok=True)
+
+    def start(self):
+        self.process = subprocess.Popen([self.program, self.directory, str(self.port), str(self.tick_ms)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
+        self.port = int(self.process.stdout.readline())
+        return self
+
+    def kill9(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(30)
+
+    def stop(self):
+        self.process.stdin.close()
+        status = self.process.wait(30)
+        assert status == 0
+
+
+@pytest.fixture
+def alone(tmp_path):
+    server = Alone(tmp_path / "alone").start()
+    yield server
+    if server.process.poll() is None:
+        server.stop()
+
+
+# ---- the same as ZooKeeper ----------------------------------------------------------------------------------------------------------------
+
+PATHS = ["", "/a", "/b", "/a/x", "/a/y", "/a/x/1", "/b/z"]
+ODD = ["", "a", "/a/", "/a//x", "/./a", "/\u0001", "/a\0b"]
+ACLS = [jute.OPEN_ACL, jute.OPEN_ACL, jute.OPEN_ACL, jute.OPEN_ACL, jute.OPEN_ACL, [(1, "world", "anyone")], [(31, "auth", "")],
+        [(31, "digest", "ann:Xbt4ouU3zKBVXmbNzWPBbxEMVXQ="), (1, "world", "anyone")], [], None, [(31, "ip", "127.0.0.1")], [(31, "ip", "10.0.0.0/8")],
+        [(31, "ip", "x")], [(31, "digest", "a:b:c")], [(31, "nobody", "x")], [(5, "world", "anyone"), (5, "world", "anyone"), (31, "auth", "x")]]
+
+
+class Sequence:
+    """Random requests of several sessions, the same to both servers; what comes back must be the same."""
+
+    def __init__(self, rng, ports, root, sessions=3):
+        self.rng, self.ports, self.root = rng, ports, root
+        self.names = [{}, {}]           # zxids and session ids, as numbers that mean the same on both sides
+        self.pairs = [self.opened() for _ in range(sessions)]
+        self.log = []
+
+    def opened(self):
+        pair = [Peer(port) for port in self.ports]
+        self.name("session", [p.session for p in pair])
+        return pair
+
+    def name(self, kind, values):
+        """Both stand for the same thing from now on."""
+        key = (kind, len(self.names[0]))
+        for names, value in zip(self.names, values):
+            names.setdefault((kind, value), key)
+
+    def same(self, a, b, what):
+        if isinstance(a, dict) and "zxids" in a and isinstance(b, dict):
+            for x, y in zip(a["zxids"], b["zxids"]):
+                self.same_zxid(x, y, what)
+            self.same_owner(a["owner"], b["owner"], what)
+            assert (a["versions"], a["sizes"]) == (b["versions"], b["sizes"]), what
+        elif isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+            assert len(a) == len(b), (what, a, b)
+            for x, y in zip(a, b):
+                self.same(x, y, what)
+        else:
+            assert a == b, what
+
+    def same_zxid(self, x, y, what):
+        if ("zxid", x) not in self.names[0] and ("zxid", y) not in self.names[1]:
+            self.name("zxid", [x, y])
+        assert self.names[0].get(("zxid", x)) == self.names[1].get(("zxid", y)), (what, hex(x), hex(y))
+
+    def same_owner(self, x, y, what):
+        if x == y:
+            return
+        assert self.names[0].get(("session", x)) == self.names[1].get(("session", y)), (what, hex(x), hex(y))
+
+    def ask(self, pair, kind, payload, words):
+        self.log.append((self.pairs.index(pair), words))
+        answers = [p.ask(kind, payload) for p in pair]
+        what = (f"seed of the run: see its header; the last requests: {self.log[-8:]}", answers)
+        (ea, erra, za, a), (eb, errb, zb, b) = answers
+        assert ea == eb, what
+        assert erra == errb, what
+        if za is not None and kind not in (jute.AUTH, jute.PING):
+            self.same_zxid(za, zb, what)
+        self.same(a, b, what)
+        return erra
+
+    # ---- requests -------------------------------------------------------------------------------------------------------------------
+    def path(self):
+        if self.rng.random() < 0.06:
+            return self.rng.choice(ODD)
+        return self.root + self.rng.choice(PATHS)
+
+    def version(self):
+        return self.rng.choice([-1, -1, -1, 0, 1, 2])
+
+    def data(self):
+        return self.rng.choice([None, "", "x", "some words"])
+
+    def create(self):
+        kind = self.rng.choice([jute.CREATE, jute.CREATE, jute.CREATE2, jute.CREATE_CONTAINER])
+        flags = self.rng.choice([0, 0, 0, 1, 2, 3, 4, 5, 9]) if kind != jute.CREATE_CONTAINER else 4
+        path, data, entries = self.path(), self.data(), self.rng.choice(ACLS)
+        return kind, buf(path) + buf(data) + acl(entries) + i32(flags), ("create", kind, path, data, entries, flags)
+
+    def delete(self):
+        path, version = self.path(), self.version()
+        return jute.DELETE, buf(path) + i32(version), ("delete", path, version)
+
+    def set(self):
+        path, data, version = self.path(), self.data(), self.version()
+        return jute.SET, buf(path) + buf(data) + i32(version), ("set", path, data, version)
+
+    def set_acl(self):
+        path, entries, version = self.path(), self.rng.choice(ACLS), self.version()
+        return jute.SET_ACL, buf(path) + acl(entries) + i32(version), ("set_acl", path, entries, version)
+
+    def read(self):
+        kind = self.rng.choice([jute.EXISTS, jute.GET, jute.CHILDREN, jute.CHILDREN2])
+        path, watch = self.path(), self.rng.random() < 0.5
+        return kind, buf(path) + (b"\1" if watch else b"\0"), ("read", kind, path, watch)
+
+    def look(self):
+        kind = self.rng.choice([jute.GET_ACL, jute.SYNC, jute.ALL_CHILDREN, jute.EPHEMERALS, jute.WHO_AM_I, jute.PING])
+        path = self.root + self.rng.choice(PATHS)
+        return kind, b"" if kind in (jute.WHO_AM_I, jute.PING) else buf(path), ("look", kind, path)
+
+    def watch(self):
+        path, mode = self.root + self.rng.choice(PATHS), self.rng.randrange(2)
+        return jute.ADD_WATCH, buf(path) + i32(mode), ("add_watch", path, mode)
+
+    def unwatch(self):
+        path, kind = self.root + self.rng.choice(PATHS), self.rng.choice([1, 2, 3])
+        return jute.REMOVE_WATCHES, buf(path) + i32(kind), ("remove_watches", path, kind)
+
+    def auth(self):
+        scheme, words = self.rng.choice([("digest", "ann:secret"), ("digest", "bob:x"), ("ip", "")])
+        return jute.AUTH, i32(0) + buf(scheme) + buf(words), ("auth", scheme, words)
+
+    def check(self):
+        path, version = self.path(), self.version()
+        return jute.CHECK, buf(path) + i32(version), ("check", path, version)
+
+    def multi(self):
+        parts, words = [], []
+        for _ in range(self.rng.randrange(5)):
+            kind, payload, said = self.rng.choice([self.create, self.delete, self.set, self.check])()
+            parts.append(i32(kind) + b"\0" + i32(-1) + payload)
+            words.append(said)
+        return jute.MULTI, b"".join(parts) + i32(-1) + b"\1" + i32(-1), ("multi", words)
+
+    def multi_read(self):
+        parts, words = [], []
+        for _ in range(self.rng.randrange(4)):
+            kind, path = self.rng.choice([jute.GET, jute.CHILDREN]), self.root + self.rng.choice(PATHS)
+            parts.append(i32(kind) + b"\0" + i32(-1) + buf(path) + b"\0")
+            words.append((kind, path))
+        return jute.MULTI_READ, b"".join(parts) + i32(-1) + b"\1" + i32(-1), ("multi_read", words)
+
+    def again(self):
+        """What a client says that is back: watches that would all be set, or fire for what is or is not there (its zxid is from the far future)."""
+        lists = [[self.root + self.rng.choice(PATHS) for _ in range(self.rng.randrange(3))] for _ in range(5)]
+        payload = i64((1 << 62)) + b"".join(vector([buf(p) for p in paths]) for paths in lists)
+        return jute.SET_WATCHES2, payload, ("set_watches2", lists)
+
+    def step(self):
+        request = self.rng.choices(
+            [self.create, self.delete, self.set, self.set_acl, self.read, self.look, self.watch, self.unwatch, self.auth, self.multi, self.multi_read,
+             self.again], [20, 10, 10, 3, 22, 6, 3, 3, 1, 8, 3, 2])[0]
+        i = self.rng.randrange(len(self.pairs))
+        self.ask(self.pairs[i], *request())
+        if self.rng.random() < 0.02:            # a session ends, and takes its ephemerals along
+            self.ask(self.pairs[i], jute.CLOSE, b"", ("close",))
+            for p in self.pairs[i]:
+                assert p.frame() is None
+                p.close()
+            self.pairs[i] = self.opened()
+            return
+        for pair in self.pairs:                 # what the others are told, and when
+            self.ask(pair, jute.PING, b"", ("ping",))
+
+    def run(self, steps):
+        for _ in range(steps):
+            self.step()
+        for pair in self.pairs:
+            for p in pair:
+                p.close()
+
+
+def compare(zk, alone, seed, steps):
+    ports = [zk.port, alone.port]
+    root = f"/differential-{seed}"
+    for port in ports:
+        p = Peer(port)
+        p.ask(jute.CREATE, buf(root) + buf("") + acl(jute.OPEN_ACL) + i32(0))
+        p.close()
+    Sequence(random.Random(seed), ports, root).run(steps)
+
+
+@pytest.mark.only("ottla")
+def test_random_requests_are_answered_as_by_zookeeper(kind, zk, alone, request):
+    compare(zk, alone, request.config.seed, 250)
+
+
+@pytest.mark.long
+@pytest.mark.only("ottla")
+@pytest.mark.parametrize("n", range(5))
+def test_many_random_requests_are_answered_as_by_zookeeper(kind, zk, alone, request, n):
+    compare(zk, alone, request.config.seed + 1 + n, 2000)
+
+
+# ---- kills -------------------------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.only("ottla")
+def test_a_kill_loses_nothing_that_was_answered(kind, alone, request):
+    """Many writes under way when the server dies: what was answered is there, of the rest any part, in order; zxids never go back."""
+    rng = random.Random(request.config.seed)
+    seen = 0
+    for turn in range(5):
+        peers = [Peer(alone.port) for _ in range(4)]
+        for i, p in enumerate(peers):
+            path = f"/kill-{turn}-{i}-"
+            for _ in range(200):                # sequential: the server numbers them in the order of the parent
+                p.xid += 1
+                p.send(i32(p.xid) + i32(jute.CREATE) + buf(path) + buf("x") + acl(jute.OPEN_ACL) + i32(2))
+        answered = []
+        for p in peers:
+            for _ in range(rng.randrange(100)):
+                r = jute.Reader(p.frame())
+                _, zxid, error = r.i32(), r.i64(), r.i32()
+                assert error == 0
+                seen = max(seen, zxid)
+                answered.append(r.buf())
+        alone.kill9()
+        alone.start()
+        p = Peer(alone.port)
+        _, error, zxid, names = p.ask(jute.CHILDREN, buf("/") + b"\0")
+        assert error == 0 and zxid > seen
+        assert {a[1:] for a in answered} <= set(names)
+        seen = zxid
+        for old in peers:                       # the sessions live on
+            again = Peer(alone.port, old.session, old.password)
+            assert again.session == old.session
+            again.ask(jute.CLOSE)
+
+
+# ---- a broker on it ----------------------------------------------------------------------------------------------------------------------
+
+def embedded(directory, connect="embedded", **config):
+    config.setdefault("ottla.embedded.zookeeper.listener", "127.0.0.1:0")
+    b = OttlaBroker(directory, connect, 0, config)
+    b.may_wait_for_session = False
+    return b
+
+
+def zookeeper_port(b):
+    return int(b.text().rsplit("embedded, for this broker alone, at 127.0.0.1:", 1)[1].split()[0])
+
+
+@pytest.fixture
+def embedded_broker(tmp_path):
+    made = []
+
+    def make(*args, **kwargs):
+        made.append(embedded(tmp_path / f"broker-{len(made)}", *args, **kwargs))
+        return made[-1]
+
+    yield make
+    for b in made:
+        b.cleanup()
+
+
+@pytest.mark.only("ottla")
+def test_a_broker_carries_its_own_zookeeper(kind, embedded_broker):
+    b = embedded_broker().start()
+    confluent_produce(b, "t", [b"1", b"2"])
+    with_words = Peer(zookeeper_port(b))
+    _, error, _, (data, stat) = with_words.ask(jute.GET, buf("/brokers/ids/0") + b"\0")
+    assert error == 0 and json.loads(data)["port"] == b.port and stat["owner"] != 0
+    b.kill9()
+    b.start()                   # at once: the dead daemon's session is ended before anything is served
+    assert confluent_consume(b, "t", 2) == [b"1", b"2"]
+    again = Peer(zookeeper_port(b), with_words.session, with_words.password)
+    assert again.session == with_words.session, "sessions of others live on"
+    confluent_produce(b, "t", [b"3"])
+    assert b.stop() == 0
+    b.start()
+    assert confluent_consume(b, "t", 3) == [b"1", b"2", b"3"]
+    assert b.stop() == 0
+    db = b.data / "ottla.coordination.db"
+    assert db.stat().st_mode & 0o777 == 0o600, "it holds secrets"
+
+
+@pytest.mark.only("ottla")
+def test_an_address_in_use_is_named_with_what_to_do(kind, embedded_broker, zk):
+    b = embedded_broker(**{"ottla.embedded.zookeeper.listener": zk.address}).launch()
+    status, text = b.wait_exit()
+    assert status == 1
+    assert f"{zk.address} is in use" in text and f"zookeeper.connect={zk.address}" in text
+
+
+@pytest.mark.only("ottla")
+def test_one_directory_for_one_daemon(kind, embedded_broker, tmp_path):
+    where = f"embedded:{tmp_path}/zookeeper"
+    first, second = embedded_broker(where).start(), embedded_broker(where)
+    second.launch()
+    status, text = second.wait_exit()
+    assert status == 1 and "another process has it open" in text
+    assert first.stop() == 0
+
+
+@pytest.mark.only("ottla")
+def test_a_damaged_store_is_refused_and_left_alone(kind, embedded_broker):
+    b = embedded_broker().start()
+    b.stop()
+    db = b.data / "ottla.coordination.db"
+    damaged = b"not what it was " * 1024
+    db.write_bytes(damaged)
+    b.launch()
+    status, text = b.wait_exit()
+    assert status == 1 and "ottla.coordination.db" in text and "not a database" in text
+    assert db.read_bytes() == damaged
+
+
+@pytest.mark.long
+def test_a_java_broker_lives_on_it(kind, brokers, tmp_path):
+    """Java Kafka (or ours) with the embedded server as its ZooKeeper, alone and after a kill of the server."""
+    server = Alone(tmp_path / "alone").start()
+    try:
+        b = brokers(kind, zk_connect=f"127.0.0.1:{server.port}/kafka")
+        b.start()
+        confluent_produce(b, "t", [b"1", b"2"])
+        assert confluent_consume(b, "t", 2) == [b"1", b"2"]
+        server.kill9()
+        server.start()
+        confluent_produce(b, "u", [b"3"])
+        wait_until(lambda: confluent_consume(b, "u", 1) == [b"3"], 30, "the topic made after the restart")
+        b.stop()
+    finally:
+        server.stop()
+
+
+@pytest.mark.only("ottla")
+def test_the_page_to_begin_with_is_in_order(kind):
+    page = env.TOP / "conf/standalone.properties"
+    done = subprocess.run([env.ottlad(), "--check", page], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert "0 errors, 0 warnings" in done.stdout + done.stderr
