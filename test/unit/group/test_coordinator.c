@@ -13,8 +13,10 @@
 #include "base/must.h"
 #include "group/coordinator.h"
 #include "log/log.h"
+#include "log/log_dirs.h"
 #include "replica/dirs.h"
 #include "test/unit/fs_fault.h"
+#include "test/unit/fs_power.h"
 #include "test/unit/replica/bed.h"
 #include "test/unit/unit.h"
 
@@ -72,10 +74,8 @@ lead_both(struct world *w)
 }
 
 static void
-world_init_dirs(struct world *w, unsigned ndirs)
+world_begin(struct world *w)
 {
-	memset(w, 0, sizeof(*w));
-	bed_init_dirs(&w->bed, ndirs);
 	w->opt = (struct group_coordinator_options){ .nloops = 2, .workers = w->bed.workers, .clock = &w->bed.clock.clock,
 	    .random = &w->bed.random.random, .diag = w->bed.diag, .min_session_timeout_ms = 6000, .max_session_timeout_ms = 1800000,
 	    .initial_rebalance_delay_ms = 100, .size_max = INT32_MAX, .metadata_max = 10, .load_buffer_bytes = 300, .retention_ms = 3600000,
@@ -85,9 +85,28 @@ world_init_dirs(struct world *w, unsigned ndirs)
 }
 
 static void
+world_init_dirs(struct world *w, unsigned ndirs)
+{
+	memset(w, 0, sizeof(*w));
+	bed_init_dirs(&w->bed, ndirs);
+	world_begin(w);
+}
+
+static void
 world_init(struct world *w)
 {
 	world_init_dirs(w, 1);
+}
+
+/* Whose offsets are on the disk when they are acknowledged. */
+static void
+world_init_on(struct world *w, struct fs *fs, int32_t epoch)
+{
+	memset(w, 0, sizeof(*w));
+	bed_init_on(&w->bed, fs);
+	w->bed.config.log.flush_messages = 1;
+	w->epoch = epoch;
+	world_begin(w);
 }
 
 static void
@@ -556,6 +575,75 @@ TEST(no_acknowledged_commit_is_lost_and_no_other_is_told_of_when_the_disk_dies_a
 			break;
 		CHECK(n < 20);
 	}
+}
+
+enum { LOSSES_MAX = 400 };
+
+struct losses {
+	struct fs *fs, *copies[LOSSES_MAX];
+	int64_t	   acked[LOSSES_MAX], sent[LOSSES_MAX], acked_now, sent_now;
+	unsigned   n;
+};
+
+static void
+keep_loss(void *ctx, const char *what)
+{
+	struct losses *l = ctx;
+
+	(void)what;
+	if (l->n == LOSSES_MAX)
+		return;
+	l->acked[l->n] = l->acked_now;
+	l->sent[l->n] = l->sent_now;
+	l->copies[l->n++] = fs_power_copy(l->fs);
+}
+
+/* seed 0: killed. */
+static void
+look_after_loss(struct losses *l, unsigned i, uint64_t seed)
+{
+	struct fs *after = seed == 0 ? fs_power_copy(l->copies[i]) : fs_power_lost(l->copies[i], seed);
+	struct world w;
+	int64_t seen;
+
+	world_init_on(&w, after, 50);
+	seen = MAX(fetch(&w, G0, "t", 0), 0);
+	CHECK_GE(seen, l->acked[i]);
+	CHECK_GE(l->sent[i], seen);
+	CHECK_EQ(commit(&w, G0, "t", 0, 77), KERR_NONE);
+	CHECK_EQ(fetch(&w, G0, "t", 0), 77);
+	world_fini(&w);
+	fs_power_free(&after);
+}
+
+TEST(no_acknowledged_commit_that_was_flushed_is_lost_when_power_is_at_any_call)
+{
+	struct losses *l = xcalloc(1, sizeof(*l));
+	struct clock_manual clock;
+	struct world w;
+
+	clock_manual_init(&clock, BED_NOW);
+	l->fs = fs_power_new(&clock.clock);
+	fs_power_watch(l->fs, FS_FAULT_SYNC | FS_FAULT_SYNC_DIR | FS_FAULT_RENAME | FS_FAULT_UNLINK | FS_FAULT_MKDIR, keep_loss, l);
+	world_init_on(&w, l->fs, 0);
+	for (int i = 1; i <= 6; i++) {
+		l->sent_now = i;
+		CHECK_EQ(commit(&w, G0, "t", 0, i), KERR_NONE);
+		l->acked_now = i;
+		log_dirs_checkpoint_recovery_points(w.bed.dirs);
+	}
+	world_fini(&w);
+	CHECK_GE(l->n, 60);
+	for (unsigned i = 0; i < l->n; i++) {
+		if (i % 4 < 2)
+			look_after_loss(l, i, 0);
+		for (uint64_t k = 1; k <= 3; k++)
+			look_after_loss(l, i, unit_seed() * 1000 + i * 10 + k);
+	}
+	for (unsigned i = 0; i < l->n; i++)
+		fs_power_free(&l->copies[i]);
+	fs_power_free(&l->fs);
+	free(l);
 }
 
 TEST(deleted_and_expired_offsets_do_not_come_back)
@@ -1120,6 +1208,7 @@ UNIT_MAIN("group/coordinator", T(a_group_belongs_to_the_partition_of_javas_strin
     T(while_a_partition_loads_nobody_is_sent_away), T(a_commit_whose_record_is_refused_or_too_late_never_happened),
     T(a_commit_that_waits_for_replicas_is_not_visible_and_times_out),
     T(no_acknowledged_commit_is_lost_and_no_other_is_told_of_when_the_disk_dies_at_any_write),
+    T(no_acknowledged_commit_that_was_flushed_is_lost_when_power_is_at_any_call),
     T(deleted_and_expired_offsets_do_not_come_back),
     T(what_is_deleted_while_it_is_being_committed_does_not_come_back_with_the_next_load), T(any_number_may_stand_for_the_time_that_a_commit_is_kept),
     T(offsets_of_a_deleted_topic_go_with_it_and_so_does_a_group_that_has_no_others),

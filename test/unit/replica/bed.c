@@ -120,14 +120,14 @@ close_all(struct bed *b)
 	log_dirs_free(&b->dirs);
 }
 
-void
-bed_init_dirs(struct bed *b, unsigned ndirs)
+static void
+init(struct bed *b, unsigned ndirs, struct fs *under, const char *place)
 {
 	static unsigned turn;
 
 	memset(b, 0, sizeof(*b));
 	reclaim_thread_register();
-	b->fs = fs_fault_new(fs_real());
+	b->fs = fs_fault_new(under);
 	clock_manual_init(&b->clock, BED_NOW);
 	random_seeded_init(&b->random, unit_seed());
 	b->diag = diag_capture(say, NULL);
@@ -137,15 +137,27 @@ bed_init_dirs(struct bed *b, unsigned ndirs)
 	must(workers_new(0, "w", &b->workers, NULL) == OK);
 	b->cluster = cluster_new("AAAAAAAAAAAAAAAAAAAAAA");
 	arena_init(&b->arena, 64 << 20);
-	b->path = arena_printf(&b->arena, "%s/data-%u", unit_tmpdir(), turn++);
+	b->path = arena_printf(&b->arena, "%s/data-%u", place, under == fs_real() ? turn++ : 0);
 	b->npaths = ndirs;
 	b->paths[0] = b->path;
-	b->paths[1] = arena_printf(&b->arena, "%s/other-%u", unit_tmpdir(), turn);
+	b->paths[1] = arena_printf(&b->arena, "%s/other-%u", place, turn);
 	log_options_default(&b->config.log);
 	b->config.rules = (struct record_rules)RECORD_RULES_DEFAULT;
 	b->config.downconversion = true;
 	b->config.min_insync_replicas = 1;
 	open_all(b);
+}
+
+void
+bed_init_dirs(struct bed *b, unsigned ndirs)
+{
+	init(b, ndirs, fs_real(), unit_tmpdir());
+}
+
+void
+bed_init_on(struct bed *b, struct fs *under)
+{
+	init(b, 1, under, "");
 }
 
 void

@@ -42,6 +42,7 @@ struct bed {
 
 void	 bed_init(struct bed *);
 void	 bed_init_dirs(struct bed *, unsigned ndirs);	/* 1 or 2 log directories */
+void	 bed_init_on(struct bed *, struct fs *under);	/* always the same directory; the world of an fs_power that lost its power, say */
 void	 bed_fini(struct bed *);
 void	 bed_restart(struct bed *);		/* clean shutdown, and the same directories again */
 void	 bed_restart_with(struct bed *, void (*meanwhile)(struct bed *));	/* ... changed while nobody has them open */
