@@ -109,7 +109,7 @@ conn_free(struct net_conn *c)
 	free(c);
 }
 
-/* What it holds now; what it decodes and answers with is only known afterwards. */
+/* What it holds now.  Only while its arena is this loop's: when it is decoded, when its frame is given back, when it is answered. */
 static void
 request_count(struct net_request *r)
 {
@@ -376,6 +376,13 @@ net_request_release_bytes(struct net_request *r)
 		request_count(r);
 }
 
+void
+net_request_decoded(struct net_request *r)
+{
+	must(r->state == NET_REQUEST_RUNNING);
+	request_count(r);
+}
+
 bool
 net_request_is_dead(const struct net_request *r)
 {
@@ -430,9 +437,7 @@ execute(struct net_conn *c, struct net_request *r)
 	c->blocking++;
 	c->running_bytes += r->frame_bytes;
 	held_done(c);
-	h->request(h->ctx, r);
-	if (c->state != CONN_DEAD && r->state == NET_REQUEST_RUNNING)	/* an answered one has its place in `requests` until advance */
-		request_count(r);
+	h->request(h->ctx, r);		/* the arena may be another thread's by now */
 }
 
 static size_t

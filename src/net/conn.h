@@ -76,6 +76,7 @@ void	 net_no_reply(struct net_request *);			/* nothing is sent (acks=0); the nex
 void	 net_close_after(struct net_request *);			/* answers before it leave, then the connection is closed */
 
 /* ---- a running request ---- */
+void	 net_request_decoded(struct net_request *);		/* counts what its arena holds: before that goes to another thread, if it ever does */
 void	 net_request_allow_next(struct net_request *);		/* a Produce that is written, queued or refused everywhere */
 void	 net_request_release_bytes(struct net_request *);	/* frame becomes null; nothing may borrow from it any more */
 bool	 net_request_is_dead(const struct net_request *);

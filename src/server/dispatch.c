@@ -167,6 +167,7 @@ on_request(void *ctx, struct net_request *nr)
 		return;
 	}
 	nr->data = r;
+	net_request_decoded(nr);
 	r->handler->serve(r);
 }
 
