@@ -76,6 +76,13 @@ file_pwrite(struct file *f, const void *buf, size_t len, uint64_t pos, struct er
 	return (f->fs->ops->pwritev(f, &s, 1, pos, eb));
 }
 
+void
+file_advise(struct file *f, enum fs_advice advice, uint64_t pos, size_t len)
+{
+	if (f->fs->ops->advise != NULL)
+		f->fs->ops->advise(f, advice, pos, len);
+}
+
 enum err
 file_size(struct file *f, uint64_t *size, struct errbuf *eb)
 {

@@ -48,6 +48,11 @@ struct file_map {
 	void	      *priv;
 };
 
+enum fs_advice {
+	FS_ADVISE_RANDOM,	/* of this open file: nothing is read ahead */
+	FS_ADVISE_FORGET	/* these bytes need not stay in memory (whole pages of them, when they are written) */
+};
+
 struct fs_ops {
 	enum err (*open)(struct fs *, const char *path, unsigned flags, struct file **, struct errbuf *);
 	enum err (*rename)(struct fs *, const char *from, const char *to, struct errbuf *);
@@ -74,6 +79,7 @@ struct fs_ops {
 	enum err (*map)(struct file *, size_t len, struct file_map *, struct errbuf *);	/* read-only, shared */
 	void	 (*unmap)(struct file_map *);
 	bool	 (*cached)(struct file *, uint64_t pos, size_t len);		/* reading would not block (a guess; true when unknown) */
+	void	 (*advise)(struct file *, enum fs_advice, uint64_t pos, size_t len);	/* may be NULL; never fails: it is advice */
 	void	 (*close)(struct file *);					/* frees the file; called by the last unref */
 };
 
@@ -99,6 +105,7 @@ enum err file_open(struct fs *, const char *path, unsigned flags, struct file **
 enum err file_pread(struct file *, void *, size_t len, uint64_t pos, size_t *got, struct errbuf *) MUST_CHECK;
 enum err file_pread_full(struct file *, void *, size_t len, uint64_t pos, struct errbuf *) MUST_CHECK;	/* short = ERR_CORRUPT */
 enum err file_pwrite(struct file *, const void *, size_t len, uint64_t pos, struct errbuf *) MUST_CHECK;
+void	 file_advise(struct file *, enum fs_advice, uint64_t pos, size_t len);
 enum err file_size(struct file *, uint64_t *, struct errbuf *) MUST_CHECK;
 
 /* The whole file in malloc'ed memory with a NUL behind it (not counted).  ERR_LIMIT when larger than len_max.  free() it. */

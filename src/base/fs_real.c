@@ -412,6 +412,12 @@ real_cached(struct file *f, uint64_t pos, size_t len)
 }
 
 static void
+real_advise(struct file *f, enum fs_advice advice, uint64_t pos, size_t len)
+{
+	(void)posix_fadvise(f->fd, (off_t)pos, (off_t)len, advice == FS_ADVISE_RANDOM ? POSIX_FADV_RANDOM : POSIX_FADV_DONTNEED);
+}
+
+static void
 real_close(struct file *f)
 {
 	close(f->fd);	/* Linux frees the descriptor even when it reports an error; errors of writing were sync's to report */
@@ -443,6 +449,7 @@ static const struct fs_ops real_ops = {
 	.map = real_map,
 	.unmap = real_unmap,
 	.cached = real_cached,
+	.advise = real_advise,
 	.close = real_close,
 };
 

@@ -7,7 +7,7 @@
  */
 #include "broker/broker_int.h"
 
-enum { DELETE_DUE_MS = 1000 };
+enum { DELETE_DUE_MS = 1000, SCRUB_MS = 100 };
 
 static void
 periodic_run(struct job *job)
@@ -66,6 +66,8 @@ schedule_start(struct broker *b)
 	add(b, c->replica_high_watermark_checkpoint_interval_ms, c->replica_high_watermark_checkpoint_interval_ms,
 	    log_dirs_checkpoint_high_watermarks);
 	add(b, DELETE_DUE_MS, DELETE_DUE_MS, log_dirs_delete_due);
+	if (c->ottla_log_scrub_bytes_per_second > 0)
+		add(b, SCRUB_MS, SCRUB_MS, log_dirs_scrub);
 	add(b, c->producer_id_expiration_check_interval_ms, c->producer_id_expiration_check_interval_ms, log_dirs_expire_producers);
 }
 
@@ -74,4 +76,6 @@ schedule_stop(struct broker *b)
 {
 	for (unsigned i = 0; i < b->nperiodic; i++)
 		timer_cancel(b->opt.control, &b->periodic[i].timer);
+	if (b->log_dirs != NULL)
+		log_dirs_stop_scrub(b->log_dirs);
 }

@@ -76,6 +76,7 @@ void	 indexes_marker(struct walk *, const struct batch_header *, const struct pr
 void	 indexes_end(struct walk *, struct log_segment_report *);
 
 /* verify_batch.c: true: the batch is good enough to stay. */
+bool	 batch_verify_outside(struct walk *, const struct batch_header *, struct slice whole, uint64_t at);	/* B2 and B3 only */
 bool	 batch_verify(struct walk *, const struct batch_header *, struct slice whole, uint64_t at);
 
 /* verify_state.c */

@@ -19,6 +19,7 @@
 #include "base/str.h"
 #include "log/log_dirs_int.h"
 #include "log/names_int.h"
+#include "log/scrub.h"
 
 char *
 log_key(const char *topic, int32_t partition)
@@ -260,6 +261,8 @@ log_dirs_new(const struct log_dirs_options *o, struct log_dirs **out, struct err
 		destroy(ld);		/* no log, no job, no reader yet; and the caller may be a worker, which cannot wait for the workers */
 		return (e);
 	}
+	if (o->scrub_bytes_per_second > 0)
+		ld->scrubber = scrubber_new(ld, o->scrub_bytes_per_second);
 	*out = ld;
 	return (OK);
 }
@@ -931,6 +934,10 @@ log_dirs_free(struct log_dirs **ldp)
 	if (ld == NULL)
 		return;
 	MAGIC_OK(ld, LOG_DIRS_MAGIC);
+	log_dirs_stop_scrub(ld);
+	if (ld->scrubber != NULL && ld->env.workers != NULL)
+		workers_drain(ld->env.workers);
+	scrubber_free(&ld->scrubber);
 	free_table(ld);
 	if (ld->env.workers != NULL)
 		workers_drain(ld->env.workers);	/* their jobs know the logs */

@@ -48,6 +48,7 @@ struct log_dirs_options {
 	const char *const *dirs;		/* absolute paths */
 	uint32_t	   ndirs;
 	uint32_t	   recovery_threads_per_dir;	/* num.recovery.threads.per.data.dir; 0: load on the calling thread */
+	uint64_t	   scrub_bytes_per_second;	/* 0: closed segments are not looked at */
 	struct log_options defaults;
 	/* Options of a topic's logs at load time (topic overrides); NULL: the defaults.  May be called from several threads. */
 	void (*topic_options)(void *ctx, const char *topic, struct log_options *inout);
@@ -126,6 +127,8 @@ void	 log_dirs_checkpoint_high_watermarks(struct log_dirs *);	/* replica.high.wa
 void	 log_dirs_retain(struct log_dirs *);				/* log.retention.check.interval.ms */
 void	 log_dirs_flush_due(struct log_dirs *);				/* log.flush.scheduler.interval.ms: logs past flush.ms */
 void	 log_dirs_delete_due(struct log_dirs *);			/* every second or so: files and directories whose delay has passed */
+void	 log_dirs_scrub(struct log_dirs *);				/* about ten times a second: what the rate allows (scrub.h) */
+void	 log_dirs_stop_scrub(struct log_dirs *);			/* any thread; for good: the turn under way ends after a batch */
 void	 log_dirs_set_recovery_threads(struct log_dirs *, uint32_t per_dir);	/* for the next load or shutdown; any thread */
 void	 log_dirs_expire_producers(struct log_dirs *);			/* producer.id.expiration.check.interval.ms */
 

@@ -65,6 +65,7 @@ struct log_dirs {
 	struct log_entry *table, *futures;
 	struct preference *preferred;
 	STAILQ_HEAD(, deletion) deletions;
+	struct scrubber	*scrubber;		/* NULL: not wanted */
 };
 
 char	    *log_key(const char *topic, int32_t partition);		/* malloc'ed */

@@ -467,6 +467,7 @@ write_marker(struct log_dirs *ld, struct dir *d)
 void
 log_dirs_shutdown(struct log_dirs *ld)
 {
+	log_dirs_stop_scrub(ld);
 	for (uint32_t i = 0; i < ld->ndirs; i++)
 		if (ld->dirs[i].loaded)		/* else the files know more than the table */
 			dir_checkpoint_marks(ld, &ld->dirs[i]);

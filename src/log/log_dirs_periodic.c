@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "log/log_dirs_int.h"
 #include "log/names_int.h"
+#include "log/scrub.h"
 
 /* ---- recovery points on the disk ---- */
 
@@ -391,6 +392,20 @@ void
 log_dirs_set_recovery_threads(struct log_dirs *ld, uint32_t per_dir)
 {
 	ld->recovery_threads = per_dir;
+}
+
+void
+log_dirs_scrub(struct log_dirs *ld)
+{
+	if (ld->scrubber != NULL)
+		scrubber_turn(ld->scrubber);
+}
+
+void
+log_dirs_stop_scrub(struct log_dirs *ld)
+{
+	if (ld->scrubber != NULL)
+		scrubber_stop(ld->scrubber);
 }
 
 void

@@ -9,6 +9,8 @@
 #include "base/must.h"
 #include "log/scan_int.h"
 
+enum { PAGE = 4096, PAGES_MAX = 256 };	/* what is read at once beyond a megabyte is for one large batch: there nothing is dropped */
+
 void
 batch_scan_init(struct batch_scan *sc, struct file *file, uint64_t pos, uint64_t end, void *buf, size_t room)
 {
@@ -26,10 +28,27 @@ batch_scan_fini(struct batch_scan *sc)
 	sc->buf = NULL;
 }
 
+/* Which pages of a read were there before. */
+static void
+note_cached(const struct batch_scan *sc, size_t want, bool *was)
+{
+	for (size_t i = 0; i * PAGE < want && i < PAGES_MAX; i++)
+		was[i] = sc->file->fs->ops->cached(sc->file, sc->pos / PAGE * PAGE + i * PAGE, 1);
+}
+
+static void
+forget_new(const struct batch_scan *sc, size_t want, const bool *was)
+{
+	for (size_t i = 0; i * PAGE < want && i < PAGES_MAX; i++)
+		if (!was[i])
+			file_advise(sc->file, FS_ADVISE_FORGET, sc->pos / PAGE * PAGE + i * PAGE, PAGE);
+}
+
 /* At least n bytes from pos on in the window; n <= room, pos + n <= end. */
 static enum err
 fill(struct batch_scan *sc, size_t n, struct errbuf *eb)
 {
+	bool was[PAGES_MAX];
 	size_t want;
 	enum err e;
 
@@ -38,7 +57,11 @@ fill(struct batch_scan *sc, size_t n, struct errbuf *eb)
 	want = (size_t)MIN((uint64_t)sc->room, sc->end - sc->pos);
 	sc->have = 0;
 	sc->buf_pos = sc->pos;
+	if (sc->forget)
+		note_cached(sc, want, was);
 	e = file_pread(sc->file, sc->buf, want, sc->pos, &sc->have, eb);
+	if (sc->forget)
+		forget_new(sc, want, was);
 	if (e == OK && sc->have < n) {
 		errbuf_set(eb, "%s: ends at %" PRIu64 ", %" PRIu64 " expected", sc->file->path, sc->pos + sc->have, sc->end);
 		return (ERR_CORRUPT);

@@ -17,6 +17,7 @@ struct batch_scan {
 	size_t	     room, have;
 	uint64_t     buf_pos;	/* file position of buf[0] */
 	bool	     own;	/* buf is malloc'ed here */
+	bool	     forget;	/* pages that were not in memory before a read are dropped after it */
 };
 
 /* buf may be NULL: then `room` bytes are allocated (and freed by fini). */

@@ -86,7 +86,7 @@ check_records(struct walk *w, const struct batch_header *h, struct slice whole, 
 }
 
 bool
-batch_verify(struct walk *w, const struct batch_header *h, struct slice whole, uint64_t at)
+batch_verify_outside(struct walk *w, const struct batch_header *h, struct slice whole, uint64_t at)
 {
 	int64_t first = h->magic == 2 || h->base_offset >= 0 ? h->base_offset : h->last_offset;
 
@@ -95,7 +95,15 @@ batch_verify(struct walk *w, const struct batch_header *h, struct slice whole, u
 		    "the batch of %" PRIu32 " bytes has checksum %08" PRIx32 ", its bytes give %08" PRIx32, h->size, h->crc, batch_crc(whole));
 		return (false);
 	}
-	if (!check_offsets(w, h, first, at))
+	return (check_offsets(w, h, first, at));
+}
+
+bool
+batch_verify(struct walk *w, const struct batch_header *h, struct slice whole, uint64_t at)
+{
+	int64_t first = h->magic == 2 || h->base_offset >= 0 ? h->base_offset : h->last_offset;
+
+	if (!batch_verify_outside(w, h, whole, at))
 		return (false);
 	if (w->next > 0 && first > w->next)
 		w->gaps = true;
