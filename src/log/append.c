@@ -5,7 +5,10 @@
  * THE QUEUE  log_append puts its set at the end.  When nobody owns the log it takes ownership and drains: first its own set (the queue was
  *            empty), then what others put behind it meanwhile, up to LIMIT_DRAIN_BYTES_MAX; what is left goes to a worker.  When
  *            somebody owns the log the set stays for him: PENDING.  So a loop never sleeps on another's write.
- *            Logs that flush before they acknowledge (flush.messages), and directories that have become slow, are drained by workers only.
+ *            Logs that flush before they acknowledge (flush.messages), and directories that have become slow, are drained by workers only.  A
+ *            directory is slow when its last write was, or when writes are under way and none has ended for a while: so a disk that begins to
+ *            hang stops those loops that are in a write then, each for one write, and no other.  Its drains run one after the other, so that
+ *            they do not stop all workers.
  *
  * ONE SET    role and epoch -> offsets assigned -> epoch row durable when new -> roll when full -> producers asked -> data written ->
  *            index entry -> producers told, transaction index -> end offset published.  Until the data is written a refusal leaves no
@@ -413,15 +416,28 @@ write_failed(struct write *w, enum err e, const struct errbuf *why)
 	return (KERR_KAFKA_STORAGE_ERROR);
 }
 
+static bool
+dir_is_slow(struct log_dir *dir)
+{
+	return (dir->slow || (dir->writers > 0 && clock_mono_ms(dir->env->clock) - dir->progress_ms >= SLOW_WRITE_MS));
+}
+
 static enum kerr
 write_data(struct write *w)
 {
 	struct errbuf eb = ERRBUF_INIT;
 	struct segment *active = log_active(w->log);
-	int64_t before = clock_mono_ms(w->log->env->clock);
-	enum err e = segment_write(active, &w->set, &eb);
+	struct log_dir *dir = w->log->dir;
+	int64_t before = clock_mono_ms(dir->env->clock), after;
+	enum err e;
 
-	w->log->dir->slow = clock_mono_ms(w->log->env->clock) - before >= SLOW_WRITE_MS;
+	if (dir->writers++ == 0)
+		dir->progress_ms = before;
+	e = segment_write(active, &w->set, &eb);
+	after = clock_mono_ms(dir->env->clock);
+	dir->progress_ms = after;
+	dir->writers--;
+	dir->slow = after - before >= SLOW_WRITE_MS;
 	return (e == OK ? KERR_NONE : write_failed(w, e, &eb));
 }
 
@@ -490,14 +506,16 @@ write_set(struct log *log, struct append_set *s)
 
 /* ---- draining ---- */
 
+/* on_loop: a slow disk is waited for once. */
 static struct append_set *
-take_next(struct log *log, uint64_t written)
+take_next(struct log *log, uint64_t written, bool on_loop)
 {
+	bool enough = written >= LIMIT_DRAIN_BYTES_MAX || (on_loop && log->dir->slow && log->env->workers != NULL);
 	struct append_set *s = NULL;
 
 	lock_acquire(&log->lock);
 	/* The first one always: log_append has promised it to its caller. */
-	if ((written == 0 || (log->wanted == 0 && written < LIMIT_DRAIN_BYTES_MAX)) && (s = STAILQ_FIRST(&log->queue)) != NULL) {
+	if ((written == 0 || (log->wanted == 0 && !enough)) && (s = STAILQ_FIRST(&log->queue)) != NULL) {
 		STAILQ_REMOVE_HEAD(&log->queue, link);
 		log->queue_bytes -= s->len;
 	}
@@ -559,7 +577,7 @@ drain(struct log *log, const struct append_set *own)
 	uint64_t written = 0;
 	bool moved = false;
 
-	while ((s = take_next(log, written)) != NULL) {
+	while ((s = take_next(log, written, own != NULL)) != NULL) {
 		written += s->len;
 		moved |= write_set(log, s);
 		STAILQ_INSERT_TAIL(&sets, s, link);
@@ -608,7 +626,7 @@ log_drain_later(struct log *log)
 	if (!submit)
 		return;
 	(void)log_ref(log);
-	log->drain_job = (struct job){ .run = drain_job };
+	log->drain_job = (struct job){ .run = drain_job, .key = dir_is_slow(log->dir) ? log->dir : NULL };
 	if (log->env->workers != NULL)
 		workers_submit(log->env->workers, &log->drain_job);
 	else
@@ -633,7 +651,7 @@ enter(struct log *log, struct append_set *s)
 	bool by_worker;
 
 	lock_acquire(&log->lock);
-	by_worker = log->env->workers != NULL && (log->dir->slow || log->options.flush_messages < INT64_MAX);
+	by_worker = log->env->workers != NULL && (dir_is_slow(log->dir) || log->options.flush_messages < INT64_MAX);
 	if (log->state != LOG_OPEN)
 		how = ENTRY_CLOSED;
 	else if (log->queue_bytes > 0 && log->queue_bytes + s->len > LIMIT_LOG_QUEUE_BYTES_MAX)

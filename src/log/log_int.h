@@ -41,7 +41,9 @@ struct log_dir {
 	struct log_env *env;
 	char	       *path;
 	_Atomic bool	offline;
-	_Atomic bool	slow;		/* its last write took long: sets are drained by workers */
+	_Atomic bool	slow;		/* its last write took long: sets are drained by workers, one after the other */
+	_Atomic uint32_t writers;	/* writes of sets under way ... */
+	_Atomic int64_t	progress_ms;	/* ... and when the last one ended, or the first of them began */
 };
 
 struct segment_list {		/* immutable once published; holds a reference to each */

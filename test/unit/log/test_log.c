@@ -625,8 +625,72 @@ TEST(preallocated_segments_end_as_long_as_their_data)
 	fixture_fini(&f);
 }
 
+/* ---- a disk that hangs ---- */
+
+static struct {
+	struct fixture *f;
+	struct log     *other;		/* appended to in the middle of a write of the first log */
+	struct append_set set;
+	bool		entered;
+	enum log_append_status got;
+} hang;
+
+static enum err
+hanging_pwritev(struct file *file, const struct slice *v, unsigned n, uint64_t pos, struct errbuf *eb)
+{
+	if (hang.other != NULL && !hang.entered && strstr(file->path, ".log") != NULL) {
+		hang.entered = true;
+		clock_manual_advance_ns(&hang.f->clock, INT64_C(60000000));
+		hang.got = log_append(hang.other, &hang.set);
+	}
+	return (fixture_fs()->ops->pwritev(file, v, n, pos, eb));
+}
+
+static void
+note_done(struct append_set *s)
+{
+	s->records = NULL;
+}
+
+TEST(while_a_write_hangs_other_loops_leave_their_sets_to_workers)
+{
+	struct fs_ops ops = *fixture_fs()->ops;
+	struct fs fs = { &ops };
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	struct log *log;
+	uint8_t bytes[BATCH_END_TXN_BYTES];
+
+	ops.pwritev = hanging_pwritev;
+	fixture_init(&f, 1);
+	f.fs = &fs;
+	CHECK_EQ(workers_new(0, "t", &f.workers, NULL), OK);
+	REQUIRE(fixture_open(&f, &eb) == OK);
+	log = fixture_log(&f);
+	hang.f = &f;
+	REQUIRE(log_dirs_create(f.dirs, "u", 0, UUID_ZERO, &f.options, &hang.other, &eb) == OK);
+	fixture_lead(hang.other, 5);
+	batch_end_txn_encode(bytes, &(struct end_txn_marker){ .timestamp_ms = FIXTURE_NOW, .producer_id = 1, .leader_epoch = -1, .coordinator_epoch = 1,
+	    .type = CONTROL_COMMIT });
+	hang.set = (struct append_set){ .records = bytes, .len = sizeof(bytes), .origin = APPEND_COORDINATOR, .leader_epoch = 5, .done = note_done };
+	CHECK_EQ(fixture_put(&f, log), 0);
+	CHECK(hang.entered);
+	CHECK_EQ(hang.got, LOG_PENDING);
+	CHECK_EQ(log_end_offset(hang.other), 0);
+	while (workers_step(f.workers))
+		;
+	CHECK_EQ(log_end_offset(hang.other), 1);
+	CHECK_EQ(hang.set.result.error, KERR_NONE);
+	CHECK(hang.set.records == NULL);	/* answered */
+	CHECK_EQ(fixture_put(&f, hang.other), 1);	/* and the disk is as it was: on the loop again */
+	log_unref(&hang.other);
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
 UNIT_MAIN("log/log",
-    T(appended_records_get_consecutive_offsets), T(segments_roll_when_full_and_every_offset_is_found),
+    T(while_a_write_hangs_other_loops_leave_their_sets_to_workers), T(appended_records_get_consecutive_offsets),
+    T(segments_roll_when_full_and_every_offset_is_found),
     T(a_clean_restart_keeps_everything_and_recovers_nothing), T(a_crash_keeps_every_whole_batch),
     T(a_torn_or_garbled_tail_is_cut_to_the_last_whole_batch), T(damage_in_the_middle_drops_the_later_segments),
     T(lost_or_oversized_indexes_are_rebuilt_after_a_crash), T(reads_stop_at_the_high_watermark), T(only_the_leader_of_the_epoch_appends),
