@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Disks that fail, rot and hang under a running broker.  A full one: test_bad_input; a directory that vanishes: test_log_dirs."""
+import threading
+import time
+
+import pytest
+
+from harness import java, records
+from harness.clients import confluent_consume, confluent_produce
+from harness.proc import wait_until
+from harness.sickdisk import SickDisk
+from test_fetch import fetch, one, produce
+from test_log_dirs import STORAGE, Dirs
+
+EIO = 5
+CORRUPT = 2
+
+
+@pytest.fixture
+def sick():
+    s = SickDisk()
+    yield s
+    s.close()
+
+
+def house(brokers, kind, topic, sick, n, **config):
+    """-> (broker, its directories, a topic, {directory: one of its partitions there})"""
+    if kind != "ottla":
+        pytest.skip("preloaded into ottlad only")
+    b = sick.of(brokers(kind, config=config))
+    d = Dirs(b, n)
+    b.start()
+    t = topic(b, partitions=2 * n)
+    at = {}
+    for p in range(2 * n):
+        at.setdefault(d.of(f"{t}-{p}"), p)
+    assert sorted(at) == list(range(n))
+    return b, d, t, at
+
+
+@pytest.mark.parametrize("op", ["write", "sync", "read"])
+def test_an_error_of_the_disk_takes_its_directory_offline_until_the_next_start(brokers, kind, topic, sick, op):
+    b, d, t, at = house(brokers, kind, topic, sick, 2)
+    for p in at.values():
+        confluent_produce(b, t, [b"%d" % i for i in range(20)], partition=p)
+    sick.rule((op, "errno", EIO, "/d0/"))
+    with b.connect() as c:
+        def offline():
+            if op == "read":
+                fetch(c, t, partition=at[0])
+                return f"{d.paths[0]}" in b.text() and "offline" in b.text()
+            answer = produce(c, t, records.batch([b"no"]), partition=at[0])["ErrorCode"]
+            return answer == STORAGE or (op == "sync" and "offline" in b.text())
+        wait_until(offline, 30, f"the failed {op} to be met")
+        sick.well()                                 # too late
+        for _ in range(3):
+            assert produce(c, t, records.batch([b"no"]), partition=at[0])["ErrorCode"] == STORAGE
+            assert one(fetch(c, t, partition=at[0]))["ErrorCode"] == STORAGE
+            assert produce(c, t, records.batch([b"yes"]), partition=at[1])["ErrorCode"] == 0
+    assert b.text().count("goes offline") == 1
+    b.kill9()
+    b.start()
+    wait_until(lambda: list_end(b, t, at[0]) is not None, 20, "the directory to serve again")
+    assert confluent_consume(b, t, 20, partition=at[0]) == [b"%d" % i for i in range(20)]
+    confluent_produce(b, t, [b"again"], partition=at[0])
+    b.stop()
+
+
+def list_end(b, t, p):
+    with b.connect() as c:
+        row = one(fetch(c, t, partition=p))
+        return None if row["ErrorCode"] else row["HighWatermark"]
+
+
+def test_errors_of_all_disks_end_the_process(brokers, kind, topic, sick):
+    b, d, t, at = house(brokers, kind, topic, sick, 2)
+    sick.rule(("write", "errno", EIO, "/d0/"), ("write", "errno", EIO, "/d1/"))
+    status, text = b.wait_exit(60)
+    assert status == 1 and all(str(p) in text for p in d.paths), text[-2000:]
+
+
+# ---- rot ----------------------------------------------------------------------------------------------------------------------------------
+def flip(path, at):
+    with open(path, "r+b") as f:
+        f.seek(at)
+        byte = f.read(1)[0]
+        f.seek(at)
+        f.write(bytes([byte ^ 0x10]))
+
+
+def test_a_flipped_byte_is_refused_on_append_told_by_the_scrubber_and_met_by_consumers(brokers, kind, topic):
+    """What is sent stands in the file, checked by nobody on the way out: with both kinds of broker."""
+    b = brokers(kind, config={"ottla.log.scrub.bytes.per.second": 50_000_000} if kind == "ottla" else None).start()
+    t = topic(b, config={"segment.bytes": 20000})
+    values = [b"%03d" % i + b"." * 900 for i in range(60)]
+    for v in values:
+        confluent_produce(b, t, [v], **{"linger.ms": 0})
+    good = records.batch([b"xyz"])
+    with b.connect() as c:
+        for at in range(17, len(good)):
+            assert produce(c, t, good[:at] + bytes([good[at] ^ 1]) + good[at + 1:])["ErrorCode"] == CORRUPT, at
+    path = sorted(b.partition_dir(t).glob("*.log"))[1]
+    base = int(path.stem)
+    flip(path, 500)
+    if kind == "ottla":
+        wait_until(lambda: f"{path}: position 0, offset {base}: " in b.text(), 100, "the scrubber to come by")
+        assert b.text().count("Nothing was changed") == 1
+    assert confluent_consume(b, t, base) == values[:base]
+    with pytest.raises(AssertionError) as e:
+        confluent_consume(b, t, 1, offset=base, seconds=5)
+    assert "0 of 1" in str(e.value) or "_BAD_MSG" in str(e.value) or "CRC" in str(e.value), e.value
+    said = java.tool("kafka-console-consumer", "--bootstrap-server", b.address, "--topic", t, "--partition", "0", "--offset", str(base), "--max-messages", "1",
+                     check=False)
+    assert "corrupt" in (said.stdout + said.stderr).lower(), said
+    assert confluent_consume(b, t, 59 - base, offset=base + 1) == values[base + 1:], "the rest is there"
+    flip(path, 500)
+    assert confluent_consume(b, t, 60) == values
+    began = time.monotonic()
+    b.stop()
+    assert time.monotonic() - began < 15
+
+
+# ---- a disk that hangs --------------------------------------------------------------------------------------------------------------------
+class Pace(threading.Thread):
+    """Produces one record after the other with acks=1 over a connection of its own, and notes what each took."""
+
+    def __init__(self, b, t, p):
+        super().__init__(daemon=True)
+        self.b, self.t, self.p, self.took, self.errors, self.halt = b, t, p, [], [], threading.Event()
+        self.start()
+
+    def run(self):
+        with self.b.connect(timeout=60) as c:
+            while not self.halt.is_set():
+                before = time.monotonic()
+                error = produce(c, self.t, records.batch([b"%d" % len(self.took)]), partition=self.p, acks=1)["ErrorCode"]
+                self.took.append((before, time.monotonic() - before))
+                if error:
+                    self.errors.append(error)
+                self.halt.wait(0.02)
+
+    def end(self):
+        self.halt.set()
+        self.join(60)
+        assert not self.is_alive() and not self.errors, self.errors[:3]
+        return self.took
+
+
+HANG_MS = 1500
+
+
+@pytest.mark.parametrize("op", ["sync", "write"])
+def test_a_disk_that_hangs_leaves_the_other_directories_alone(brokers, kind, topic, sick, op):
+    """But for one thing: a loop that is writing when the disk begins to hang waits for that one write, and its connections with it."""
+    b, d, t, at = house(brokers, kind, topic, sick, 2)
+    sick_ones, well_ones = [Pace(b, t, at[0]) for _ in range(3)], [Pace(b, t, at[1]) for _ in range(6)]
+    wait_until(lambda: all(len(p.took) > 20 for p in sick_ones + well_ones), 30)
+    began = time.monotonic()
+    sick.rule((op, "sleep", HANG_MS, "/d0/"))
+    wait_until(lambda: time.monotonic() - began > 2 * HANG_MS / 1000, 20)
+    sick.well()
+    took = [x for p in well_ones for when, x in p.end() if when >= began - 0.05]
+    for p in sick_ones:
+        p.end()
+    took.sort()
+    held_up = [x for x in took if x > 1]
+    assert took[len(took) * 99 // 100] < 0.2, took[-20:]
+    assert len(held_up) <= (0 if op == "sync" else len(well_ones)) and took[-1] < HANG_MS / 1000 + 1, took[-20:]
+    b.stop()
