@@ -24,7 +24,7 @@
 enum {
 	SCRUB_WINDOW = 131072,		/* one read */
 	LOGS_PER_TURN = 1000,		/* without anything to read in them */
-	PASS_MS = 60000			/* from the beginning of a pass to that of the next, at least */
+	PASS_MS = 10000			/* from the beginning of a pass to that of the next, at least */
 };
 
 struct log_name {

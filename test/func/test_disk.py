@@ -163,7 +163,7 @@ def test_a_disk_that_hangs_leaves_the_other_directories_alone(brokers, kind, top
     for p in sick_ones:
         p.end()
     took.sort()
-    held_up = [x for x in took if x > 1]
-    assert took[len(took) * 99 // 100] < 0.2, took[-20:]
+    held_up, others = [x for x in took if x > 1], [x for x in took if x <= 1]
+    assert others[len(others) * 99 // 100] < 0.2, took[-20:]
     assert len(held_up) <= (0 if op == "sync" else len(well_ones)) and took[-1] < HANG_MS / 1000 + 1, took[-20:]
     b.stop()
