@@ -213,7 +213,8 @@ conn_writable(struct conn *c)
 		return;
 	if (n < 0)
 		err(1, "write");
-	memmove(c->out, c->out + n, c->out_len - (size_t)n);
+	if (n > 0)
+		memmove(c->out, c->out + n, c->out_len - (size_t)n);
 	c->out_len -= (size_t)n;
 	if (c->out_len == 0) {
 		free(c->out);
@@ -242,7 +243,8 @@ conn_readable(struct conn *c)
 	size_t len = c->in_len, at = 0;
 	ssize_t n;
 
-	memcpy(inbox, c->in == NULL ? inbox : c->in, len);
+	if (len > 0)
+		memcpy(inbox, c->in, len);
 	n = read(c->fd, inbox + len, INBOX - len);
 	if (n < 0 && errno == EAGAIN)
 		return;
