@@ -9,12 +9,15 @@ from .proc import free_port
 class Proxy:
     """Passes bytes to 127.0.0.1:target.  cut() ends what is open; refuse() also turns new ones away; hold() lets nothing through, silently.
 
+    slow(seconds): every piece takes so long, either way.
+
     lose_answers(n): what comes back for the n-th time is swallowed and that connection is cut, so that the client cannot know what was done."""
 
     def __init__(self, target):
         self.target, self.port = target, free_port()
         self.refusing = False
         self.lose_every = self.answers = self.lost = 0
+        self.delay = 0
         self.passing = None
         self.writers = set()
         self.loop = asyncio.new_event_loop()
@@ -53,6 +56,8 @@ class Proxy:
         try:
             while data := await source.read(65536):
                 await self.passing.wait()
+                if self.delay:
+                    await asyncio.sleep(self.delay)
                 if back and self.loses():
                     back.transport.abort()
                     sink.transport.abort()
@@ -69,6 +74,9 @@ class Proxy:
             return False
         self.lost += 1
         return True
+
+    def slow(self, seconds):
+        self.delay = seconds
 
     def lose_answers(self, every):
         self.lose_every = every

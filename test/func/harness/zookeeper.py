@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real ZooKeeper server: Debian's (libzookeeper-java), else the one among Kafka's jars."""
 import pathlib
+import signal
 import socket
 
 from kazoo.client import KazooClient
@@ -26,17 +27,17 @@ def class_path(directory):
 class ZooKeeper:
     """One server; the data stays over stop and start, as does the port."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, more=(), heap="256m"):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         conf = self.directory / "zoo.cfg"
         conf.write_text("\n".join([
             f"dataDir={self.directory}/data", f"clientPort={self.port}", "clientPortAddress=127.0.0.1", "tickTime=2000",
-            "maxClientCnxns=0", "admin.enableServer=false", "4lw.commands.whitelist=*", "forceSync=no", ""]))
+            "maxClientCnxns=0", "admin.enableServer=false", "4lw.commands.whitelist=*", "forceSync=no", *more, ""]))
         (self.directory / "log4j.properties").write_text(LOG4J)
         self.process = Process(
-            [env.need_command("java"), "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.jmx.log4j.disable=true",
+            [env.need_command("java"), f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.jmx.log4j.disable=true",
              "-cp", class_path(self.directory), "org.apache.zookeeper.server.quorum.QuorumPeerMain", conf],
             self.directory / "zookeeper.log")
 
@@ -52,6 +53,14 @@ class ZooKeeper:
             while more := s.recv(65536):
                 answer += more
         return answer.decode()
+
+    def mode(self):
+        """leader, follower or standalone; None: it does not serve."""
+        try:
+            words = self.command("srvr")
+        except OSError:
+            return None
+        return words.split("Mode: ")[1].split()[0] if "Mode: " in words else None
 
     def start(self):
         self.process.start()
@@ -85,3 +94,43 @@ class Session:
     def __exit__(self, *exc):
         self.k.stop()
         self.k.close()
+
+
+class Ensemble:
+    """Three servers, each behind a proxy of its own (`proxies` makes them), so that the way to it can be cut and slowed down."""
+
+    def __init__(self, directory, proxies):
+        directory = pathlib.Path(directory)
+        ports = [(free_port(), free_port()) for _ in range(3)]
+        quorum = ["initLimit=20", "syncLimit=4", *[f"server.{i + 1}=127.0.0.1:{a}:{b}" for i, (a, b) in enumerate(ports)]]
+        self.nodes = [ZooKeeper(directory / f"zookeeper{i + 1}", quorum, "96m") for i in range(3)]
+        for i, node in enumerate(self.nodes):
+            (node.directory / "data").mkdir(exist_ok=True)
+            (node.directory / "data" / "myid").write_text(str(i + 1))
+        self.proxies = [proxies(node.port) for node in self.nodes]
+
+    @property
+    def address(self):
+        return ",".join(p.address for p in self.proxies)
+
+    def start(self):
+        for node in self.nodes:
+            node.process.start()
+        return self.wait()
+
+    def wait(self):
+        """All three serve."""
+        wait_until(lambda: sorted(n.mode() or "" for n in self.nodes) == ["follower", "follower", "leader"], 60, "three servers to find each other")
+        return self
+
+    def leader(self):
+        return wait_until(lambda: next((n for n in self.nodes if n.process.alive() and n.mode() == "leader"), None), 60, "a leader")
+
+    def others(self, node):
+        return [n for n in self.nodes if n is not node]
+
+    def stop(self):
+        for node in self.nodes:
+            if node.process.alive():
+                node.process.signal(signal.SIGCONT)
+                node.stop()
