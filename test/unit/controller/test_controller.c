@@ -34,6 +34,7 @@ struct world {
 	bool		 all_online;	/* ... NONE instead */
 	char		 offline[64];	/* LeaderAndIsr for this partition ("t-0") answers KAFKA_STORAGE_ERROR; the others are stale */
 	bool		 stopped;
+	bool		 mute;		/* what the broker is sent from now on, it does not answer */
 };
 
 struct test_channel {
@@ -113,7 +114,7 @@ channel_run(struct task *task)
 	struct controller_message *m = STAILQ_FIRST(&ch->queue);
 
 	ch->busy = false;
-	if (m == NULL)
+	if (m == NULL || ch->w->mute)
 		return;
 	STAILQ_REMOVE_HEAD(&ch->queue, link);
 	switch (m->request.kind) {
@@ -550,6 +551,29 @@ TEST(a_replica_that_cannot_be_deleted_keeps_the_request)
 	/* The next controller tries again. */
 	w.stop_answer = KERR_NONE;
 	zk_fake_expire(w.zk);
+	world_settle(&w);
+	CHECK(controller_active(w.c));
+	CHECK(!exists(&w, "/brokers/topics/t"));
+	CHECK(!exists(&w, "/admin/delete_topics/t"));
+	world_fini(&w);
+}
+
+TEST(a_deletion_whose_broker_goes_before_it_answers_begins_again)
+{
+	struct world w;
+
+	world_init(&w);
+	world_start(&w);
+	make_topic(&w, "t", 2, 1, true);
+	world_settle(&w);
+	w.mute = true;
+	zk_create(w.user, "/admin/delete_topics/t", SLICE_NULL, ZK_PERSISTENT, ignore_result, NULL);
+	world_settle(&w);
+	CHECK(exists(&w, "/brokers/topics/t"));
+	w.mute = false;
+	zk_delete(w.user, "/brokers/ids/1", ZK_ANY_VERSION, ignore_result, NULL);
+	zk_fake_settle(w.loop);
+	world_register(&w);
 	world_settle(&w);
 	CHECK(controller_active(w.c));
 	CHECK(!exists(&w, "/brokers/topics/t"));
@@ -1496,7 +1520,7 @@ UNIT_MAIN("controller",
     T(a_topic_grows),
     T(a_topic_is_deleted_with_everything_that_belongs_to_it),
     T(a_replica_that_cannot_be_deleted_keeps_the_request),
-    T(a_deletion_that_failed_is_tried_again_with_the_next_one),
+    T(a_deletion_whose_broker_goes_before_it_answers_begins_again), T(a_deletion_that_failed_is_tried_again_with_the_next_one),
     T(a_failed_log_directory_is_asked_about_and_its_partitions_lose_their_leader),
     T(a_directory_that_was_away_at_the_start_is_found_by_the_first_leader_and_isr),
     T(a_notification_that_cannot_be_understood_is_dropped),
