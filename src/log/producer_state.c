@@ -403,7 +403,9 @@ producer_state_start_offset(struct producer_state *ps, int64_t start)
 static bool
 expired(const struct producer_state *ps, const struct producer_entry *e, int64_t now_ms)
 {
-	return (e->txn_first_offset < 0 && now_ms - e->last_timestamp_ms >= ps->expiration_ms);
+	int64_t age = (int64_t)((uint64_t)now_ms - (uint64_t)e->last_timestamp_ms);	/* a client chose the latter; wraps as Java's does */
+
+	return (e->txn_first_offset < 0 && age >= ps->expiration_ms);
 }
 
 void

@@ -40,10 +40,10 @@ commit_rows(struct api_request *r, struct commit *m)
 		const struct wire_offset_commit_request_topic *t = &q->topics.v[i];
 
 		if (t->partitions.n <= 0)
-			m->rows[m->nrows++] = (struct part_row){ .topic = t->name, .at = m->nrows, .none = true };
+			m->rows[m->nrows] = (struct part_row){ .topic = t->name, .at = m->nrows, .none = true }, m->nrows++;
 		for (int32_t j = 0; j < t->partitions.n; j++)
-			m->rows[m->nrows++] = (struct part_row){ .topic = t->name, .partition = t->partitions.v[j].partition_index, .at = m->nrows,
-			    .data = &t->partitions.v[j] };
+			m->rows[m->nrows] = (struct part_row){ .topic = t->name, .partition = t->partitions.v[j].partition_index, .at = m->nrows,
+			    .data = &t->partitions.v[j] }, m->nrows++;
 	}
 	return (true);
 }
@@ -241,9 +241,9 @@ delete_rows(struct api_request *r, struct offset_delete *d)
 		const struct wire_offset_delete_request_topic *t = &q->topics.v[i];
 
 		if (t->partitions.n <= 0)
-			d->rows[d->nrows++] = (struct part_row){ .topic = t->name, .at = d->nrows, .none = true };
+			d->rows[d->nrows] = (struct part_row){ .topic = t->name, .at = d->nrows, .none = true }, d->nrows++;
 		for (int32_t j = 0; j < t->partitions.n; j++)
-			d->rows[d->nrows++] = (struct part_row){ .topic = t->name, .partition = t->partitions.v[j].partition_index, .at = d->nrows };
+			d->rows[d->nrows] = (struct part_row){ .topic = t->name, .partition = t->partitions.v[j].partition_index, .at = d->nrows }, d->nrows++;
 	}
 	return (true);
 }
