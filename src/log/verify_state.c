@@ -261,9 +261,9 @@ state_end(struct walk *w)
 
 	if (e != OK)
 		finding_add(&w->report->findings, LOG_RULE_EPOCH_FILE, true, path, -1, -1, "%s", why.text);
-	else if (!w->stopped) {
-		check_runs(w, &file, path);
-		for (uint32_t i = 0; i < file.n; i++)
+	else {
+		check_runs(w, &file, path);	/* of the batches before the bad one, too: a repair that cuts there leaves these rows */
+		for (uint32_t i = 0; i < file.n && !w->stopped; i++)
 			if (file.entries[i].start_offset > w->next && !walk_is_live(w))
 				finding_add(&w->report->findings, LOG_RULE_EPOCH_END, clean, path, file.entries[i].start_offset, -1,
 				    "epoch %" PRId32 " begins at %" PRId64 ", the log ends at %" PRId64, file.entries[i].epoch, file.entries[i].start_offset, w->next);

@@ -304,7 +304,7 @@ mem_list(struct fs *fs, const char *path, fs_list_fn *fn, void *ctx, struct errb
 static enum err
 mem_sync_path(struct fs *fs, const char *path, struct errbuf *eb)
 {
-	return (find(mem(fs), path) == NULL ? missing(eb, path) : OK);
+	return (strcmp(path, "/") != 0 && find(mem(fs), path) == NULL ? missing(eb, path) : OK);
 }
 
 static enum err
