@@ -19,6 +19,7 @@ build_packages="gcc libc6-dev make autoconf automake pkg-config xz-utils libzook
 	zlib1g-dev libssl-dev libsqlite3-dev liburcu-dev uthash-dev liblz4-dev libzstd-dev libsystemd-dev"
 unit_packages="libcunit1-dev python3 clang-format mandoc groff|groff-base"
 fuzz_packages="clang libclang-rt-14-dev"
+analysis_packages="clang-tidy cppcheck"
 zookeeper_packages="java|default-jre-headless libzookeeper-java"
 
 say() { printf '%s\n' "$*"; }
