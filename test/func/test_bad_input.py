@@ -262,9 +262,10 @@ def test_connections_beyond_the_limit_are_closed_and_the_others_live(brokers, ki
 
 def test_idle_connections_are_closed(brokers, kind):
     b = brokers(kind, config={"connections.max.idle.ms": 1500}).start()
-    with b.connect() as c:
-        assert c.call("ApiVersions", 0)["ErrorCode"] == 0
-        assert c.closed_within(20)
+    with b.connect() as served, b.connect() as silent, b.connect() as half:     # who said nothing at all, and who stopped in the middle, too
+        assert served.call("ApiVersions", 0)["ErrorCode"] == 0
+        half.send_bytes(struct.pack(">ihh", 100, 18, 0))
+        assert served.closed_within(20) and silent.closed_within(20) and half.closed_within(20)
 
 
 # ---- directories and disks --------------------------------------------------------------------------------------------------------------
