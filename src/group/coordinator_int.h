@@ -53,6 +53,7 @@ struct coordinator_loop {
 	struct group_coordinator *c;
 	struct loop	*loop;
 	struct group_host host;
+	bool		 full;		/* said so: LIMIT_GROUPS_BYTES_MAX */
 	struct codec_ctx *codec;
 	struct timer	 expiry;
 	uint32_t	 expiry_at;	/* the partition whose turn it is */

@@ -80,6 +80,21 @@ owned_free(struct slice *s)
 
 /* ---- life ---- */
 
+void
+group_gain(struct group *g, size_t n)
+{
+	g->bytes += n;
+	g->host->bytes += n;
+}
+
+void
+group_lose(struct group *g, size_t n)
+{
+	must(n <= g->bytes && g->bytes <= g->host->bytes);
+	g->bytes -= n;
+	g->host->bytes -= n;
+}
+
 struct group *
 group_new(struct group_host *host, struct slice id)
 {
@@ -88,7 +103,7 @@ group_new(struct group_host *host, struct slice id)
 	g->host = host;
 	g->refs = 1;
 	g->id = owned_copy(id);
-	g->bytes = sizeof(*g) + id.len;
+	group_gain(g, sizeof(*g) + id.len);
 	g->state = GROUP_EMPTY;
 	g->state_timestamp_ms = clock_wall_ms(loop_clock(host->loop));
 	TAILQ_INIT(&g->order);
@@ -169,6 +184,7 @@ group_unref(struct group **gp)
 	subscriptions_forget(g);
 	owned_free(&g->protocol_type);
 	owned_free(&g->protocol);
+	group_lose(g, g->bytes);
 	owned_free(&g->id);
 	free(g);
 }
@@ -333,7 +349,8 @@ member_find_static(const struct group *g, struct slice instance_id)
 static void
 weigh(struct member *m, size_t *of, size_t now)
 {
-	m->group->bytes += now - *of;
+	group_gain(m->group, now);
+	group_lose(m->group, *of);
 	*of = now;
 }
 
@@ -355,7 +372,7 @@ member_add(struct group *g, struct slice id, struct slice instance_id, struct sl
 		HASH_ADD_KEYPTR_BYHASHVALUE(hh_static, g->statics, m->instance_id.p, (unsigned)m->instance_id.len, hash_of(g, m->instance_id), m);
 	TAILQ_INSERT_TAIL(&g->order, m, link);
 	g->nmembers++;
-	g->bytes += sizeof(*m) + id.len + instance_id.len + client_id.len + client_host.len;
+	group_gain(g, sizeof(*m) + id.len + instance_id.len + client_id.len + client_host.len);
 	if (g->leader == NULL)
 		g->leader = m;
 	return (m);
@@ -378,7 +395,7 @@ member_remove(struct member *m)
 		g->nsync_due--;
 	if (g->leader == m)
 		g->leader = TAILQ_FIRST(&g->order);
-	g->bytes -= sizeof(*m) + m->id.len + m->instance_id.len + m->client_id.len + m->client_host.len + m->bytes + m->assignment_len;
+	group_lose(g, sizeof(*m) + m->id.len + m->instance_id.len + m->client_id.len + m->client_host.len + m->bytes + m->assignment_len);
 	owned_free(&m->id);
 	owned_free(&m->instance_id);
 	owned_free(&m->client_id);
@@ -394,7 +411,8 @@ member_rename(struct member *m, struct slice id)
 	struct group *g = m->group;
 
 	HASH_DELETE(hh, g->members, m);
-	g->bytes += id.len - m->id.len;
+	group_gain(g, id.len);
+	group_lose(g, m->id.len);
 	owned_free(&m->id);
 	m->id = owned_copy(id);
 	HASH_ADD_KEYPTR_BYHASHVALUE(hh, g->members, m->id.p, (unsigned)m->id.len, hash_of(g, m->id), m);
@@ -480,7 +498,7 @@ pending_add(struct group *g, struct slice id, int64_t timeout_ms, void (*expired
 	p->id_len = id.len;
 	memcpy(p->id, id.p, id.len);
 	HASH_ADD_KEYPTR_BYHASHVALUE(hh, g->pending, p->id, (unsigned)p->id_len, hash_of(g, slice_of(p->id, p->id_len)), p);
-	g->bytes += sizeof(*p) + id.len;
+	group_gain(g, sizeof(*p) + id.len);
 	timer_init(&p->session, expired);
 	timer_set(g->host->loop, &p->session, timeout_ms);
 }
@@ -491,7 +509,7 @@ pending_remove(struct pending_member *p)
 	struct group *g = p->group;
 
 	HASH_DELETE(hh, g->pending, p);
-	g->bytes -= sizeof(*p) + p->id_len;
+	group_lose(g, sizeof(*p) + p->id_len);
 	timer_cancel(g->host->loop, &p->session);
 	free(p);
 }
@@ -585,6 +603,14 @@ bool
 group_is_idle(const struct group *g)
 {
 	return (g->state == GROUP_EMPTY && g->pending == NULL);
+}
+
+size_t
+group_member_bytes(const struct group *g, struct slice member_id)
+{
+	const struct member *m = member_find(g, member_id);
+
+	return (m == NULL ? 0 : m->bytes);
 }
 
 uint64_t

@@ -61,6 +61,7 @@ struct group_host {
 	uint64_t       seed;			/* of the hash tables; from `random` */
 	int32_t	       initial_rebalance_delay_ms;	/* group.initial.rebalance.delay.ms */
 	int32_t	       size_max;			/* group.max.size */
+	size_t	       bytes;				/* of all its groups, as group_bytes counts */
 	/* Writes the record and calls group_stored once, later or from inside.  The record is valid during the call only. */
 	void	     (*store)(struct group_host *, struct group *, const struct group_record *, struct group_store *);
 };
@@ -78,6 +79,9 @@ void	 group_unref(struct group **);
 void	 group_unload(struct group *);
 /* DEAD when it has no members (then NONE), else NON_EMPTY_GROUP. */
 enum kerr group_delete(struct group *);
+
+/* What the member holds of them; 0: there is none of that id. */
+size_t	 group_member_bytes(const struct group *, struct slice member_id);
 
 /* ---- requests ---- */
 struct group_protocol {

@@ -110,6 +110,8 @@ struct member *member_find_static(const struct group *, struct slice instance_id
 struct member *member_add(struct group *, struct slice id, struct slice instance_id, struct slice client_id, struct slice client_host);
 void	 member_remove(struct member *);	/* whoever waits has been answered */
 void	 member_rename(struct member *, struct slice id);
+void	 group_gain(struct group *, size_t);	/* bytes, of its own and of its host */
+void	 group_lose(struct group *, size_t);
 void	 member_set_protocols(struct member *, const struct group_protocol *, uint32_t n);
 void	 member_set_assignment(struct member *, struct slice);
 struct slice member_metadata(const struct member *, struct slice protocol);

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "base/must.h"
 #include "base/str.h"
 #include "group/coordinator_int.h"
@@ -62,6 +63,31 @@ joined(struct group_join *join)
 	call_done_later(&j->call);
 }
 
+static size_t
+join_bytes(const struct group_join *j)
+{
+	size_t n = j->instance_id.len + j->client_id.len;
+
+	for (uint32_t i = 0; i < j->nprotocols; i++)
+		n += j->protocols[i].name.len + j->protocols[i].metadata.len + sizeof(struct group_protocol);
+	return (n);
+}
+
+/* A client can make groups, and members as large as a request, as it likes, and they stay for a session's time-out. */
+static bool
+has_memory(struct coordinator_loop *l, const struct group_join_call *j, const struct hosted *g)
+{
+	size_t more = join_bytes(&j->join), is = g == NULL ? 0 : group_member_bytes(g->group, j->join.member_id);
+	size_t max = l->c->opt.groups_bytes_max > 0 ? l->c->opt.groups_bytes_max : LIMIT_GROUPS_BYTES_MAX;
+	bool room = more <= is || l->host.bytes + more - is <= max;
+
+	if (!room && !l->full)
+		diag_warning(l->c->opt.diag, "group", "the groups of one loop take %zu bytes, and %zu are allowed: joins are refused until members are gone, %.*s's"
+		    " first", l->host.bytes, max, (int)MIN(j->group.len, 200), (const char *)j->group.p);
+	l->full = !room;
+	return (room);
+}
+
 static void
 run_join(struct group_call *call)
 {
@@ -77,6 +103,8 @@ run_join(struct group_call *call)
 		g = hosted_find(home, j->group);
 		if (g == NULL && j->join.member_id.len > 0)
 			k = KERR_UNKNOWN_MEMBER_ID;
+		else if (!has_memory(home->on, j, g))
+			k = KERR_COORDINATOR_NOT_AVAILABLE;	/* clients come again */
 	}
 	if (k != KERR_NONE) {
 		join_refuse(j, k, j->join.member_id);

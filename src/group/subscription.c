@@ -28,7 +28,7 @@ subscriptions_forget(struct group *g)
 
 	HASH_ITER(hh, g->subscribed, t, next) {
 		HASH_DELETE(hh, g->subscribed, t);
-		g->bytes -= sizeof(*t) + t->len;
+		group_lose(g, sizeof(*t) + t->len);
 		free(t);
 	}
 	g->subscribed_known = false;
@@ -59,7 +59,7 @@ take(struct group *g, struct slice metadata)
 		if (len > 0)
 			memcpy(t->name, p, t->len);
 		HASH_ADD_KEYPTR_BYHASHVALUE(hh, g->subscribed, t->name, (unsigned)t->len, (unsigned)hash_bytes(g->host->seed, t->name, t->len), t);
-		g->bytes += sizeof(*t) + t->len;
+		group_gain(g, sizeof(*t) + t->len);
 	}
 	return (!r.bad);
 }

@@ -1202,7 +1202,50 @@ TEST(offsets_of_versions_that_java_no_longer_writes_are_loaded)
 	world_fini(&w);
 }
 
-UNIT_MAIN("group/coordinator", T(a_group_belongs_to_the_partition_of_javas_string_hash),
+TEST(members_and_groups_take_no_more_memory_than_they_may_and_others_are_told_to_come_again)
+{
+	static uint8_t large[20000];
+	static const struct group_protocol wide = { { (const uint8_t *)"range", 5 }, { large, sizeof(large) } };
+	struct world w;
+	struct member first, again, m[40];
+	unsigned refused = 0;
+
+	world_init(&w);
+	coordinator_end(&w);
+	w.opt.groups_bytes_max = 100000;
+	coordinator_begin(&w);
+	lead_both(&w);
+	member_settles(&w, &first, G0);
+	for (unsigned i = 0; i < NELEM(m); i++) {	/* they join, and do nothing more until their sessions end */
+		char group[16];
+
+		memset(&m[i], 0, sizeof(m[i]));
+		snprintf(group, sizeof(group), "g%u", i);
+		m[i].join = (struct group_join_call){ .group = slice_str(group) };
+		m[i].join.join = (struct group_join){ .member_id = slice_str(""), .client_id = SLICE_LIT("c"), .client_host = SLICE_LIT("/127.0.0.1"),
+		    .protocol_type = SLICE_LIT("consumer"), .protocols = &wide, .nprotocols = 1, .session_timeout_ms = 10000, .rebalance_timeout_ms = 20000 };
+		call_begins(&w, &m[i].join.call);
+		group_coordinator_join(w.c, &m[i].join);
+		bed_run(&w.bed);
+		bed_pass(&w.bed, 200);
+		CHECK(answered(&m[i].join.call));
+		CHECK(m[i].join.call.error == KERR_NONE || m[i].join.call.error == KERR_COORDINATOR_NOT_AVAILABLE);
+		refused += m[i].join.call.error == KERR_COORDINATOR_NOT_AVAILABLE;
+		CHECK_EQ(member_beats(&w, &first, G0), KERR_NONE);
+	}
+	CHECK(refused >= NELEM(m) - 2 * 5 && refused < NELEM(m));	/* five fit on either loop */
+	again = first;
+	member_asks_to_join(&w, &again, G0);				/* nothing that is not here already */
+	bed_pass(&w.bed, 200);
+	member_told(&again);
+	CHECK_STR(again.id, first.id);
+	bed_pass(&w.bed, 50000);					/* sessions and rebalances are over */
+	member_settles(&w, &again, "late");
+	world_fini(&w);
+}
+
+UNIT_MAIN("group/coordinator",
+    T(members_and_groups_take_no_more_memory_than_they_may_and_others_are_told_to_come_again), T(a_group_belongs_to_the_partition_of_javas_string_hash),
     T(commits_without_a_group_are_kept_over_a_restart_on_both_loops), T(every_codec_of_the_offsets_topic_is_written_and_loaded),
     T(a_group_goes_on_in_its_generation_after_a_restart), T(whoever_waits_is_answered_when_the_partition_is_led_elsewhere),
     T(while_a_partition_loads_nobody_is_sent_away), T(a_commit_whose_record_is_refused_or_too_late_never_happened),
