@@ -238,7 +238,8 @@ encode_host_and_port(const struct zk_broker_info *b, json_t *obj)
 		enc_set(obj, "host", json_null());
 		enc_set(obj, "port", json_integer(-1));
 	} else {
-		enc_set(obj, "host", e->host[0] == '\0' ? json_null() : json_string(e->host));
+		/* In version 1 this is all there is of the address, and no reader takes null for it. */
+		enc_set(obj, "host", e->host[0] == '\0' && b->version > 1 ? json_null() : json_string(e->host));
 		enc_set(obj, "port", json_integer(e->port));
 	}
 }
