@@ -398,6 +398,20 @@ must_recover(const struct load *ld, uint32_t i, uint32_t first)
 	return (ld->broken[i] || (!ld->in->clean && (i >= first || !segment_is_sealed(ld->segs[i]))));
 }
 
+/* Segment i lost its end.  What is behind it goes only where it had not been flushed: elsewhere the cut is the damage of one segment, read because
+ * its index was gone, say, and no reason to lose good ones.  Readers step over the hole, as in a log of Java's. */
+static enum err
+after_cut(struct load *ld, uint32_t i, bool unflushed, struct errbuf *eb)
+{
+	if (unflushed) {
+		diag_warning(ld->log->env->diag, "log", "%s: %" PRIu32 " segments behind the cut are removed", ld->log->path, ld->n - i - 1);
+		return (drop_segments(ld, i + 1, eb));
+	}
+	diag_error(ld->log->env->diag, "log", "%s: segment %" PRId64 " is damaged and was cut, although it had been flushed; the %" PRIu32
+	    " segments behind it are kept, and there is a hole before them", ld->log->path, ld->segs[i]->base, ld->n - i - 1);
+	return (OK);
+}
+
 static enum err
 recover_unflushed(struct load *ld, struct errbuf *eb)
 {
@@ -414,10 +428,8 @@ recover_unflushed(struct load *ld, struct errbuf *eb)
 			diag_warning(ld->log->env->diag, "log", "%s: segment %" PRId64 " was never closed well, although it lies below the recovery point; it is recovered",
 			    ld->log->path, ld->segs[i]->base);
 		e = recover_at(ld, i, &cut, eb);
-		if (e == OK && cut && i + 1 < ld->n && ld->segs[i + 1]->base > ld->in->start_offset) {
-			diag_warning(ld->log->env->diag, "log", "%s: %" PRIu32 " segments behind the cut are removed", ld->log->path, ld->n - i - 1);
-			e = drop_segments(ld, i + 1, eb);
-		}
+		if (e == OK && cut && i + 1 < ld->n && ld->segs[i + 1]->base > ld->in->start_offset)
+			e = after_cut(ld, i, !ld->in->clean && i >= first, eb);
 	}
 	return (e);
 }

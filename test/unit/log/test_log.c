@@ -194,6 +194,43 @@ TEST(damage_in_the_middle_drops_the_later_segments)
 	fixture_fini(&f);
 }
 
+/* A segment that had been flushed is read only because its index is gone.  Its damage is its own: the good ones behind it stay, as with Java. */
+TEST(damage_in_what_was_flushed_drops_no_later_segment)
+{
+	for (int crash = 0; crash < 2; crash++) {
+		struct errbuf eb = ERRBUF_INIT;
+		struct fixture f;
+		struct log *log;
+		uint32_t segments;
+		int64_t end;
+
+		fixture_init(&f, 1);
+		OPEN(&f);
+		log = fixture_log(&f);
+		for (int i = 0; i < 300; i++)
+			(void)fixture_append(&f, log, &(struct batch_spec){ .value_len = 150 });
+		segments = log_segment_count(log);
+		end = log_end_offset(log);
+		CHECK_GE(segments, 3);
+		log_unref(&log);
+		fixture_close(&f);
+		if (crash == 1)		/* the recovery points stand, the marker does not */
+			CHECK_EQ(f.fs->ops->unlink(f.fs, fixture_file(&f, ".kafka_cleanshutdown"), &eb), OK);
+		CHECK_EQ(f.fs->ops->unlink(f.fs, fixture_file(&f, "t-0/%020d.index", 0), &eb), OK);
+		damage(&f, fixture_file(&f, "t-0/%020d.log", 0), -100, "damage", 6);
+		OPEN(&f);
+		log = fixture_log(&f);
+		CHECK_EQ(log_segment_count(log), segments);
+		CHECK_EQ(log_end_offset(log), end);
+		CHECK_GE(fixture_read_all(log, 0), 300 - 2);
+		CHECK_EQ(fixture_put(&f, log), end);
+		CHECK(strstr(f.lines, "although it had been flushed") != NULL);
+		log_check(log);
+		log_unref(&log);
+		fixture_fini(&f);
+	}
+}
+
 TEST(lost_or_oversized_indexes_are_rebuilt_after_a_crash)
 {
 	for (int kind = 0; kind < 3; kind++) {
@@ -693,6 +730,7 @@ UNIT_MAIN("log/log",
     T(segments_roll_when_full_and_every_offset_is_found),
     T(a_clean_restart_keeps_everything_and_recovers_nothing), T(a_crash_keeps_every_whole_batch),
     T(a_torn_or_garbled_tail_is_cut_to_the_last_whole_batch), T(damage_in_the_middle_drops_the_later_segments),
+    T(damage_in_what_was_flushed_drops_no_later_segment),
     T(lost_or_oversized_indexes_are_rebuilt_after_a_crash), T(reads_stop_at_the_high_watermark), T(only_the_leader_of_the_epoch_appends),
     T(a_follower_stores_what_the_leader_wrote_gaps_and_epochs_included), T(truncation_drops_the_end_and_appends_go_on_there),
     T(a_range_that_is_being_sent_survives_a_truncation_and_new_writes), T(a_log_emptied_to_begin_elsewhere_begins_there),
