@@ -36,8 +36,8 @@ log_recovery_point_to_store(struct log *log)
 	for (;;) {
 		t = log_tail(log);
 		l = log_hold_segments(log);
-		if (l->segments[l->n - 1]->base == t.base)
-			break;
+		if (l->segments[l->n - 1]->base == t.base || log->dir->offline)
+			break;			/* the disk of a truncation failed between the two: they stay apart */
 		segment_list_free(l);		/* rolled meanwhile */
 	}
 	for (uint32_t i = 0; i < l->n; i++)

@@ -8,7 +8,8 @@
  *	- A receive block grows past its smallest size only within that: whoever is in the middle of a large frame is short of memory, and waits.
  *	  Small requests go on as before, and what was received whole is executed, because that is what gives memory back.
  *	- Beyond it, or while somebody is short, connections that hold much (LIMIT_HELD_MUCH) and have not got anything done for HELD_STUCK_MS are
- *	  closed.  To get something done is to have had a request handed up, or an answer sent whole.
+ *	  closed, an eighth of the limit at a look; not those that wait for us (a request of theirs runs, or they are told to wait).  To get something
+ *	  done is to have had a request handed up, or an answer sent whole.
  *	- Beyond twice the limit nobody is given that time, the longest without having got anything done go first: memory that grows so fast is not
  *	  a matter of slow peers.
  *
@@ -22,7 +23,7 @@
 #include "base/limits.h"
 #include "net/net_int.h"
 
-enum { HELD_LOOK_MS = 100, HELD_STUCK_MS = 10000 };
+enum { HELD_LOOK_MS = 100, HELD_STUCK_MS = 10000, ROUND_SHARE = 8 };
 
 static void held_look(struct timer *);
 
@@ -114,10 +115,18 @@ held_short(struct net_conn *c, bool is_short)
 	arm(c->nl);
 }
 
+/* Some at a time: what goes now is what the waiting ones can take before the next look. */
 static bool
 is_needed(const struct net *n, uint64_t going)
 {
-	return (beyond(n, 1, going) || atomic_load_explicit(&n->nshort, memory_order_relaxed) > 0);
+	return (beyond(n, 1, going) || (atomic_load_explicit(&n->nshort, memory_order_relaxed) > 0 && going < (uint64_t)n->opt.held_max / ROUND_SHARE));
+}
+
+/* It is us who it waits for: closing it frees little before the answer is there, and brings the same request back. */
+static bool
+waits_for_us(const struct net_conn *c)
+{
+	return (c->running > 0 || c->parked || c->throttled);
 }
 
 /* Closes who got nothing done for too long, while others need the memory. */
@@ -138,6 +147,8 @@ close_stuck(struct net_loop *nl)
 		}
 		if (ms < HELD_STUCK_MS && !beyond(n, 2, going))
 			return;
+		if (waits_for_us(c) && !beyond(n, 2, going))
+			continue;
 		diag_warning(n->opt.diag, "net", "closing the connection from %s:%u: it holds %lld bytes and got nothing done for %lld ms, and others"
 		    " need memory (ottla.peer.memory.max.bytes is %lld)", c->peer_host, c->peer_port, (long long)c->held, (long long)ms,
 		    (long long)n->opt.held_max);
