@@ -407,7 +407,7 @@ after_cut(struct load *ld, uint32_t i, bool unflushed, struct errbuf *eb)
 		diag_warning(ld->log->env->diag, "log", "%s: %" PRIu32 " segments behind the cut are removed", ld->log->path, ld->n - i - 1);
 		return (drop_segments(ld, i + 1, eb));
 	}
-	diag_error(ld->log->env->diag, "log", "%s: segment %" PRId64 " is damaged and was cut, although it had been flushed; the %" PRIu32
+	diag_error(ld->log->env->diag, "log", "%s: segment %" PRId64 " is damaged and was cut, although it had been flushed, as far as is known; the %" PRIu32
 	    " segments behind it are kept, and there is a hole before them", ld->log->path, ld->segs[i]->base, ld->n - i - 1);
 	return (OK);
 }
@@ -422,6 +422,8 @@ recover_unflushed(struct load *ld, struct errbuf *eb)
 	while (first + 1 < ld->n && ld->segs[first + 1]->base <= ld->recovery_point)
 		first++;
 	for (uint32_t i = 0; i < ld->n && e == OK; i++) {
+		bool unknown = ld->broken[i] && ld->in->points_lost;	/* whether it had been flushed: read only for its index, as Java reads it first */
+
 		if (!must_recover(ld, i, first))
 			continue;
 		if (i < first && !ld->broken[i])
@@ -429,7 +431,7 @@ recover_unflushed(struct load *ld, struct errbuf *eb)
 			    ld->log->path, ld->segs[i]->base);
 		e = recover_at(ld, i, &cut, eb);
 		if (e == OK && cut && i + 1 < ld->n && ld->segs[i + 1]->base > ld->in->start_offset)
-			e = after_cut(ld, i, !ld->in->clean && i >= first, eb);
+			e = after_cut(ld, i, !ld->in->clean && i >= first && !unknown, eb);
 	}
 	return (e);
 }

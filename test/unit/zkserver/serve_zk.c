@@ -59,7 +59,7 @@ int
 main(int argc, char **argv)
 {
 	struct errbuf eb = ERRBUF_INIT;
-	struct workers *workers;
+	struct workers *workers = NULL;
 	struct side s = { .done.fn = stopped };
 	struct zkserver_options opt = { .failed = failed, .ctx = &s, .host = "127.0.0.1", .connections_per_host = ZKSERVER_CONNECTIONS_PER_HOST,
 	    .packet_max = ZKSERVER_PACKET_MAX, .fs = fs_real(), .random = random_real() };
