@@ -216,6 +216,7 @@ class Sequence:
 
 
 def compare(zk, alone, seed, steps):
+    """zk: a server that nobody else uses, because "" is a name of its root."""
     ports = [zk.port, alone.port]
     root = f"/differential-{seed}"
     for port in ports:
@@ -226,15 +227,15 @@ def compare(zk, alone, seed, steps):
 
 
 @pytest.mark.only("ottla")
-def test_random_requests_are_answered_as_by_zookeeper(kind, zk, alone, request):
-    compare(zk, alone, request.config.seed, 250)
+def test_random_requests_are_answered_as_by_zookeeper(kind, zk_private, alone, request):
+    compare(zk_private, alone, request.config.seed, 250)
 
 
 @pytest.mark.long
 @pytest.mark.only("ottla")
 @pytest.mark.parametrize("n", range(5))
-def test_many_random_requests_are_answered_as_by_zookeeper(kind, zk, alone, request, n):
-    compare(zk, alone, request.config.seed + 1 + n, 2000)
+def test_many_random_requests_are_answered_as_by_zookeeper(kind, zk_private, alone, request, n):
+    compare(zk_private, alone, request.config.seed + 1 + n, 2000)
 
 
 # ---- kills -------------------------------------------------------------------------------------------------------------------------------
