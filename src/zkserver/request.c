@@ -392,13 +392,13 @@ multi_next(struct call *k, int32_t *type)
 	return (!k->in.bad && !done);
 }
 
-/* Inside a multi it is the flags that say what a create is. */
+/* Inside a multi it is the flags that say what a create is; a container's result is given as create2's. */
 static int32_t
 type_in_multi(int32_t type, const struct write_op *w)
 {
 	if (w->op.kind != ZK_OP_CREATE)
 		return (type);
-	return (w->op.mode == ZK_CONTAINER ? OP_CREATE_CONTAINER : OP_CREATE);
+	return (w->op.mode == ZK_CONTAINER ? OP_CREATE2 : OP_CREATE);
 }
 
 static bool

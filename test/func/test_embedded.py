@@ -227,8 +227,8 @@ def compare(zk, alone, seed, steps):
 
 
 @pytest.mark.only("ottla")
-def test_random_requests_are_answered_as_by_zookeeper(kind, zk_private, alone, request):
-    compare(zk_private, alone, request.config.seed, 250)
+def test_random_requests_are_answered_as_by_zookeeper(kind, zk_private, alone):
+    compare(zk_private, alone, 3852074436, 250)         # one that found something; others with --long
 
 
 @pytest.mark.long
