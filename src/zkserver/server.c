@@ -165,16 +165,15 @@ write_batch(struct job *j)
 	s->write_error = store_write(s->store, s->writing, &s->write_words);
 }
 
+/* What gathered goes to a worker.  While one is there the end of that batch does this again. */
 static void
-end_of_turn(struct task *t)
+submit_batch(struct zkserver *s)
 {
-	struct zkserver *s = CONTAINER_OF(t, struct zkserver, end_of_turn);
 	struct store_counters counters = { zk_tree_zxid(s->tree), zk_tree_next_session(s->tree) };
 	struct client *c;
 
-	s->end_posted = false;
 	if (!s->dirty || s->writing != NULL || s->failed)
-		return;		/* the end of that batch comes back here */
+		return;
 	zk_tree_changes(s->tree, changed_node, s->pending);
 	store_batch_counters(s->pending, &counters);
 	s->writing = s->pending;
@@ -186,6 +185,15 @@ end_of_turn(struct task *t)
 		c->held[HOLD_PENDING] = (struct jute_out){ 0 };
 	}
 	workers_submit(s->opt.workers, &s->job);
+}
+
+static void
+end_of_turn(struct task *t)
+{
+	struct zkserver *s = CONTAINER_OF(t, struct zkserver, end_of_turn);
+
+	s->end_posted = false;
+	submit_batch(s);
 }
 
 static void
@@ -237,7 +245,7 @@ batch_written(struct job *j)
 			zkconn_release(c);
 		}
 		if (s->dirty) {
-			end_of_turn(&s->end_of_turn);
+			submit_batch(s);
 			return;
 		}
 	}

@@ -77,6 +77,31 @@ TEST(many_clients_share_one_sync)
 	bed_fini(&b);
 }
 
+/* In one turn: a write, the end of the batch before it, and another write. */
+TEST(a_batch_that_ends_between_two_writes_of_a_turn_is_followed_by_one)
+{
+	struct peer *p;
+	struct bed b;
+
+	bed_init(&b);
+	p = peer_new(&b);
+	for (int round = 0; round < 3; round++) {
+		peer_create(p, "/s-", "", 2);
+		bed_turn(&b);				/* the batch goes to the worker */
+		CHECK(workers_step(b.workers));		/* and is done: the loop is told behind this */
+		zkserver_own(b.server, p->session);	/* a write behind that */
+		peer_create(p, "/s-", "", 2);
+		bed_settle(&b);
+		CHECK(peer_next(p) != NULL && p->answer.error == 0);
+		CHECK(peer_next(p) != NULL && p->answer.error == 0);
+	}
+	peer_children(p, "/", false);
+	CHECK_EQ(peer_error(p), 0);
+	CHECK_EQ(rd_i32(&p->answer.body), 7);		/* six, and /zookeeper */
+	peer_free(&p);
+	bed_fini(&b);
+}
+
 /* ---- operations ---- */
 
 TEST(a_node_is_made_read_changed_and_deleted)
@@ -656,7 +681,8 @@ TEST(who_does_not_read_is_not_read_from)
 	bed_fini(&b);
 }
 
-UNIT_MAIN("zkserver/server", T(an_answer_leaves_when_its_batch_is_on_disk), T(many_clients_share_one_sync), T(a_node_is_made_read_changed_and_deleted),
+UNIT_MAIN("zkserver/server", T(an_answer_leaves_when_its_batch_is_on_disk), T(many_clients_share_one_sync),
+    T(a_batch_that_ends_between_two_writes_of_a_turn_is_followed_by_one), T(a_node_is_made_read_changed_and_deleted),
     T(a_multi_is_done_whole_or_not_at_all), T(a_session_that_is_silent_expires_and_takes_its_ephemerals_along),
     T(a_session_is_found_again_by_its_password_also_after_a_restart), T(an_own_session_ends_with_the_process), T(a_client_of_another_zookeeper_is_sent_away),
     T(watches_fire_once_and_before_the_answer_that_shows_it), T(persistent_watches_stay_and_recursive_ones_see_below),
