@@ -28,6 +28,7 @@ enum {
 	WATCHES_CHILDREN = 1, WATCHES_DATA = 2, WATCHES_ANY = 3,	/* checkWatches, removeWatches */
 	FLAG_CONTAINER = 4, FLAG_TTL = 5, FLAG_TTL_SEQUENTIAL = 6,
 	MULTI_OPS_MAX = 1 << 20,
+	MULTI_READ_MAX = 64 << 20,	/* bytes of its answer: small questions may ask for one large node again and again */
 	ARENA_MAX = 64 << 20,
 };
 
@@ -483,7 +484,7 @@ do_multi_read(struct call *k)
 	struct zk_op op;
 	size_t begun;
 
-	while (!bad && multi_next(k, &type)) {
+	while (!bad && body.len <= MULTI_READ_MAX && multi_next(k, &type)) {
 		k->type = type;
 		k->odd = false;
 		bad = (type != OP_GET_DATA && type != OP_GET_CHILDREN) || !read_decode(k, &op);
@@ -492,6 +493,10 @@ do_multi_read(struct call *k)
 	}
 	if (bad || k->in.bad) {
 		answer_error(k, ZKE_MARSHALLING_ERROR);
+	} else if (body.len > MULTI_READ_MAX) {
+		diag_warning(k->c->s->opt.diag, "zkserver", "%s:%u asks for more than %d bytes at once: the connection is closed", k->c->host,
+		    (unsigned)k->c->port, (int)MULTI_READ_MAX);
+		zkconn_close(k->c);
 	} else {
 		multi_header(&body, -1, true, -1);
 		begun = answer_begin(k, 0, &out);

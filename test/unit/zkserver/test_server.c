@@ -681,10 +681,50 @@ TEST(who_does_not_read_is_not_read_from)
 	bed_fini(&b);
 }
 
+TEST(many_small_questions_for_one_large_node_are_not_all_answered)
+{
+	enum { LARGE = 500000, ASKED = 200 };
+	char *large = xcalloc(1, LARGE + 1);
+	struct jute_out out;
+	struct peer *p, *good;
+	struct bed b;
+
+	memset(large, 'x', LARGE);
+	bed_init(&b);
+	p = peer_new(&b);
+	good = peer_new(&b);
+	peer_create(p, "/large", large, 0);
+	CHECK_EQ(peer_error(p), 0);
+	for (int n = 2; n <= ASKED; n = n == 2 ? ASKED : n + 1) {
+		out = peer_begin(p, 22);
+		for (int i = 0; i < n; i++) {
+			jute_put_i32(&out, 4);
+			jute_put_bool(&out, false);
+			jute_put_i32(&out, -1);
+			jute_put_string(&out, "/large");
+			jute_put_bool(&out, false);
+		}
+		multi_end(&out);
+		peer_end(p, &out);
+		for (int i = 0; i < 20; i++) {
+			bed_settle(&b);
+			if (peer_next(p) != NULL)
+				break;
+		}
+		CHECK(p->ended == (n == ASKED) && (n == ASKED || p->answer.error == 0));
+	}
+	CHECK(peer_has(good, "/zookeeper", ""));
+	peer_free(&p);
+	peer_free(&good);
+	free(large);
+	bed_fini(&b);
+}
+
 UNIT_MAIN("zkserver/server", T(an_answer_leaves_when_its_batch_is_on_disk), T(many_clients_share_one_sync),
     T(a_batch_that_ends_between_two_writes_of_a_turn_is_followed_by_one), T(a_node_is_made_read_changed_and_deleted),
     T(a_multi_is_done_whole_or_not_at_all), T(a_session_that_is_silent_expires_and_takes_its_ephemerals_along),
     T(a_session_is_found_again_by_its_password_also_after_a_restart), T(an_own_session_ends_with_the_process), T(a_client_of_another_zookeeper_is_sent_away),
     T(watches_fire_once_and_before_the_answer_that_shows_it), T(persistent_watches_stay_and_recursive_ones_see_below),
     T(who_comes_back_is_told_what_was_missed), T(an_acl_keeps_others_out), T(words_of_four_letters_are_answered), T(lengths_that_lie_cost_the_connection),
-    T(changed_and_cut_requests_hurt_nobody_else), T(who_does_not_read_is_not_read_from))
+    T(changed_and_cut_requests_hurt_nobody_else), T(who_does_not_read_is_not_read_from),
+    T(many_small_questions_for_one_large_node_are_not_all_answered))
