@@ -137,6 +137,16 @@ parent_of(const char *path)
 	return (slash == path ? xstrdup("/") : xstrndup(path, (size_t)(slash - path)));
 }
 
+enum err
+fs_sync_parent(struct fs *fs, const char *path, struct errbuf *eb)
+{
+	char *dir = parent_of(path);
+	enum err e = fs->ops->sync_dir(fs, dir, eb);
+
+	free(dir);
+	return (e);
+}
+
 static enum err
 write_new(struct fs *fs, const char *path, struct slice content, struct errbuf *eb)
 {
@@ -154,16 +164,15 @@ write_new(struct fs *fs, const char *path, struct slice content, struct errbuf *
 enum err
 fs_write_file_atomic(struct fs *fs, const char *path, struct slice content, struct errbuf *eb)
 {
-	char *tmp = xasprintf("%s.tmp", path), *dir = parent_of(path);
+	char *tmp = xasprintf("%s.tmp", path);
 	enum err e = write_new(fs, tmp, content, eb);
 
 	if (e == OK)
 		e = fs->ops->rename(fs, tmp, path, eb);
 	if (e == OK)
-		e = fs->ops->sync_dir(fs, dir, eb);
+		e = fs_sync_parent(fs, path, eb);
 	else
 		(void)fs->ops->unlink(fs, tmp, NULL);
-	free(dir);
 	free(tmp);
 	return (e);
 }
@@ -174,16 +183,6 @@ fs_exists(struct fs *fs, const char *path)
 	struct fs_stat st;
 
 	return (fs->ops->stat(fs, path, &st, NULL) == OK);
-}
-
-static enum err
-sync_parent(struct fs *fs, const char *path, struct errbuf *eb)
-{
-	char *dir = parent_of(path);
-	enum err e = fs->ops->sync_dir(fs, dir, eb);
-
-	free(dir);
-	return (e);
 }
 
 static enum err
@@ -199,7 +198,7 @@ mkdir_one(struct fs *fs, const char *path, struct errbuf *eb)
 	if (e != OK)
 		errbuf_set(eb, "%s", why.text);
 	else
-		e = sync_parent(fs, path, eb);
+		e = fs_sync_parent(fs, path, eb);
 	return (e);
 }
 

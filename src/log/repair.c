@@ -387,7 +387,7 @@ put_aside(struct fs *fs, const char *path, struct errbuf *eb)
 	enum err e = fs->ops->rename(fs, path, to, eb);
 
 	if (e == OK)
-		e = fs->ops->sync_dir(fs, dir[0] == '\0' ? "." : dir, eb);
+		e = fs_sync_parent(fs, path, eb);
 	free(dir);
 	free(to);
 	return (e == ERR_NOENT ? OK : e);

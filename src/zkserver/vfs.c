@@ -100,17 +100,6 @@ x_truncate(sqlite3_file *file, sqlite3_int64 len)
 	return (said(f->vfs, f->vfs->fs->ops->truncate(f->f, (uint64_t)len, &eb), &eb, SQLITE_IOERR_TRUNCATE));
 }
 
-static enum err
-sync_parent(struct fs *fs, const char *path, struct errbuf *eb)
-{
-	const char *slash = strrchr(path, '/');
-	char *dir = slash == NULL ? xstrdup(".") : xstrndup(path, slash == path ? 1 : (size_t)(slash - path));
-	enum err e = fs->ops->sync_dir(fs, dir, eb);
-
-	free(dir);
-	return (e);
-}
-
 static int
 x_sync(sqlite3_file *file, int flags)
 {
@@ -119,7 +108,7 @@ x_sync(sqlite3_file *file, int flags)
 	enum err e = f->vfs->fs->ops->sync(f->f, &eb);
 
 	(void)flags;
-	if (e == OK && f->made && (e = sync_parent(f->vfs->fs, f->f->path, &eb)) == OK)
+	if (e == OK && f->made && (e = fs_sync_parent(f->vfs->fs, f->f->path, &eb)) == OK)
 		f->made = false;
 	return (said(f->vfs, e, &eb, SQLITE_IOERR_FSYNC));
 }
@@ -233,7 +222,7 @@ x_delete(sqlite3_vfs *vfs, const char *name, int sync)
 	if (e == ERR_NOTFOUND)
 		return (SQLITE_IOERR_DELETE_NOENT);
 	if (e == OK && sync != 0)
-		e = sync_parent(v->fs, name, &eb);
+		e = fs_sync_parent(v->fs, name, &eb);
 	return (said(v, e, &eb, SQLITE_IOERR_DELETE));
 }
 
