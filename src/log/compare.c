@@ -111,12 +111,6 @@ side_close(struct side *s)
 	log_files_fini(&s->files);
 }
 
-static int64_t
-first_of(const struct side *s)
-{
-	return (s->h.magic == 2 || s->h.base_offset >= 0 ? s->h.base_offset : s->h.last_offset);
-}
-
 static enum err
 skip_below(struct side *s, int64_t from, struct errbuf *eb)
 {
@@ -150,7 +144,7 @@ first_difference(struct slice a, struct slice b)
 static void
 differ(struct log_comparison *c, const struct side *s)
 {
-	int64_t a = first_of(&s[0]), b = first_of(&s[1]);
+	int64_t a = batch_first_offset(&s[0].h), b = batch_first_offset(&s[1].h);
 
 	c->difference = a == b ? LOG_DIFFERENT_BYTES : LOG_DIFFERENT_OFFSETS;
 	c->offset = MIN(a, b);
@@ -198,7 +192,7 @@ compare(struct side *s, const struct log_progress *progress, struct log_comparis
 	enum err e;
 
 	for (int i = 0; i < 2; i++)
-		c->start[i] = s[i].have ? first_of(&s[i]) : s[i].end;
+		c->start[i] = s[i].have ? batch_first_offset(&s[i].h) : s[i].end;
 	c->from = c->offset = MAX(c->start[0], c->start[1]);
 	e = skip_below(&s[0], c->from, eb);
 	if (e == OK)

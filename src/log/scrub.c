@@ -60,19 +60,24 @@ struct scrubber {
 
 /* ---- the segment ---- */
 
+/* What is still to be said of the indexes; the rows themselves nobody wants. */
 static void
-segment_close(struct scrubber *s)
+end_indexes(struct scrubber *s)
 {
 	struct log_segment_report unused = { 0 };
 
+	indexes_end(&s->walk, &unused);
+	segment_report_fini(&unused);
+}
+
+static void
+segment_close(struct scrubber *s)
+{
 	if (!s->open)
 		return;
 	batch_scan_fini(&s->scan);
 	s->report.cut_offset = 0;		/* nothing more is said of the indexes */
-	indexes_end(&s->walk, &unused);
-	free(unused.index);
-	free(unused.time);
-	free(unused.txn);
+	end_indexes(s);
 	log_findings_fini(&s->report.findings);
 	file_unref(&s->file);
 	free(s->walk.path);
@@ -240,14 +245,10 @@ begin_next(struct scrubber *s, const struct segment_list *l)
 static void
 segment_through(struct scrubber *s, const struct segment_list *l)
 {
-	struct log_segment_report unused = { 0 };
 	struct log_findings *fs = &s->report.findings;
 	bool suspicious;
 
-	indexes_end(&s->walk, &unused);
-	free(unused.index);
-	free(unused.time);
-	free(unused.txn);
+	end_indexes(s);
 	suspicious = fs->violations > 0;
 	for (uint32_t i = 0; i < fs->n && s->again && is_as_it_was(s, l); i++)
 		tell(s, &fs->v[i]);

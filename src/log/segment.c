@@ -351,12 +351,6 @@ segment_is_sealed(struct segment *s)
 
 /* ---- finding ---- */
 
-static int64_t
-batch_first(const struct batch_header *h)
-{
-	return (h->magic == 2 || h->base_offset >= 0 ? h->base_offset : h->last_offset);
-}
-
 static bool
 is_whole(struct segment *s, const struct segment_hit *hit)
 {
@@ -372,7 +366,7 @@ is_whole(struct segment *s, const struct segment_hit *hit)
 static enum err
 look_before(struct segment *s, enum err e, int64_t offset, const struct segment_hit *before, struct segment_hit *hit)
 {
-	if (before->header.size == 0 || (e == OK ? batch_first(&hit->header) <= offset : e != ERR_NOTFOUND) || is_whole(s, before))
+	if (before->header.size == 0 || (e == OK ? batch_first_offset(&hit->header) <= offset : e != ERR_NOTFOUND) || is_whole(s, before))
 		return (e);
 	*hit = *before;
 	return (OK);
@@ -389,7 +383,7 @@ find_from(struct segment *s, uint64_t from, int64_t key, int64_t offset, uint64_
 
 	batch_scan_init(&sc, s->data, from, end, buf, sizeof(buf));
 	while ((e = batch_scan_header(&sc, &hit->header, &hit->position, eb)) == OK) {
-		if (from > 0 && hit->position == from && batch_first(&hit->header) > key)
+		if (from > 0 && hit->position == from && batch_first_offset(&hit->header) > key)
 			e = ERR_CORRUPT;
 		if (e != OK || hit->header.last_offset >= offset)
 			break;

@@ -29,7 +29,7 @@ struct progress {
 static bool
 batch_acceptable(const struct segment *s, const struct batch_header *h, struct slice whole, const struct progress *p, int64_t limit, struct errbuf *why)
 {
-	int64_t first = h->magic == 2 || h->base_offset >= 0 ? h->base_offset : h->last_offset;
+	int64_t first = batch_first_offset(h);
 
 	if (!batch_crc_ok(whole)) {
 		errbuf_set(why, "the checksum of a batch of %" PRIu32 " bytes is wrong", h->size);

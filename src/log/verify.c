@@ -363,13 +363,18 @@ log_verify(struct fs *fs, const char *dir, const struct log_place *place, const 
 }
 
 void
+segment_report_fini(struct log_segment_report *r)
+{
+	free(r->index);
+	free(r->time);
+	free(r->txn);
+}
+
+void
 log_report_fini(struct log_report *r)
 {
-	for (uint32_t i = 0; i < r->nsegments; i++) {
-		free(r->segments[i].index);
-		free(r->segments[i].time);
-		free(r->segments[i].txn);
-	}
+	for (uint32_t i = 0; i < r->nsegments; i++)
+		segment_report_fini(&r->segments[i]);
 	free(r->segments);
 	free(r->topic);
 	epoch_cache_fini(&r->epochs);

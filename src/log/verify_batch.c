@@ -88,7 +88,7 @@ check_records(struct walk *w, const struct batch_header *h, struct slice whole, 
 bool
 batch_verify_outside(struct walk *w, const struct batch_header *h, struct slice whole, uint64_t at)
 {
-	int64_t first = h->magic == 2 || h->base_offset >= 0 ? h->base_offset : h->last_offset;
+	int64_t first = batch_first_offset(h);
 
 	if (!batch_crc_ok(whole)) {
 		finding_add(&w->report->findings, LOG_RULE_CRC, true, w->path, first, (int64_t)at,
@@ -101,7 +101,7 @@ batch_verify_outside(struct walk *w, const struct batch_header *h, struct slice 
 bool
 batch_verify(struct walk *w, const struct batch_header *h, struct slice whole, uint64_t at)
 {
-	int64_t first = h->magic == 2 || h->base_offset >= 0 ? h->base_offset : h->last_offset;
+	int64_t first = batch_first_offset(h);
 
 	if (!batch_verify_outside(w, h, whole, at))
 		return (false);

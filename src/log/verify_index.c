@@ -150,7 +150,7 @@ meet_offset_rows(struct walk *w, const struct batch_header *h, uint64_t at)
 
 	for (; ix->next < ix->rows.n && ix->rows.v[ix->next].position <= at; ix->next++) {
 		const struct log_index_row *r = &ix->rows.v[ix->next];
-		int64_t first = h->magic == 2 || h->base_offset >= 0 ? h->base_offset : h->last_offset;
+		int64_t first = batch_first_offset(h);
 
 		if (r->position != at)
 			bad(w, ix, LOG_RULE_INDEX_TARGET, r->offset, "offset %" PRId64 " points to position %" PRIu32 ", where no batch begins", r->offset,

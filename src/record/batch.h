@@ -107,6 +107,13 @@ batch_timestamp_type(const struct batch_header *h)	/* magic 0 has no timestamps:
 	return (h->magic > 0 && (h->attributes & BATCH_ATTR_APPEND_TIME) ? TIMESTAMP_LOG_APPEND_TIME : TIMESTAMP_CREATE_TIME);
 }
 
+/* The smallest offset that the header alone admits: of a legacy wrapper, which does not say where it begins, the last. */
+static inline int64_t
+batch_first_offset(const struct batch_header *h)
+{
+	return (h->magic == 2 || h->base_offset >= 0 ? h->base_offset : h->last_offset);
+}
+
 static inline bool batch_is_transactional(const struct batch_header *h) { return (h->magic == 2 && (h->attributes & BATCH_ATTR_TRANSACTIONAL)); }
 static inline bool batch_is_control(const struct batch_header *h) { return (h->magic == 2 && (h->attributes & BATCH_ATTR_CONTROL)); }
 static inline bool batch_has_delete_horizon(const struct batch_header *h) { return (h->magic == 2 && (h->attributes & BATCH_ATTR_HORIZON)); }
