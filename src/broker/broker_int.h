@@ -146,16 +146,16 @@ struct broker {
 /* ---- startup.c ---- */
 void	 startup_run(struct broker *);
 void	 broker_fail(struct broker *, enum err, const char *fmt, ...) PRINTF_LIKE(3, 4);	/* the start cannot go on */
-/* embedded.c: the ZooKeeper of zookeeper.connect=embedded, on a loop and a worker of its own. */
-enum err embedded_start(struct broker *, char **connect, struct errbuf *) MUST_CHECK;	/* may block.  *connect: where it is, malloc'ed */
-void	 embedded_own(struct broker *, int64_t session);	/* ours: the next start ends it */
-void	 embedded_stop(struct broker *, void (*after)(struct broker *));	/* the session is closed */
-
 void	 broker_blocking(struct broker *, void (*step)(struct broker *), void (*after)(struct broker *));	/* step on a worker */
 void	 broker_resize_workers(struct broker *);	/* num.io.threads */
 void	 broker_register(struct broker *, zk_registered_fn *);
 void	 broker_update_registration(struct broker *);	/* advertised listeners changed while running */
 void	 broker_request_stop(struct broker *, const char *fmt, ...) PRINTF_LIKE(2, 3);		/* must_stop, once */
+
+/* ---- embedded.c: the ZooKeeper of zookeeper.connect=embedded, on a loop and a worker of its own ---- */
+enum err embedded_start(struct broker *, char **connect, struct errbuf *) MUST_CHECK;	/* may block.  *connect: where it is, malloc'ed */
+void	 embedded_own(struct broker *, int64_t session);	/* ours: the next start ends it */
+void	 embedded_stop(struct broker *, void (*after)(struct broker *));	/* the session is closed */
 
 /* ---- ready.c ---- */
 void	 ready_watch(struct broker *);	/* requests are served from soon on: looks for the moment when the start is over */

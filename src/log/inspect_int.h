@@ -69,12 +69,14 @@ walk_is_live(const struct walk *w)
 	return (w->place != NULL && w->place->holder != 0);
 }
 
+/* verify.c */
+void	 segment_report_fini(struct log_segment_report *);
+
 /* verify_index.c */
 enum err indexes_begin(struct walk *, struct errbuf *);
 void	 indexes_batch(struct walk *, const struct batch_header *, uint64_t at);
 void	 indexes_marker(struct walk *, const struct batch_header *, const struct producer_batch_facts *, const struct completed_txn *ended);
 void	 indexes_end(struct walk *, struct log_segment_report *);
-void	 segment_report_fini(struct log_segment_report *);
 
 /* verify_batch.c: true: the batch is good enough to stay. */
 bool	 batch_verify_outside(struct walk *, const struct batch_header *, struct slice whole, uint64_t at);	/* B2 and B3 only */

@@ -24,6 +24,13 @@ struct commit {
 	struct old_offsets old;
 };
 
+static void
+row_add(struct part_row *rows, uint32_t *n, struct part_row row)
+{
+	row.at = *n;
+	rows[(*n)++] = row;
+}
+
 /* Every partition of the request; a topic without any is one row.  false: the arena is full. */
 static bool
 commit_rows(struct api_request *r, struct commit *m)
@@ -40,10 +47,10 @@ commit_rows(struct api_request *r, struct commit *m)
 		const struct wire_offset_commit_request_topic *t = &q->topics.v[i];
 
 		if (t->partitions.n <= 0)
-			m->rows[m->nrows] = (struct part_row){ .topic = t->name, .at = m->nrows, .none = true }, m->nrows++;
+			row_add(m->rows, &m->nrows, (struct part_row){ .topic = t->name, .none = true });
 		for (int32_t j = 0; j < t->partitions.n; j++)
-			m->rows[m->nrows] = (struct part_row){ .topic = t->name, .partition = t->partitions.v[j].partition_index, .at = m->nrows,
-			    .data = &t->partitions.v[j] }, m->nrows++;
+			row_add(m->rows, &m->nrows, (struct part_row){ .topic = t->name, .partition = t->partitions.v[j].partition_index,
+			    .data = &t->partitions.v[j] });
 	}
 	return (true);
 }
@@ -241,9 +248,9 @@ delete_rows(struct api_request *r, struct offset_delete *d)
 		const struct wire_offset_delete_request_topic *t = &q->topics.v[i];
 
 		if (t->partitions.n <= 0)
-			d->rows[d->nrows] = (struct part_row){ .topic = t->name, .at = d->nrows, .none = true }, d->nrows++;
+			row_add(d->rows, &d->nrows, (struct part_row){ .topic = t->name, .none = true });
 		for (int32_t j = 0; j < t->partitions.n; j++)
-			d->rows[d->nrows] = (struct part_row){ .topic = t->name, .partition = t->partitions.v[j].partition_index, .at = d->nrows }, d->nrows++;
+			row_add(d->rows, &d->nrows, (struct part_row){ .topic = t->name, .partition = t->partitions.v[j].partition_index });
 	}
 	return (true);
 }

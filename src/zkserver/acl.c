@@ -72,17 +72,15 @@ static char *
 digest_of(struct slice credentials)
 {
 	uint8_t sha[SHA1_LEN];
-	char text[4 * ((SHA1_LEN + 2) / 3) + 1], *id;
+	char text[4 * ((SHA1_LEN + 2) / 3) + 1];
 	const uint8_t *colon = credentials.len == 0 ? NULL : memchr(credentials.p, ':', credentials.len);
-	size_t user = colon == NULL ? credentials.len : (size_t)(colon - credentials.p), size = user + sizeof(text) + 1;
+	size_t user = colon == NULL ? credentials.len : (size_t)(colon - credentials.p);
 	unsigned len = 0;
 
 	if (EVP_Digest(credentials.len == 0 ? "" : (const void *)credentials.p, credentials.len, sha, &len, EVP_sha1(), NULL) != 1)
 		return (NULL);
 	EVP_EncodeBlock((unsigned char *)text, sha, (int)len);
-	id = xmalloc(size);
-	snprintf(id, size, "%.*s:%s", (int)user, (const char *)credentials.p, text);
-	return (id);
+	return (xasprintf("%.*s:%s", (int)user, (const char *)credentials.p, text));
 }
 
 bool

@@ -6,84 +6,69 @@
  * stand as 0.
  */
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "base/str.h"
 #include "zkserver/server_int.h"
 
 #define WORD(a, b, c, d)	((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
 #define VERSION_LINE		"Zookeeper version: 3.8.0-ottla-" PACKAGE_VERSION ", embedded in ottlad\n"
 
-static void PRINTF_LIKE(2, 3)
-print(struct jute_out *out, const char *fmt, ...)
-{
-	char line[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	jute_put_raw(out, slice_str(line));
-}
-
 static void
-list_clients(struct zkserver *s, struct jute_out *out, bool brief)
+list_clients(struct zkserver *s, struct strbuf *out, bool brief)
 {
 	const struct client *c;
 
 	TAILQ_FOREACH(c, &s->clients, link) {
-		print(out, " /%s:%u[%d](queued=%d,recved=%" PRIu64 ",sent=%" PRIu64, c->host, (unsigned)c->port, c->connected ? 1 : 0,
+		strbuf_add(out, " /%s:%u[%d](queued=%d,recved=%" PRIu64 ",sent=%" PRIu64, c->host, (unsigned)c->port, c->connected ? 1 : 0,
 		    c->is_waiting ? 1 : 0, c->received, c->answered);
 		if (!brief && c->session != NULL)
-			print(out, ",sid=0x%" PRIx64 ",to=%d", (uint64_t)c->session->id, (int)c->session->timeout_ms);
-		print(out, ")\n");
+			strbuf_add(out, ",sid=0x%" PRIx64 ",to=%d", (uint64_t)c->session->id, (int)c->session->timeout_ms);
+		strbuf_add(out, ")\n");
 	}
 }
 
 static void
-totals(struct zkserver *s, struct jute_out *out)
+totals(struct zkserver *s, struct strbuf *out)
 {
-	print(out, "Latency min/avg/max: 0/0.0/0\nReceived: %" PRIu64 "\nSent: %" PRIu64 "\nConnections: %u\nOutstanding: 0\nZxid: 0x%" PRIx64
+	strbuf_add(out, "Latency min/avg/max: 0/0.0/0\nReceived: %" PRIu64 "\nSent: %" PRIu64 "\nConnections: %u\nOutstanding: 0\nZxid: 0x%" PRIx64
 	    "\nMode: standalone\nNode count: %u\n", s->received, s->answered, (unsigned)s->nclients, (uint64_t)zk_tree_zxid(s->tree),
 	    (unsigned)zk_tree_nodes(s->tree));
 }
 
 static void
-ruok(struct zkserver *s, struct jute_out *out)
+ruok(struct zkserver *s, struct strbuf *out)
 {
 	(void)s;
-	print(out, "imok");
+	strbuf_add(out, "imok");
 }
 
 static void
-srvr(struct zkserver *s, struct jute_out *out)
+srvr(struct zkserver *s, struct strbuf *out)
 {
-	print(out, VERSION_LINE);
+	strbuf_add(out, VERSION_LINE);
 	totals(s, out);
 }
 
 static void
-stat_(struct zkserver *s, struct jute_out *out)
+stat_(struct zkserver *s, struct strbuf *out)
 {
-	print(out, VERSION_LINE "Clients:\n");
+	strbuf_add(out, VERSION_LINE "Clients:\n");
 	list_clients(s, out, true);
-	print(out, "\n");
+	strbuf_add(out, "\n");
 	totals(s, out);
 }
 
 static void
-cons(struct zkserver *s, struct jute_out *out)
+cons(struct zkserver *s, struct strbuf *out)
 {
 	list_clients(s, out, false);
-	print(out, "\n");
+	strbuf_add(out, "\n");
 }
 
 static void
-mntr(struct zkserver *s, struct jute_out *out)
+mntr(struct zkserver *s, struct strbuf *out)
 {
-	print(out, "zk_version\t3.8.0-ottla-" PACKAGE_VERSION "\nzk_server_state\tstandalone\nzk_packets_received\t%" PRIu64 "\nzk_packets_sent\t%" PRIu64
+	strbuf_add(out, "zk_version\t3.8.0-ottla-" PACKAGE_VERSION "\nzk_server_state\tstandalone\nzk_packets_received\t%" PRIu64 "\nzk_packets_sent\t%" PRIu64
 	    "\nzk_num_alive_connections\t%u\nzk_outstanding_requests\t0\nzk_znode_count\t%u\nzk_watch_count\t%u\nzk_global_sessions\t%u\n",
 	    s->received, s->answered, (unsigned)s->nclients, (unsigned)zk_tree_nodes(s->tree), (unsigned)zk_tree_watch_count(s->tree),
 	    (unsigned)HASH_COUNT(s->sessions));
@@ -92,27 +77,23 @@ mntr(struct zkserver *s, struct jute_out *out)
 static void
 ephemeral(void *ctx, const char *path)
 {
-	struct jute_out *out = ctx;
-
-	jute_put_raw(out, SLICE_LIT("\t"));
-	jute_put_raw(out, slice_str(path));
-	jute_put_raw(out, SLICE_LIT("\n"));
+	strbuf_add(ctx, "\t%s\n", path);
 }
 
 static void
-dump(struct zkserver *s, struct jute_out *out)
+dump(struct zkserver *s, struct strbuf *out)
 {
 	const struct live *l, *next;
 
-	print(out, "SessionTracker dump:\nSession Sets (%u)/(%u):\n", (unsigned)HASH_COUNT(s->sessions), (unsigned)HASH_COUNT(s->sessions));
+	strbuf_add(out, "SessionTracker dump:\nSession Sets (%u)/(%u):\n", (unsigned)HASH_COUNT(s->sessions), (unsigned)HASH_COUNT(s->sessions));
 	HASH_ITER(hh, s->sessions, l, next)
-		print(out, "\t0x%" PRIx64 "\t%dms\n", (uint64_t)l->id, (int)l->timeout_ms);
-	print(out, "ephemeral nodes dump:\n");
+		strbuf_add(out, "\t0x%" PRIx64 "\t%dms\n", (uint64_t)l->id, (int)l->timeout_ms);
+	strbuf_add(out, "ephemeral nodes dump:\n");
 	HASH_ITER(hh, s->sessions, l, next) {
-		print(out, "0x%" PRIx64 ":\n", (uint64_t)l->id);
+		strbuf_add(out, "0x%" PRIx64 ":\n", (uint64_t)l->id);
 		zk_tree_ephemerals(s->tree, l->id, ephemeral, out);
 	}
-	print(out, "Connections dump:\n");
+	strbuf_add(out, "Connections dump:\n");
 	list_clients(s, out, false);
 }
 
@@ -121,15 +102,18 @@ words(struct client *c, uint32_t word)
 {
 	static const struct {
 		uint32_t word;
-		void (*fn)(struct zkserver *, struct jute_out *);
+		void (*fn)(struct zkserver *, struct strbuf *);
 	} rows[] = {
 		{ WORD('r', 'u', 'o', 'k'), ruok }, { WORD('s', 'r', 'v', 'r'), srvr }, { WORD('s', 't', 'a', 't'), stat_ },
 		{ WORD('c', 'o', 'n', 's'), cons }, { WORD('m', 'n', 't', 'r'), mntr }, { WORD('d', 'u', 'm', 'p'), dump },
 	};
+	struct strbuf text = STRBUF_INIT;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (rows[i].word == word) {
-			rows[i].fn(c->s, zkconn_out(c));
+			rows[i].fn(c->s, &text);
+			jute_put_raw(zkconn_out(c), slice_str(strbuf_str(&text)));
+			strbuf_fini(&text);
 			zkconn_close_after(c);
 			return (true);
 		}

@@ -91,6 +91,33 @@ fuzz_golden(const char *below)
 	return (slice_of(text, len));
 }
 
+struct into {
+	const char *dir;
+	unsigned    n;
+};
+
+static void
+write_seed(void *ctx, struct slice seed)
+{
+	struct into *into = ctx;
+	char *path = xasprintf("%s/seed-%04u", into->dir, into->n++);
+	struct file *f = NULL;
+
+	FUZZ_CHECK(file_open(fs_real(), path, FS_RDWR | FS_CREATE | FS_TRUNC, &f, NULL) == OK);
+	FUZZ_CHECK(file_pwrite(f, seed.p, seed.len, 0, NULL) == OK);
+	file_unref(&f);
+	free(path);
+}
+
+unsigned
+fuzz_write_seeds(const char *dir)
+{
+	struct into into = { dir, 0 };
+
+	fuzz_seeds(write_seed, &into);
+	return (into.n);
+}
+
 static int
 digit(char c)
 {

@@ -26,6 +26,7 @@ typedef void fuzz_give(void *ctx, struct slice);
 void fuzz_seeds(fuzz_give *, void *ctx);
 
 /* ---- the same in every target: fuzz.c ---- */
+unsigned fuzz_write_seeds(const char *dir);	/* a file each; how many */
 const char *fuzz_srcdir(void);		/* top of the source tree */
 NORETURN void fuzz_failed(const char *file, int line, const char *fmt, ...) PRINTF_LIKE(3, 4);
 #define FUZZ_CHECK(x)		do { if (UNLIKELY(!(x))) fuzz_failed(__FILE__, __LINE__, "%s", #x); } while (0)
