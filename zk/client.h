@@ -50,7 +50,8 @@ struct zk_stat {
 
 enum { ZK_ANY_VERSION = -1 };
 
-/* As the server knows them.  A container (ZooKeeper 3.5.3 on) is deleted some time after its last child; its owner says what it is. */
+/* As the server knows them.  A container (ZooKeeper 3.5.3 on) is deleted some time after its last child; its owner says what it is.  zk/tree.h
+ * knows it; a session makes none. */
 enum zk_create_mode { ZK_PERSISTENT, ZK_EPHEMERAL, ZK_PERSISTENT_SEQUENTIAL, ZK_EPHEMERAL_SEQUENTIAL, ZK_CONTAINER };
 #define ZK_CONTAINER_OWNER	INT64_MIN
 
@@ -82,7 +83,8 @@ struct zk_op {
 	struct slice	     data;	/* create, set; a null slice stores ZooKeeper's null */
 	int32_t		     version;	/* delete, set, check; ZK_ANY_VERSION */
 	enum zk_create_mode  mode;	/* create */
-	struct slice	     acl;	/* create, set_acl: ZooKeeper's vector as in a packet; a null slice: open to everybody */
+	struct slice	     acl;	/* create, set_acl: ZooKeeper's vector as in a packet; a null slice: open to everybody.  Of zk/tree.h only: a
+					 * session makes nodes with the ACLs of zookeeper.set.acl, and answers UNIMPLEMENTED to get_acl and set_acl */
 	struct zk_watcher   *watcher;	/* exists, get, children; NULL: none.  Armed when the answer is OK (exists: also NO_NODE) */
 };
 #define ZK_CREATE(p, d)		((struct zk_op){ .kind = ZK_OP_CREATE, .path = (p), .data = (d) })

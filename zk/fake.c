@@ -285,16 +285,29 @@ call_writes(const struct zk_call *call)
 	return (call->multi || call->ops[0].kind == ZK_OP_CREATE || call->ops[0].kind == ZK_OP_DELETE || call->ops[0].kind == ZK_OP_SET);
 }
 
+/* What a create made is not in a multi's answer: the protocol has no room for it. */
+static struct zk_result *
+multi_result(const struct zk_result *r, const struct zk_op *ops)
+{
+	struct zk_result *copy = zk_result_dup(r), *each = (struct zk_result *)(uintptr_t)copy->results;
+
+	for (uint32_t i = 0; i < copy->nresults; i++)
+		if (ops[i].kind == ZK_OP_CREATE)
+			each[i].stat = (struct zk_stat){ .version = 0 };
+	return (copy);
+}
+
 static struct zk_result *
 apply(struct fake_session *s, struct zk_call *call)
 {
 	int64_t now = clock_wall_ms(s->fake->clock);
 	struct zk_result r;
 
-	if (call->multi)
+	if (call->multi) {
 		zk_tree_multi(s->fake->tree, s->id, now, call->ops, NULL, call->nops, &r);
-	else
-		zk_tree_apply(s->fake->tree, s->id, now, call->ops, &r);
+		return (multi_result(&r, call->ops));
+	}
+	zk_tree_apply(s->fake->tree, s->id, now, call->ops, &r);
 	return (zk_result_dup(&r));
 }
 

@@ -882,9 +882,6 @@ zk_tree_multi(struct zk_tree *t, int64_t session, int64_t now_ms, const struct z
 	write_all(t, session, now_ms, ops, refused, n, each, &failed);
 	if (failed < n)
 		results_of_failure(each, n, failed, r);
-	for (failed = 0; failed < n; failed++)
-		if (ops[failed].kind == ZK_OP_CREATE && ops[failed].mode != ZK_CONTAINER)
-			each[failed].stat = (struct zk_stat){ .version = 0 };	/* the protocol has no room for it */
 }
 
 void

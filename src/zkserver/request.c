@@ -325,13 +325,10 @@ do_write(struct call *k)
 		answer_error(k, ZKE_MARSHALLING_ERROR);
 		return;
 	}
-	if (w.refused != ZKE_OK || w.op.kind == ZK_OP_CHECK)
-		zk_tree_multi(c->s->tree, c->session->id, server_wall_ms(c->s), &w.op, &w.refused, 1, &r);
-	else
-		zk_tree_apply(c->s->tree, c->session->id, server_wall_ms(c->s), &w.op, &r);
+	zk_tree_multi(c->s->tree, c->session->id, server_wall_ms(c->s), &w.op, &w.refused, 1, &r);
 	begun = answer_begin(k, (int32_t)r.error, &out);
 	if (r.error == ZKE_OK)
-		put_written(out, k->type, &r);
+		put_written(out, k->type, &r.results[0]);
 	jute_frame_end(out, begun);
 }
 
