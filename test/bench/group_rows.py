@@ -58,18 +58,6 @@ def coordinator_found(b, group):
         return c.call("DescribeGroups", 0, {"Groups": [group]})["Groups"][0]["ErrorCode"] == 0
 
 
-def create(b, topic, partitions):
-    with b.connect() as c:
-        answer = c.call("CreateTopics", 4, {"Topics": [{"Name": topic, "NumPartitions": partitions, "ReplicationFactor": 1}], "timeoutMs": 30000})
-        assert answer["Topics"][0]["ErrorCode"] == 0, answer
-
-        def led():
-            found = c.call("Metadata", 1, {"Topics": [{"Name": topic}]})["Topics"][0]
-            return found["ErrorCode"] == 0 and len(found["Partitions"]) == partitions and not any(p["ErrorCode"] for p in found["Partitions"])
-
-        wait_until(led, 30, f"{topic} to have leaders")
-
-
 def settled(b, seconds=2):
     """Memory of a broker that has nothing to do, in MiB."""
     time.sleep(seconds)
@@ -78,7 +66,7 @@ def settled(b, seconds=2):
 
 def members(b, args, out):
     """1000 groups of 5 members."""
-    create(b, "t", args.members * args.partitions)
+    b.create_topic("t", args.members * args.partitions)
     for g in range(min(args.groups, 500)):      # which meet all 50 partitions of __consumer_offsets
         wait_until(lambda: coordinator_found(b, f"load-{g}"), 60, f"the coordinator of load-{g}", every=0.05)
     idle_memory = settled(b)
@@ -120,7 +108,7 @@ def znode_gone(b, zk):
 
 def reload(b, args, zk, out):
     """One partition of __consumer_offsets with very many commits."""
-    create(b, "t", args.live)
+    b.create_topic("t", args.live)
     wait_until(lambda: coordinator_found(b, "load-0"), 60, "the coordinator")
     with GroupLoad(b, groups=args.groups, topic="t") as load:
         b.stop()

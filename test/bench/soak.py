@@ -33,7 +33,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "func"))
 from harness import env, java, records                                       # noqa: E402
 from harness.broker import make_broker                                       # noqa: E402
 from harness.groups import Member                                            # noqa: E402
-from harness.proc import wait_until                                          # noqa: E402
 from harness.zookeeper import ZooKeeper                                      # noqa: E402
 
 CONFIG = {
@@ -68,16 +67,6 @@ class Soak:
         t = threading.Thread(target=run, daemon=True)
         t.start()
         return t
-
-    def create(self, c, name, partitions):
-        answer = c.call("CreateTopics", 4, {"Topics": [{"Name": name, "NumPartitions": partitions, "ReplicationFactor": 1}], "timeoutMs": 30000})
-        assert answer["Topics"][0]["ErrorCode"] == 0, answer
-
-        def led():
-            t = c.call("Metadata", 1, {"Topics": [{"Name": name}]})["Topics"][0]
-            return t["ErrorCode"] == 0 and len(t["Partitions"]) == partitions and not any(p["ErrorCode"] for p in t["Partitions"])
-
-        wait_until(led, 30, f"leaders of {name}")
 
     def produce(self, c, topic, partition):
         answer = c.call("Produce", 7, {"Acks": -1, "TimeoutMs": 30000, "TopicData": [{"Name": topic, "PartitionData": [{"Index": partition, "Records": self.batch}]}]})
@@ -127,7 +116,7 @@ class Soak:
         with self.b.connect() as c:
             while not self.over.is_set():
                 name = f"short-lived-{n}"
-                self.create(c, name, 3)
+                self.b.create_topic(name, 3)
                 for p in range(3):
                     self.produce(c, name, p)
                 answer = c.call("Fetch", 10, {"ReplicaId": -1, "MaxWaitMs": 100, "MinBytes": 1, "MaxBytes": 1 << 20, "SessionEpoch": -1, "Topics": [
@@ -148,8 +137,7 @@ class Soak:
                 "threads": len(os.listdir(f"/proc/{self.b.pid}/task")), "p50_ms": p50, "p99_ms": p99, **done}
 
     def run(self, seconds, tsv):
-        with self.b.connect() as c:
-            self.create(c, "load", PARTITIONS)
+        self.b.create_topic("load", PARTITIONS)
         threads = [self.thread(self.producer, i) for i in range(PRODUCERS)]
         threads += [self.thread(self.consumer, f"group-{g}", self.random.random()) for g in range(GROUPS) for _ in range(MEMBERS)]
         threads += [self.thread(self.ghost), self.thread(self.topics)]
