@@ -89,7 +89,7 @@ legacy_iter_init(struct record_iter *it, struct errbuf *eb)
 	if (it->header.magic == 1 && wrapper.offset != 0) {
 		if (wrapper.offset < last)
 			return (wrapper_bad(eb, "its offset is below the last one in it"));
-		it->relative = wrapper.offset - last;
+		it->relative = (int64_t)((uint64_t)wrapper.offset - (uint64_t)last);
 	}
 	return (record_iter_open(it, wrapper.value, eb));
 }

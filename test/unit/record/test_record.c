@@ -460,6 +460,9 @@ TEST(messages_of_a_wrapper_get_absolute_offsets)
 	CHECK_EQ(wrapped((struct inner){ 0, 12, 1, 0, NULL }, in, 3, o, t, &n), ERR_NOTFOUND);	/* old librdkafka */
 	CHECK(n == 3 && o[0] == 0 && o[2] == 2);
 	CHECK_EQ(wrapped((struct inner){ 1, 12, 1, 0, NULL }, in, 3, o, t, &n), ERR_MALFORMED);
+	in[2].offset = INT64_MIN + 1;	/* what a peer may write wraps, as in Kafka; the last message still gets the wrapper's offset */
+	CHECK_EQ(wrapped((struct inner){ INT64_MAX, 12, 1, 0, NULL }, in, 3, o, t, &n), ERR_NOTFOUND);
+	CHECK(n == 3 && o[2] == INT64_MAX);
 	for (int i = 0; i < 3; i++)
 		in[i] = (struct inner){ 50 + i, 0, 0, 0, "k" };
 	CHECK_EQ(wrapped((struct inner){ 52, 0, 0, 0, NULL }, in, 3, o, t, &n), ERR_NOTFOUND);
