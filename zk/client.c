@@ -8,12 +8,14 @@
  * LISTENERS are told in order.  A listener may unlisten itself or any other while being told: the walk keeps its next element in the client
  *          (next_listener), which unlisten moves on.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/must.h"
 #include "base/str.h"
+#include "zk/acl.h"
 #include "zk/client_int.h"
 #include "zk/paths.h"
 
@@ -93,7 +95,7 @@ size_t
 zk_op_bytes(const struct zk_op *op)
 {
 	/* MultiHeader 9, lengths 8, version or flags 4, a two-entry ACL with its ids about 64 */
-	return (85 + strlen(op->path) + op->data.len);
+	return (85 + strlen(op->path) + op->data.len + op->acl.len);
 }
 
 static bool
@@ -126,6 +128,20 @@ op_path_is_valid(const struct zk_op *op)
 	return (ok);
 }
 
+static bool
+op_acl_is_valid(const struct zk_op *op)
+{
+	struct zk_acl_entry *entries;
+	uint32_t n;
+
+	if (op->acl.p == NULL)
+		return (true);
+	if (!zk_acl_read(op->acl, &entries, &n))
+		return (false);
+	free(entries);
+	return (n > 0);
+}
+
 enum zke
 zk_ops_invalid(const struct zk *zk, const struct zk_op *ops, uint32_t n, bool multi)
 {
@@ -136,6 +152,8 @@ zk_ops_invalid(const struct zk *zk, const struct zk_op *ops, uint32_t n, bool mu
 		must(kind_fits(ops[i].kind, multi));
 		if (!op_path_is_valid(&ops[i]))
 			return (ZKE_BAD_ARGUMENTS);
+		if (!op_acl_is_valid(&ops[i]))
+			return (ZKE_INVALID_ACL);
 		bytes += zk_op_bytes(&ops[i]);
 	}
 	return (bytes > zk->packet_max ? ZKE_TOO_LARGE : ZKE_OK);
@@ -187,7 +205,7 @@ zk_call_new(size_t size, struct zk *zk, const struct zk_op *ops, uint32_t n, boo
 	char *p;
 
 	for (i = 0; i < n; i++)
-		total += strlen(ops[i].path == NULL ? "" : ops[i].path) + 1 + ops[i].data.len + 1;
+		total += strlen(ops[i].path == NULL ? "" : ops[i].path) + 1 + ops[i].data.len + 1 + ops[i].acl.len + 1;
 	call = xcalloc(1, total);
 	call->zk = zk;
 	call->done = done;
@@ -200,6 +218,7 @@ zk_call_new(size_t size, struct zk *zk, const struct zk_op *ops, uint32_t n, boo
 		call->ops[i] = ops[i];
 		call->ops[i].path = take_str(&p, ops[i].path == NULL ? "" : ops[i].path);
 		call->ops[i].data = take_data(&p, ops[i].data);
+		call->ops[i].acl = take_data(&p, ops[i].acl);
 		if (ops[i].watcher != NULL)
 			ops[i].watcher->pending++;
 	}
@@ -226,6 +245,7 @@ result_bytes(const struct zk_result *r)
 
 	total += r->path == NULL ? 0 : strlen(r->path) + 1;
 	total += r->data.p == NULL ? 0 : r->data.len + 1;
+	total += r->acl.p == NULL ? 0 : r->acl.len + 1;
 	total += r->nchildren * sizeof(char *);
 	for (i = 0; i < r->nchildren; i++)
 		total += strlen(r->children[i]) + 1;
@@ -250,6 +270,7 @@ result_fill(struct zk_result *copy, const struct zk_result *r, char **p)
 	if (r->path != NULL)
 		copy->path = take_str(p, r->path);
 	copy->data = take_data(p, r->data);
+	copy->acl = take_data(p, r->acl);
 	for (i = 0; i < r->nchildren; i++)
 		children[i] = take_str(p, r->children[i]);
 	copy->children = children;

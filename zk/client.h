@@ -83,8 +83,8 @@ struct zk_op {
 	struct slice	     data;	/* create, set; a null slice stores ZooKeeper's null */
 	int32_t		     version;	/* delete, set, check; ZK_ANY_VERSION */
 	enum zk_create_mode  mode;	/* create */
-	struct slice	     acl;	/* create, set_acl: ZooKeeper's vector as in a packet; a null slice: open to everybody.  Of zk/tree.h only: a
-					 * session makes nodes with the ACLs of zookeeper.set.acl, and answers UNIMPLEMENTED to get_acl and set_acl */
+	struct slice	     acl;	/* create, set_acl: bytes as of zk/acl.h; a null slice: open to everybody, but in a create of a session what
+					 * zookeeper.set.acl says */
 	struct zk_watcher   *watcher;	/* exists, get, children; NULL: none.  Armed when the answer is OK (exists: also NO_NODE) */
 };
 #define ZK_CREATE(p, d)		((struct zk_op){ .kind = ZK_OP_CREATE, .path = (p), .data = (d) })
@@ -96,14 +96,16 @@ struct zk_op {
 #define ZK_SET(p, d, v)		((struct zk_op){ .kind = ZK_OP_SET, .path = (p), .data = (d), .version = (v) })
 #define ZK_GET_CHILDREN(p, w)	((struct zk_op){ .kind = ZK_OP_CHILDREN, .path = (p), .watcher = (w) })
 #define ZK_CHECK(p, v)		((struct zk_op){ .kind = ZK_OP_CHECK, .path = (p), .version = (v) })	/* only inside a multi */
+#define ZK_GET_ACL(p)		((struct zk_op){ .kind = ZK_OP_GET_ACL, .path = (p) })
+#define ZK_SET_ACL(p, a, v)	((struct zk_op){ .kind = ZK_OP_SET_ACL, .path = (p), .acl = (a), .version = (v) })	/* version: of the ACL */
 #define ZK_SYNC(p)		((struct zk_op){ .kind = ZK_OP_SYNC, .path = (p) })	/* later reads see all writes acknowledged to anybody before */
 
 struct zk_result {
 	enum zke	    error;
-	struct zk_stat	    stat;	/* create, exists, get, set, children; in a multi: set only */
+	struct zk_stat	    stat;	/* create, exists, get, set, children, get_acl; in a multi: set only */
 	const char	   *path;	/* create: the name made (sequence number included), without the chroot; else the path asked for */
 	struct slice	    data;	/* get; a null slice when the node holds null.  p[len] is readable and 0 */
-	struct slice	    acl;	/* get_acl; as in struct zk_op */
+	struct slice	    acl;	/* get_acl; null: open to everybody.  Who may not administrate the node sees "x" for a password's digest */
 	const char *const  *children;	/* children: names, in no order */
 	uint32_t	    nchildren;
 	const struct zk_result *results;	/* multi: one per op.  When it failed: the culprit has its own error, those before it OK's */

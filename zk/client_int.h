@@ -25,7 +25,7 @@ TAILQ_HEAD(zk_calls, zk_call);
 struct zk_call *zk_call_new(size_t size, struct zk *, const struct zk_op *, uint32_t n, bool multi, zk_done_fn *, void *ctx);
 void	 zk_call_free(struct zk_call *);
 size_t	 zk_op_bytes(const struct zk_op *);	/* about what it takes in a packet */
-enum zke zk_ops_invalid(const struct zk *, const struct zk_op *, uint32_t n, bool multi);	/* ZKE_OK, BAD_ARGUMENTS or TOO_LARGE */
+enum zke zk_ops_invalid(const struct zk *, const struct zk_op *, uint32_t n, bool multi);	/* ZKE_OK, BAD_ARGUMENTS, INVALID_ACL or TOO_LARGE */
 
 /* Deep copy in one allocation; free() it. */
 struct zk_result *zk_result_dup(const struct zk_result *) MUST_CHECK;

@@ -282,7 +282,8 @@ fault_due(struct fake_session *s, enum zk_fault *kind)
 static bool
 call_writes(const struct zk_call *call)
 {
-	return (call->multi || call->ops[0].kind == ZK_OP_CREATE || call->ops[0].kind == ZK_OP_DELETE || call->ops[0].kind == ZK_OP_SET);
+	return (call->multi || call->ops[0].kind == ZK_OP_CREATE || call->ops[0].kind == ZK_OP_DELETE || call->ops[0].kind == ZK_OP_SET ||
+	    call->ops[0].kind == ZK_OP_SET_ACL);
 }
 
 /* What a create made is not in a multi's answer: the protocol has no room for it. */

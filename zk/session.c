@@ -359,14 +359,18 @@ zk_session_proceed(struct zk_session *s)
 }
 
 static void
-established(struct zk_session *s, const clientid_t *id, int timeout_ms)
+established(struct zk_session *s, zhandle_t *zh)
 {
+	const clientid_t *id = zoo_client_id(zh);
+	int timeout_ms = zoo_recv_timeout(zh);
+
 	s->ident.id = id->client_id;
 	memcpy(s->ident.password, id->passwd, ZK_PASSWORD_LEN);
 	s->ident.timeout_ms = timeout_ms;
 	s->ident_known = true;
 	s->state = SESSION_HELD;
 	s->holds++;
+	session_authenticate(s, zh);
 	diag_line(s->options.diag, DIAG_INFO, "zookeeper", "connected, session 0x%" PRIx64 ", time-out %d ms", (uint64_t)s->ident.id, timeout_ms);
 	if (s->options.established != NULL)
 		s->options.established(s->options.ctx, s, &s->ident);
@@ -382,7 +386,7 @@ connected(struct zk_session *s, zhandle_t *zh)
 	if (s->state != SESSION_CONNECTING && s->state != SESSION_OPENING)
 		return;
 	if (!s->ident_known || s->ident.id != id->client_id) {
-		established(s, id, zoo_recv_timeout(zh));
+		established(s, zh);
 		return;
 	}
 	s->state = SESSION_UP;

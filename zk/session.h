@@ -30,6 +30,11 @@ struct zk_session_ident {
 	int32_t	timeout_ms;		/* as negotiated with the server */
 };
 
+struct zk_session_auth {
+	const char	*scheme;		/* "digest" */
+	struct slice	 credentials;		/* "user:password" */
+};
+
 struct zk_session_options {
 	const char	*connect;		/* zookeeper.connect: "h1:p1,h2:p2/chroot" */
 	int32_t		 timeout_ms;		/* zookeeper.session.timeout.ms */
@@ -37,6 +42,8 @@ struct zk_session_options {
 	uint32_t	 max_in_flight;		/* zookeeper.max.in.flight.requests */
 	uint32_t	 packet_max;		/* jute.maxbuffer, bytes; 0: Kafka's 4 MiB */
 	bool		 set_acl;		/* zookeeper.set.acl */
+	const struct zk_session_auth *auth;	/* who we are, said before anything else in every session; the caller's until closed() */
+	uint32_t	 nauth;
 	struct loop	*loop;			/* home */
 	struct workers	*workers;
 	struct diag	*diag;			/* may be NULL */

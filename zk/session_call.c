@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/lock.h"
 #include "base/must.h"
+#include "zk/acl.h"
 #include "zk/paths.h"
 #include "zk/session_int.h"
 
@@ -73,14 +74,77 @@ strip(const struct session_call *c, const char *path)
 	return (path == NULL ? NULL : c->client->raw ? path : without_chroot(c->client->session->chroot, path));
 }
 
+/* ---- ACLs ---- */
 static const struct ACL_vector *
-acl_for(const struct zk_session *s, const struct session_call *c, const char *path)
+acl_by_default(const struct zk_session *s, const struct session_call *c, const char *path)
 {
 	const char *in_chroot = c->client->raw && s->chroot[0] != '\0' ? "/" : path;
 
 	if (!s->options.set_acl || strcmp(in_chroot, ZK_CONSUMERS) == 0)
 		return (&ZOO_OPEN_ACL_UNSAFE);
 	return (zk_path_is_sensitive(in_chroot) ? &ZOO_CREATOR_ALL_ACL : &s->acl_read);
+}
+
+/* What the library takes for a list of its own; acl_free it when it has been sent. */
+struct acl_copy {
+	struct ACL_vector vector;
+	char *text;			/* schemes and ids, each with its NUL */
+};
+
+static char *
+put_text(char **p, struct slice s)
+{
+	char *at = *p;
+
+	if (s.len > 0)
+		memcpy(at, s.p, s.len);
+	at[s.len] = '\0';
+	*p += s.len + 1;
+	return (at);
+}
+
+static void
+acl_copy(struct acl_copy *copy, struct slice acl)
+{
+	struct zk_acl_entry *entries = NULL;
+	uint32_t n = 0;
+	char *p;
+
+	must(zk_acl_read(acl, &entries, &n));	/* zk_ops_invalid has looked at it */
+	copy->vector = (struct ACL_vector){ (int32_t)n, xcalloc(n, sizeof(struct ACL)) };
+	p = copy->text = xmalloc(acl.len + 64);
+	for (uint32_t i = 0; i < n; i++) {
+		copy->vector.data[i].perms = entries[i].perms;
+		copy->vector.data[i].id.scheme = put_text(&p, entries[i].scheme);
+		copy->vector.data[i].id.id = put_text(&p, entries[i].id);
+	}
+	free(entries);
+}
+
+static void
+acl_free(struct acl_copy *copy)
+{
+	free(copy->vector.data);
+	free(copy->text);
+}
+
+/* Of a create: its own list (copied) or what zookeeper.set.acl says. */
+static const struct ACL_vector *
+acl_to_create(const struct zk_session *s, const struct session_call *c, const struct zk_op *op, struct acl_copy *copy)
+{
+	if (op->acl.p == NULL)
+		return (acl_by_default(s, c, op->path));
+	acl_copy(copy, op->acl);
+	return (&copy->vector);
+}
+
+void
+session_authenticate(const struct zk_session *s, zhandle_t *zh)
+{
+	const struct zk_session_auth *a;
+
+	for (a = s->options.auth; a < s->options.auth + s->options.nauth; a++)
+		(void)zoo_add_auth(zh, a->scheme, (const char *)a->credentials.p, (int)a->credentials.len, NULL, NULL);
 }
 
 static int
@@ -185,6 +249,23 @@ on_children(int rc, const struct String_vector *names, const struct Stat *stat, 
 	go_home((struct session_call *)(uintptr_t)ctx, rc, &r);
 }
 
+static void
+on_acl(int rc, struct ACL_vector *acl, struct Stat *stat, const void *ctx)
+{
+	struct zk_result r = { .error = ZKE_OK };
+	uint32_t n = rc == ZOK && acl != NULL ? (uint32_t)acl->count : 0;
+	struct zk_acl_entry *entries = xcalloc((size_t)n + 1, sizeof(*entries));
+
+	copy_stat(&r.stat, stat);
+	for (uint32_t i = 0; i < n; i++)
+		entries[i] = (struct zk_acl_entry){ acl->data[i].perms, slice_str(acl->data[i].id.scheme), slice_str(acl->data[i].id.id) };
+	if (n > 0)
+		r.acl = zk_acl_write(entries, n);
+	go_home((struct session_call *)(uintptr_t)ctx, rc, &r);
+	free((void *)(uintptr_t)r.acl.p);
+	free(entries);
+}
+
 /* ---- multi ---- */
 struct multi_scratch {
 	zoo_op_t	*ops;
@@ -192,6 +273,7 @@ struct multi_scratch {
 	struct Stat	*stats;
 	char	       **made;		/* names of created nodes */
 	char	       **paths;
+	struct acl_copy *acls;
 	uint32_t	 n;
 };
 
@@ -203,12 +285,14 @@ multi_free(struct multi_scratch *m)
 	for (i = 0; i < m->n; i++) {
 		free(m->made[i]);
 		free(m->paths[i]);
+		acl_free(&m->acls[i]);
 	}
 	free(m->ops);
 	free(m->results);
 	free(m->stats);
 	free(m->made);
 	free(m->paths);
+	free(m->acls);
 	free(m);
 }
 
@@ -223,6 +307,7 @@ multi_new(uint32_t n)
 	m->stats = xcalloc(n, sizeof(*m->stats));
 	m->made = xcalloc(n, sizeof(char *));
 	m->paths = xcalloc(n, sizeof(char *));
+	m->acls = xcalloc(n, sizeof(*m->acls));
 	return (m);
 }
 
@@ -236,8 +321,8 @@ multi_add(const struct zk_session *s, struct session_call *c, struct multi_scrat
 	switch (op->kind) {
 	case ZK_OP_CREATE:
 		m->made[i] = xcalloc(1, made_size);
-		zoo_create_op_init(&m->ops[i], path, (const char *)op->data.p, length_of(op->data), acl_for(s, c, op->path), mode_of(op->mode),
-		    m->made[i], (int)made_size);
+		zoo_create_op_init(&m->ops[i], path, (const char *)op->data.p, length_of(op->data), acl_to_create(s, c, op, &m->acls[i]),
+		    mode_of(op->mode), m->made[i], (int)made_size);
 		break;
 	case ZK_OP_DELETE:
 		zoo_delete_op_init(&m->ops[i], path, op->version);
@@ -303,6 +388,32 @@ session_call_drop_scratch(struct session_call *c)
 static void on_watch(zhandle_t *, int, int, const char *, void *);
 
 static int
+send_set_acl(zhandle_t *zh, struct session_call *c, const char *path)
+{
+	const struct zk_op *op = &c->call.ops[0];
+	struct acl_copy copy;
+	int rc;
+
+	acl_copy(&copy, op->acl);
+	rc = zoo_aset_acl(zh, path, op->version, &copy.vector, on_void, c);
+	acl_free(&copy);
+	return (rc);
+}
+
+static int
+send_create(struct zk_session *s, struct session_call *c, const char *path)
+{
+	const struct zk_op *op = &c->call.ops[0];
+	struct acl_copy copy = { .text = NULL };
+	int rc;
+
+	rc = zoo_acreate2(s->handle->zh, path, (const char *)op->data.p, length_of(op->data), acl_to_create(s, c, op, &copy), mode_of(op->mode),
+	    on_created, c);
+	acl_free(&copy);
+	return (rc);
+}
+
+static int
 send_one(struct zk_session *s, struct session_call *c, const char *path)
 {
 	const struct zk_op *op = &c->call.ops[0];
@@ -311,8 +422,7 @@ send_one(struct zk_session *s, struct session_call *c, const char *path)
 
 	switch (op->kind) {
 	case ZK_OP_CREATE:
-		return (zoo_acreate2(zh, path, (const char *)op->data.p, length_of(op->data), acl_for(s, c, op->path), mode_of(op->mode),
-		    on_created, c));
+		return (send_create(s, c, path));
 	case ZK_OP_DELETE:
 		return (zoo_adelete(zh, path, op->version, on_void, c));
 	case ZK_OP_EXISTS:
@@ -325,6 +435,10 @@ send_one(struct zk_session *s, struct session_call *c, const char *path)
 		return (zoo_awget_children2(zh, path, watch, s->handle, on_children, c));
 	case ZK_OP_SYNC:
 		return (zoo_async(zh, path, on_string, c));
+	case ZK_OP_GET_ACL:
+		return (zoo_aget_acl(zh, path, on_acl, c));
+	case ZK_OP_SET_ACL:
+		return (send_set_acl(zh, c, path));
 	default:
 		return (ZUNIMPLEMENTED);
 	}

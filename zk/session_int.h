@@ -102,6 +102,7 @@ struct session_event {
 /* session_call.c: gives the call to the C client; the answer arrives in session_call_answered on the home loop. */
 int	 session_call_send(struct zk_session *, struct session_call *);
 void	 session_call_drop_scratch(struct session_call *);
+void	 session_authenticate(const struct zk_session *, zhandle_t *);
 void	 session_watcher(zhandle_t *, int type, int state, const char *path, void *ctx);	/* the handle's global watcher */
 void	 session_log(const char *message);
 void	 session_log_to(struct diag *);

@@ -8,6 +8,7 @@
 #ifndef ZK_TREE_H
 #define ZK_TREE_H
 
+#include "zk/acl.h"
 #include "zk/client.h"
 
 struct zk_tree;
@@ -17,8 +18,7 @@ enum zk_watch_kind { ZK_WATCH_DATA = 1, ZK_WATCH_CHILDREN = 2 };
 /* How long one lasts: until it fires (0), or until it is taken away; at the node, or at everything below it, too (which says nothing of children). */
 enum zk_watch_mode { ZK_WATCH_PERSISTENT = 1, ZK_WATCH_RECURSIVE = 2 };
 
-/* ACLs are bytes here: ZooKeeper's vector as it stands in a packet.  A null one permits everything. */
-enum zk_perm { ZK_PERM_READ = 1, ZK_PERM_WRITE = 2, ZK_PERM_CREATE = 4, ZK_PERM_DELETE = 8, ZK_PERM_ADMIN = 16 };
+/* ACLs are bytes here (zk/acl.h).  A null one permits everything. */
 /* Has this session one of the permissions? */
 typedef bool zk_tree_permit_fn(void *ctx, int64_t session_id, struct slice acl, unsigned perms);
 

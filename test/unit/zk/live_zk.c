@@ -23,6 +23,7 @@
 #include "base/must.h"
 #include "base/random.h"
 #include "event/workers.h"
+#include "zk/acl.h"
 #include "zk/attach_int.h"
 #include "zk/election.h"
 #include "zk/fake.h"
@@ -66,6 +67,8 @@ struct side {
 	char		events[64];
 	struct keeper  *keeper;
 	const char     *record_dir;
+	const struct zk_session_auth *auth;
+	uint32_t	nauth;
 };
 
 static int64_t
@@ -124,7 +127,7 @@ side_open_at(struct side *s, const char *connect, int32_t timeout_ms, int32_t co
 	struct loop_options lo = { .name = "live", .clock = clock_real() };
 	struct diag_options dopt = { .level = getenv("LIVE_DEBUG") != NULL ? DIAG_DEBUG : DIAG_ERROR, .clock = clock_real() };
 	struct zk_session_options o = { .timeout_ms = timeout_ms, .connect_timeout_ms = connect_timeout_ms, .max_in_flight = 10,
-	    .established = on_established };
+	    .established = on_established, .auth = s->auth, .nauth = s->nauth };
 	struct errbuf eb = ERRBUF_INIT;
 
 	snprintf(s->connect, sizeof(s->connect), "%s", connect);
@@ -331,6 +334,81 @@ test_operations(void)
 	WAIT_UNTIL(&s, a.done);
 	CHECK(a.error == ZKE_NO_NODE && a.errors[0] == ZKE_OK && a.errors[1] == ZKE_NO_NODE && a.errors[2] == ZKE_RUNTIME_INCONSISTENCY);
 	side_close(&s);
+}
+
+/* One who has said who he is, and one who has not. */
+struct acl_answer {
+	bool done;
+	enum zke error;
+	int32_t aversion;
+	uint32_t n;
+	char text[256];
+};
+
+static void
+on_acl(void *ctx, const struct zk_result *r)
+{
+	struct acl_answer *a = ctx;
+	struct zk_acl_entry *entries;
+	uint32_t i;
+
+	*a = (struct acl_answer){ .done = true, .error = r->error, .aversion = r->stat.aversion };
+	if (!CHECK(zk_acl_read(r->acl, &entries, &a->n)))
+		return;
+	for (i = 0; i < a->n; i++)
+		snprintf(a->text + strlen(a->text), sizeof(a->text) - strlen(a->text), "%.*s:%.*s:%d,", (int)entries[i].scheme.len,
+		    (const char *)entries[i].scheme.p, (int)entries[i].id.len, (const char *)entries[i].id.p, (int)entries[i].perms);
+	free(entries);
+}
+
+static struct acl_answer
+acl_of(struct side *s, const char *path)
+{
+	struct acl_answer a = { .done = false };
+
+	zk_submit(s->zk, &ZK_GET_ACL(path), on_acl, &a);
+	WAIT_UNTIL(s, a.done);
+	return (a);
+}
+
+static void
+test_acls(void)
+{
+	static const struct zk_session_auth ann[] = { { "digest", SLICE_LIT("ann:secret") } };
+	static const struct zk_acl_entry auth = { ZK_PERM_ALL, SLICE_LIT("auth"), SLICE_LIT("") },
+	    secret[] = { { ZK_PERM_ALL, SLICE_LIT("digest"), SLICE_LIT("ann:7RJfAeIvrl4zdj6sS2fXrQHDvHM=") }, { ZK_PERM_READ, SLICE_LIT("world"), SLICE_LIT("anyone") } };
+	struct slice mine = zk_acl_write(&auth, 1), shown = zk_acl_write(secret, 2);
+	struct side a = { .auth = ann, .nauth = 1 }, b = { .loop = NULL };
+	struct answer many = { .done = false };
+	char chroot[128];
+
+	snprintf(chroot, sizeof(chroot), "%s", fresh_chroot());
+	side_open(&a, chroot, 6000);
+	side_open(&b, chroot, 6000);
+	CHECK(act(&a, ZK_CREATE("/open", SLICE_NULL)).error == ZKE_OK);
+	CHECK(strcmp(acl_of(&b, "/open").text, "world:anyone:31,") == 0);
+	CHECK(act(&a, (struct zk_op){ .kind = ZK_OP_CREATE, .path = "/mine", .data = SLICE_LIT("x"), .acl = mine }).error == ZKE_OK);
+	CHECK(strcmp(acl_of(&a, "/mine").text, "digest:ann:7RJfAeIvrl4zdj6sS2fXrQHDvHM=:31,") == 0);
+	CHECK(acl_of(&b, "/mine").error == ZKE_NO_AUTH);
+	CHECK(act(&b, ZK_GET("/mine", NULL)).error == ZKE_NO_AUTH);
+	CHECK(act(&b, ZK_SET_ACL("/mine", SLICE_NULL, ZK_ANY_VERSION)).error == ZKE_NO_AUTH);
+	CHECK(act(&b, (struct zk_op){ .kind = ZK_OP_CREATE, .path = "/none", .acl = mine }).error == ZKE_INVALID_ACL);	/* it has proved nothing */
+	CHECK(act(&a, ZK_SET_ACL("/mine", shown, 0)).error == ZKE_OK);
+	CHECK(strcmp(acl_of(&b, "/mine").text, "digest:ann:x:31,world:anyone:1,") == 0);
+	expire(&a);								/* the next session says it again */
+	CHECK(acl_of(&a, "/mine").aversion == 1);
+	CHECK(strcmp(acl_of(&a, "/mine").text, "digest:ann:7RJfAeIvrl4zdj6sS2fXrQHDvHM=:31,world:anyone:1,") == 0);
+	zk_multi(a.zk, (struct zk_op[]){ { .kind = ZK_OP_CREATE, .path = "/m", .acl = mine }, ZK_CREATE("/m/open", SLICE_NULL) }, 2, on_answer, &many);
+	WAIT_UNTIL(&a, many.done);
+	CHECK(many.error == ZKE_OK);
+	CHECK(acl_of(&b, "/m").error == ZKE_NO_AUTH);
+	CHECK(acl_of(&b, "/m/open").error == ZKE_OK);
+	CHECK(act(&a, ZK_SET_ACL("/mine", SLICE_NULL, ZK_ANY_VERSION)).error == ZKE_OK);
+	CHECK(strcmp(acl_of(&b, "/mine").text, "world:anyone:31,") == 0);
+	free((void *)(uintptr_t)mine.p);
+	free((void *)(uintptr_t)shown.p);
+	side_close(&a);
+	side_close(&b);
 }
 
 static void
@@ -1074,6 +1152,7 @@ static const struct {
 	{ "reclaim_of_a_copy", test_reclaim_of_a_copy },
 	{ "cut", test_cut },
 	{ "operations", test_operations },
+	{ "acls", test_acls },
 	{ "other_loop", test_other_loop },
 	{ "unreachable", test_unreachable },
 	{ "watches", test_watches },

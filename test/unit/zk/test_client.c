@@ -3,6 +3,7 @@
  * The tree behaves as ZooKeeper's; the client's promises hold: order, watches, lost connections, expiry, packed and recursive writes.
  */
 #include "test/unit/zk/zk_test.h"
+#include "zk/acl.h"
 
 TEST(stats_and_versions_count_as_zookeepers)
 {
@@ -450,6 +451,100 @@ TEST(what_cannot_fit_in_a_packet_is_refused_at_once)
 	world_close(&w);
 }
 
+static const struct zk_acl_entry two[] = { { ZK_PERM_ALL, SLICE_LIT("digest"), SLICE_LIT("ann:x") }, { ZK_PERM_READ, SLICE_LIT("world"), SLICE_LIT("anyone") } };
+
+struct kept_acl {
+	enum zke error;
+	int32_t	 aversion;
+	uint32_t n;
+	int32_t	 perms[4];
+	char	 ids[4][32];
+};
+
+static void
+keep_acl(void *ctx, const struct zk_result *r)
+{
+	struct zk_acl_entry *entries;
+	struct kept_acl *k = ctx;
+
+	k->error = r->error;
+	k->aversion = r->stat.aversion;
+	must(zk_acl_read(r->acl, &entries, &k->n) && k->n <= 4);
+	for (uint32_t i = 0; i < k->n; i++) {
+		k->perms[i] = entries[i].perms;
+		snprintf(k->ids[i], sizeof(k->ids[i]), "%.*s:%.*s", (int)entries[i].scheme.len, (const char *)entries[i].scheme.p, (int)entries[i].id.len,
+		    (const char *)entries[i].id.p);
+	}
+	free(entries);
+}
+
+static struct kept_acl
+acl_at(struct world *w, const char *path)
+{
+	struct kept_acl k = { .error = ZKE_OTHER };
+
+	zk_submit(w->zk, &ZK_GET_ACL(path), keep_acl, &k);
+	zk_fake_settle(w->loop);
+	return (k);
+}
+
+TEST(acls_are_read_set_and_given_to_new_nodes)
+{
+	struct slice acl = zk_acl_write(two, 2);
+	struct kept_acl k;
+	struct world w;
+
+	world_open(&w);
+	act(&w, w.zk, ZK_CREATE("/a", SLICE_NULL));
+	k = acl_at(&w, "/a");
+	CHECK_EQ(k.error, ZKE_OK);
+	CHECK_EQ(k.n, 1);
+	CHECK_STR(k.ids[0], "world:anyone");
+	zk_fake_fault(w.zk, ZK_FAULT_LOSS_AFTER, 1);		/* it was done, and is done again: the ACL counts two changes */
+	CHECK_EQ(act(&w, w.zk, ZK_SET_ACL("/a", acl, ZK_ANY_VERSION)).error, ZKE_OK);
+	k = acl_at(&w, "/a");
+	CHECK_EQ(k.n, 2);
+	CHECK_EQ(k.aversion, 2);
+	CHECK_EQ(k.perms[0], ZK_PERM_ALL);
+	CHECK_EQ(k.perms[1], ZK_PERM_READ);
+	CHECK_STR(k.ids[0], "digest:ann:x");
+	CHECK_EQ(act(&w, w.zk, ZK_SET_ACL("/a", SLICE_NULL, 0)).error, ZKE_BAD_VERSION);
+	CHECK_EQ(act(&w, w.zk, ZK_SET_ACL("/a", SLICE_NULL, 2)).error, ZKE_OK);
+	CHECK_EQ(acl_at(&w, "/a").n, 1);
+	act(&w, w.zk, (struct zk_op){ .kind = ZK_OP_CREATE, .path = "/b", .acl = acl });
+	CHECK_EQ(acl_at(&w, "/b").n, 2);
+	CHECK_EQ(acl_at(&w, "/nowhere").error, ZKE_NO_NODE);
+	CHECK_EQ(act(&w, w.zk, ZK_SET_ACL("/a", slice_of(acl.p, acl.len - 1), ZK_ANY_VERSION)).error, ZKE_INVALID_ACL);
+	CHECK_EQ(act(&w, w.zk, ZK_SET_ACL("/a", SLICE_LIT("\0\0\0\0"), ZK_ANY_VERSION)).error, ZKE_INVALID_ACL);
+	free((void *)(uintptr_t)acl.p);
+	world_close(&w);
+}
+
+TEST(no_bytes_pass_for_an_acl_that_are_none)
+{
+	struct slice acl = zk_acl_write(two, 2);
+	uint8_t *copy = malloc(acl.len + 1);
+	struct zk_acl_entry *entries;
+	uint32_t n;
+
+	memcpy(copy, acl.p, acl.len);
+	copy[acl.len] = 0;
+	for (size_t len = 0; len < acl.len; len++) {
+		uint8_t *exact = malloc(len + 1);		/* so that a byte too far is seen */
+
+		memcpy(exact, copy, len);
+		CHECK(!zk_acl_read(slice_of(exact, len), &entries, &n));
+		free(exact);
+	}
+	CHECK(!zk_acl_read(slice_of(copy, acl.len + 1), &entries, &n));
+	copy[12] = 0;						/* inside of "digest" */
+	CHECK(!zk_acl_read(slice_of(copy, acl.len), &entries, &n));
+	CHECK(!zk_acl_read(SLICE_LIT("\377\377\377\377"), &entries, &n));
+	CHECK(!zk_acl_read(SLICE_LIT("\177\377\377\377"), &entries, &n));
+	free(copy);
+	free((void *)(uintptr_t)acl.p);
+}
+
 TEST(delays_keep_the_order)
 {
 	struct kept a = { .answered = false }, b = { .answered = false };
@@ -475,4 +570,4 @@ UNIT_MAIN("zk/client", T(stats_and_versions_count_as_zookeepers), T(errors_are_t
     T(expiry_answers_what_is_pending_then_tells_then_begins_anew), T(two_clients_of_a_session_hear_expiry_before_the_next_begins),
     T(closing_answers_what_is_pending), T(recursive_create_under_any_fault), T(recursive_delete_under_any_fault),
     T(a_stale_fence_stops_every_write), T(packed_writes_report_each_on_its_own), T(what_cannot_fit_in_a_packet_is_refused_at_once),
-    T(delays_keep_the_order))
+    T(acls_are_read_set_and_given_to_new_nodes), T(no_bytes_pass_for_an_acl_that_are_none), T(delays_keep_the_order))
