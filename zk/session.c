@@ -692,6 +692,18 @@ chroot_is_valid(const char *chroot)
 	return (chroot[0] == '\0' || zk_path_is_valid(chroot));
 }
 
+/* The C library takes what is before the last colon for the host, as it stands: "[::1]:2181" would be a name that is not known. */
+static void
+without_brackets(char *hosts)
+{
+	char *to = hosts;
+
+	for (const char *from = hosts; *from != '\0'; from++)
+		if (*from != '[' && *from != ']')
+			*to++ = *from;
+	*to = '\0';
+}
+
 /* "h:p,h:p/a/b": the first '/' begins the chroot; "/" alone is none. */
 enum err
 zk_connect_parse(const char *connect, char **hosts, char **chroot, struct errbuf *eb)
@@ -699,6 +711,7 @@ zk_connect_parse(const char *connect, char **hosts, char **chroot, struct errbuf
 	const char *slash = strchr(connect, '/');
 
 	*hosts = slash == NULL ? xstrdup(connect) : xstrndup(connect, (size_t)(slash - connect));
+	without_brackets(*hosts);
 	*chroot = xstrdup(slash == NULL || slash[1] == '\0' ? "" : slash);
 	if ((*hosts)[0] != '\0' && chroot_is_valid(*chroot))
 		return (OK);

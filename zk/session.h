@@ -69,7 +69,7 @@ bool zk_session_ident(const struct zk_session *, struct zk_session_ident *) MUST
 /* Ends the ZooKeeper session (ephemerals vanish) and frees everything; closed() on the home loop when the server has heard it or cannot. */
 void zk_session_close(struct zk_session **, void (*closed)(void *ctx), void *ctx);
 
-/* zookeeper.connect in parts.  hosts: "h1:p1,h2:p2"; chroot: "" or "/a/b".  Both malloc'ed. */
+/* zookeeper.connect in parts.  hosts: "h1:p1,h2:p2", IPv6 addresses without their brackets; chroot: "" or "/a/b".  Both malloc'ed. */
 enum err zk_connect_parse(const char *connect, char **hosts, char **chroot, struct errbuf *) MUST_CHECK;
 
 #endif

@@ -98,6 +98,10 @@ derive_embedded(struct cross *x)
 		broken(x, "ottla.embedded.zookeeper.listener", "%s: expected HOST:PORT, for example 127.0.0.1:2181", listener);
 		return;
 	}
+	if (listener[0] != '[' && memchr(listener, ':', (size_t)(colon - listener)) != NULL) {
+		broken(x, "ottla.embedded.zookeeper.listener", "%s: an IPv6 address stands in brackets, for example [::1]:2181", listener);
+		return;
+	}
 	c->zookeeper_embedded_host = xstrndup(listener, (size_t)(colon - listener));
 	c->zookeeper_embedded_port = (uint16_t)port;
 	if (rest == NULL || strncmp(rest, word, sizeof(word) - 1) != 0)

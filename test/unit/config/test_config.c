@@ -272,6 +272,9 @@ TEST(rules_between_settings_are_checked)
 	refuses("broker.id=-1\nbroker.id.generation.enable=false", "expected 0 or more");
 	silent("broker.id=5000\nbroker.id.generation.enable=false");
 	refuses("zookeeper.connect=", "must be set");
+	refuses("ottla.embedded.zookeeper.listener=2181", "expected HOST:PORT");
+	refuses("ottla.embedded.zookeeper.listener=::1:2181", "stands in brackets, for example [::1]:2181");
+	silent("ottla.embedded.zookeeper.listener=[::1]:2181");
 	refuses("log.roll.ms=0", "at least 1 ms");
 	refuses("log.roll.jitter.ms=-1", "log.roll.jitter.ms = -1: expected 0 or more");
 	refuses("log.retention.ms=0", "log.retention.ms = 0: expected at least 1 ms");

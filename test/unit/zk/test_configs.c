@@ -423,6 +423,10 @@ TEST(connect_strings)
 	CHECK_STR(chroot, "");
 	free(hosts);
 	free(chroot);
+	CHECK_EQ(zk_connect_parse("[::1]:2181,a:1,[fe80::2]:3/x", &hosts, &chroot, NULL), OK);
+	CHECK_STR(hosts, "::1:2181,a:1,fe80::2:3");
+	free(hosts);
+	free(chroot);
 	CHECK_EQ(zk_connect_parse("", &hosts, &chroot, NULL), ERR_INVALID);
 	CHECK_EQ(zk_connect_parse("/x", &hosts, &chroot, NULL), ERR_INVALID);
 	CHECK_EQ(zk_connect_parse("a:1/x/", &hosts, &chroot, NULL), ERR_INVALID);
