@@ -8,7 +8,7 @@
  *   (1) Every node but "/" has a parent that lists it; parents of nodes are not ephemeral.
  *   (2) A node's ephemeral owner is 0 or a live session, whose list holds it.
  *   (3) `creates` counts the children ever made: the next sequence number.  The cversion clients see is 2 * creates - children (each create
- *       and each delete counts one).
+ *       and each delete counts one).  It and versions go on behind INT32_MAX at INT32_MIN, as Java's do.
  *   (4) zxid grows by one per write operation, transaction, session begun or ended - also when the write fails, as on a real server.
  *
  * TRANSACTIONS  Operations change the tree at once and leave an undo record; at the first failure the records are played back.  What watches
@@ -21,6 +21,7 @@
  * CHANGES  With zk_tree_track, each path that a write may have changed is remembered until zk_tree_changes.  A transaction undone leaves some that
  *       have not changed: whoever stores them stores what is there.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,8 @@
 #include "base/must.h"
 #include "zk/client_int.h"
 #include "zk/tree.h"
+
+#define COUNTER_MAX	(INT64_MAX / 2)		/* of zxids and session ids: never reached by counting */
 
 struct node {
 	UT_hash_handle hh;
@@ -275,10 +278,16 @@ stat_of(const struct node *n)
 {
 	struct zk_stat s = n->stat;
 
-	s.cversion = n->creates * 2 - n->nchildren;
+	s.cversion = (int32_t)((uint32_t)n->creates * 2 - (uint32_t)n->nchildren);
 	s.num_children = n->nchildren;
 	s.data_length = (int32_t)n->data_len;
 	return (s);
+}
+
+static int32_t
+next_version(int32_t v)
+{
+	return ((int32_t)((uint32_t)v + 1));
 }
 
 static bool
@@ -482,7 +491,7 @@ write_create(struct zk_tree *t, struct write *w)
 	node_link(t, n);
 	changed(t, n->path);
 	changed(t, parent->path);
-	parent->creates++;
+	parent->creates = next_version(parent->creates);
 	parent->stat.pzxid = w->zxid;
 	w->r->path = path;
 	w->r->stat = stat_of(n);
@@ -545,7 +554,7 @@ write_set(struct zk_tree *t, struct write *w)
 	    .stat = n->stat, .data = n->data, .data_len = n->data_len };
 	n->data = data_copy(w->op->data);
 	n->data_len = w->op->data.len;
-	n->stat.version++;
+	n->stat.version = next_version(n->stat.version);
 	n->stat.mzxid = w->zxid;
 	n->stat.mtime_ms = w->now_ms;
 	changed(t, n->path);
@@ -566,7 +575,7 @@ write_set_acl(struct zk_tree *t, struct write *w)
 		return (ZKE_BAD_VERSION);
 	*w->undo = (struct undo){ UNDO_SET_ACL, .node = n, .stat = n->stat, .acl = n->acl };
 	n->acl = acl_ref(t, w->op->acl);
-	n->stat.aversion++;
+	n->stat.aversion = next_version(n->stat.aversion);
 	changed(t, n->path);
 	w->r->stat = stat_of(n);
 	return (ZKE_OK);
@@ -778,29 +787,34 @@ zk_tree_free(struct zk_tree **tp)
 	free(t);
 }
 
-int64_t
-zk_tree_session_new(struct zk_tree *t)
+static struct session *
+session_add(struct zk_tree *t, int64_t id)
 {
 	struct session *s = xcalloc(1, sizeof(*s));
 
-	s->id = t->next_session++;
-	LIST_INIT(&s->ephemerals);
-	LIST_INIT(&s->marks);
-	HASH_ADD(hh, t->sessions, id, sizeof(s->id), s);
-	t->zxid++;
-	return (s->id);
-}
-
-void
-zk_tree_session_load(struct zk_tree *t, int64_t id)
-{
-	struct session *s = xcalloc(1, sizeof(*s));
-
-	must(session_find(t, id) == NULL);
 	s->id = id;
 	LIST_INIT(&s->ephemerals);
 	LIST_INIT(&s->marks);
 	HASH_ADD(hh, t->sessions, id, sizeof(s->id), s);
+	return (s);
+}
+
+int64_t
+zk_tree_session_new(struct zk_tree *t)
+{
+	t->zxid++;
+	return (session_add(t, t->next_session++)->id);
+}
+
+enum err
+zk_tree_session_load(struct zk_tree *t, int64_t id, struct errbuf *eb)
+{
+	if (id <= 0 || id >= t->next_session || session_find(t, id) != NULL) {
+		errbuf_set(eb, "session %" PRId64 " is not below the next one, %" PRId64, id, t->next_session);
+		return (ERR_CORRUPT);
+	}
+	(void)session_add(t, id);
+	return (OK);
 }
 
 bool
@@ -981,23 +995,26 @@ zk_tree_ephemerals(const struct zk_tree *t, int64_t session, void (*fn)(void *, 
 			fn(ctx, n->path);
 }
 
-static uint32_t
-descendants(const struct node *n)
+/* The node that follows n when all below `top` are visited, parents first; NULL at the end.  Without recursion: a path may be very deep. */
+static const struct node *
+next_below(const struct node *top, const struct node *n)
 {
-	const struct node *c;
-	uint32_t count = 0;
-
-	TAILQ_FOREACH(c, &n->children, sibling)
-		count += 1 + descendants(c);
-	return (count);
+	if (!TAILQ_EMPTY(&n->children))
+		return (TAILQ_FIRST(&n->children));
+	while (n != top && TAILQ_NEXT(n, sibling) == NULL)
+		n = n->parent;
+	return (n == top ? NULL : TAILQ_NEXT(n, sibling));
 }
 
 uint32_t
 zk_tree_descendants(const struct zk_tree *t, const char *path)
 {
-	const struct node *n = node_find(t, path);
+	const struct node *top = node_find(t, path), *n = top;
+	uint32_t count = 0;
 
-	return (n == NULL ? 0 : descendants(n));
+	while (n != NULL && (n = next_below(top, n)) != NULL)
+		count++;
+	return (count);
 }
 
 bool
@@ -1042,18 +1059,49 @@ zk_tree_changes(struct zk_tree *t, void (*fn)(void *, const char *, const struct
 	changes_drop(t);
 }
 
-enum err
-zk_tree_load(struct zk_tree *t, const char *path, const struct zk_tree_node *in)
+/* NULL: it can stand there. */
+static const char *
+why_not(const struct zk_tree *t, const char *path, const struct zk_tree_node *in)
 {
-	struct node *n = node_find(t, path), *parent = parent_of(t, path);
-	int64_t owner = in->stat.ephemeral_owner;
+	const struct zk_stat *s = &in->stat;
+	const struct node *n, *parent;
+	int64_t owner = s->ephemeral_owner;
 
-	if (path[0] != '/' || parent == NULL || (n != NULL && n != t->root) || is_ephemeral(parent) ||
-	    (owner != 0 && owner != ZK_CONTAINER_OWNER && session_find(t, owner) == NULL))
+	if (!zk_path_is_valid(path))
+		return ("this is no path");
+	n = node_find(t, path);
+	parent = parent_of(t, path);
+	if (n != NULL && n != t->root)
+		return ("it is there twice");
+	if (n == t->root && owner != 0)
+		return ("the root belongs to a session");
+	if (parent == NULL)
+		return ("its parent is missing");
+	if (is_ephemeral(parent))
+		return ("its parent is ephemeral");
+	if (owner != 0 && owner != ZK_CONTAINER_OWNER && session_find(t, owner) == NULL)
+		return ("it belongs to a session that is not there");
+	if (s->czxid < 0 || s->mzxid < s->czxid || s->pzxid < s->czxid)
+		return ("it was changed before it was made");
+	if (s->mzxid > t->zxid || s->pzxid > t->zxid)
+		return ("it was changed by a later transaction than the last");
+	return (NULL);
+}
+
+enum err
+zk_tree_load(struct zk_tree *t, const char *path, const struct zk_tree_node *in, struct errbuf *eb)
+{
+	const char *why = why_not(t, path, in);
+	struct node *n;
+
+	if (why != NULL) {
+		errbuf_set(eb, "%s", why);
 		return (ERR_CORRUPT);
+	}
+	n = node_find(t, path);
 	if (n == NULL) {
 		n = node_new(path, in->data);
-		n->parent = parent;
+		n->parent = parent_of(t, path);
 		n->stat = in->stat;
 		node_link(t, n);
 	} else {
@@ -1067,11 +1115,16 @@ zk_tree_load(struct zk_tree *t, const char *path, const struct zk_tree_node *in)
 	return (OK);
 }
 
-void
-zk_tree_set_counters(struct zk_tree *t, int64_t zxid, int64_t next_session)
+enum err
+zk_tree_set_counters(struct zk_tree *t, int64_t zxid, int64_t next_session, struct errbuf *eb)
 {
+	if (zxid < 0 || zxid > COUNTER_MAX || next_session <= 0 || next_session > COUNTER_MAX) {
+		errbuf_set(eb, "zxid %" PRId64 ", next session %" PRId64 ": no server counts so", zxid, next_session);
+		return (ERR_CORRUPT);
+	}
 	t->zxid = zxid;
 	t->next_session = next_session;
+	return (OK);
 }
 
 int64_t

@@ -69,9 +69,10 @@ void	zk_tree_track(struct zk_tree *);		/* from now on it is remembered what chan
 /* What has changed since the last call: each path once, with the node as it is now, or NULL: it is gone. */
 void	zk_tree_changes(struct zk_tree *, void (*fn)(void *ctx, const char *path, const struct zk_tree_node *), void *ctx);
 int64_t zk_tree_next_session(const struct zk_tree *);
-/* Into an empty tree: the counters, sessions, then nodes, parents first ("/" is there and takes what is given).  ERR_CORRUPT: it cannot stand there. */
-void	zk_tree_set_counters(struct zk_tree *, int64_t zxid, int64_t next_session);
-void	zk_tree_session_load(struct zk_tree *, int64_t id);
-enum err zk_tree_load(struct zk_tree *, const char *path, const struct zk_tree_node *) MUST_CHECK;
+/* Into an empty tree: the counters, sessions, then nodes, parents first ("/" is there and takes what is given).  ERR_CORRUPT: it contradicts what is
+ * there, and the words say how; the tree is as before. */
+enum err zk_tree_set_counters(struct zk_tree *, int64_t zxid, int64_t next_session, struct errbuf *) MUST_CHECK;
+enum err zk_tree_session_load(struct zk_tree *, int64_t id, struct errbuf *) MUST_CHECK;
+enum err zk_tree_load(struct zk_tree *, const char *path, const struct zk_tree_node *, struct errbuf *) MUST_CHECK;
 
 #endif

@@ -282,29 +282,45 @@ listen_on(struct zkserver *s, struct errbuf *eb)
 
 /* ---- opening ---- */
 
-static void
-read_counters(void *ctx, const struct store_counters *c, const uint8_t secret[STORE_SECRET_LEN])
+/* 0 and 0: the store was made, and nothing was written into it. */
+static enum err
+read_counters(void *ctx, const struct store_counters *c, const uint8_t secret[STORE_SECRET_LEN], struct errbuf *eb)
 {
 	struct zkserver *s = ctx;
 
 	memcpy(s->secret, secret, STORE_SECRET_LEN);
-	if (c->next_session != 0)
-		zk_tree_set_counters(s->tree, c->zxid, c->next_session);
-}
-
-static void
-read_session(void *ctx, int64_t id, int32_t timeout_ms, bool own)
-{
-	struct zkserver *s = ctx;
-
-	zk_tree_session_load(s->tree, id);
-	live_add(s, id, timeout_ms)->own = own;
+	s->empty = c->zxid == 0 && c->next_session == 0;
+	return (s->empty ? OK : zk_tree_set_counters(s->tree, c->zxid, c->next_session, eb));
 }
 
 static enum err
-read_node(void *ctx, const char *path, const struct zk_tree_node *n)
+not_empty(const struct zkserver *s, struct errbuf *eb)
 {
-	return (zk_tree_load(((struct zkserver *)ctx)->tree, path, n));
+	if (s->empty)
+		errbuf_set(eb, "the counters say that nothing was ever written");
+	return (s->empty ? ERR_CORRUPT : OK);
+}
+
+static enum err
+read_session(void *ctx, int64_t id, int32_t timeout_ms, bool own, struct errbuf *eb)
+{
+	struct zkserver *s = ctx;
+	enum err e = not_empty(s, eb);
+
+	if (e == OK)
+		e = zk_tree_session_load(s->tree, id, eb);
+	if (e == OK)
+		live_add(s, id, timeout_ms)->own = own;
+	return (e);
+}
+
+static enum err
+read_node(void *ctx, const char *path, const struct zk_tree_node *n, struct errbuf *eb)
+{
+	struct zkserver *s = ctx;
+	enum err e = not_empty(s, eb);
+
+	return (e == OK ? zk_tree_load(s->tree, path, n, eb) : e);
 }
 
 static enum err
@@ -334,7 +350,7 @@ make_system_nodes(struct zkserver *s)
 			n.acl = slice_of(read_only, sizeof(read_only));
 			n.stat.aversion = -1;
 		}
-		must(zk_tree_load(s->tree, paths[i], &n) == OK);
+		must(zk_tree_load(s->tree, paths[i], &n, NULL) == OK);
 		store_batch_node(s->pending, paths[i], &n);
 	}
 }

@@ -65,6 +65,7 @@ struct zkserver {
 	char		*dir;
 	struct zk_tree	*tree;
 	struct store	*store;
+	bool		 empty;		/* the store, as it was opened */
 	uint8_t		 secret[STORE_SECRET_LEN];
 	struct live	*sessions;
 	struct clients	 clients, waiting;

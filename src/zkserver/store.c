@@ -4,6 +4,7 @@
  *
  * A batch is a list of rows in one allocation each: what changed is few and small beside what SQLite does with it.
  */
+#include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,8 @@ enum {
 	SCHEMA_VERSION = 1,
 	CACHE_KIB = 512,
 };
+
+#define REMEDY	"put back a copy, or move it and its -wal away and begin anew"
 
 static const char schema[] =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -153,7 +156,7 @@ check_sound(struct store *s, struct errbuf *eb)
 	if (rc != SQLITE_ROW) {
 		e = complain(s, rc, eb);
 	} else if (words == NULL || strcmp(words, "ok") != 0) {
-		errbuf_set(eb, "%s: damaged: %s; put back a copy, or move it and its -wal away and begin anew", s->path, words == NULL ? "" : words);
+		errbuf_set(eb, "%s: damaged: %s; " REMEDY, s->path, words == NULL ? "" : words);
 		e = ERR_CORRUPT;
 	}
 	sqlite3_finalize(st);
@@ -262,19 +265,45 @@ column(sqlite3_stmt *st, int i)
 	return (p == NULL ? slice_of(nothing, 0) : slice_of(p, (size_t)len));
 }
 
+/* A column that must be a whole number from least to most: SQLite keeps whatever it was given. */
+static int64_t
+integer(sqlite3_stmt *st, int i, int64_t least, int64_t most, struct errbuf *eb)
+{
+	int64_t n = sqlite3_column_int64(st, i);
+
+	if (eb->text[0] == '\0' && (sqlite3_column_type(st, i) != SQLITE_INTEGER || n < least || n > most))
+		errbuf_set(eb, "%s is no number from %" PRId64 " to %" PRId64, sqlite3_column_name(st, i), least, most);
+	return (n);
+}
+
+static int64_t
+counter(sqlite3_stmt *st, int i, struct errbuf *eb)
+{
+	return (integer(st, i, INT64_MIN, INT64_MAX, eb));
+}
+
+/* Versions and what is counted like them go on behind INT32_MAX at INT32_MIN: no value is wrong in itself. */
+static int32_t
+version(sqlite3_stmt *st, int i, struct errbuf *eb)
+{
+	return ((int32_t)integer(st, i, INT32_MIN, INT32_MAX, eb));
+}
+
 /* Each row of a query to fn; the first error ends it. */
 static enum err
-each_row(struct store *s, const char *sql, enum err (*fn)(const struct store_reader *, sqlite3_stmt *), const struct store_reader *r, struct errbuf *eb)
+each_row(struct store *s, const char *sql, enum err (*fn)(const struct store_reader *, sqlite3_stmt *, struct errbuf *), const struct store_reader *r,
+    struct errbuf *eb)
 {
+	struct errbuf why = ERRBUF_INIT;
 	sqlite3_stmt *st;
 	enum err e = OK;
 	int rc = sqlite3_prepare_v2(s->db, sql, -1, &st, NULL);
 
 	if (rc == SQLITE_OK)
 		while (e == OK && (rc = sqlite3_step(st)) == SQLITE_ROW)
-			e = fn(r, st);
+			e = fn(r, st, &why);
 	if (e != OK)
-		errbuf_set(eb, "%s: a row that contradicts the others (%s)", s->path, sqlite3_column_text(st, 0));
+		errbuf_set(eb, "%s: damaged: the row of %s: %s; " REMEDY, s->path, sqlite3_column_text(st, 0), why.text);
 	else if (rc != SQLITE_DONE)
 		e = complain(s, rc, eb);
 	sqlite3_finalize(st);
@@ -282,34 +311,39 @@ each_row(struct store *s, const char *sql, enum err (*fn)(const struct store_rea
 }
 
 static enum err
-read_meta(const struct store_reader *r, sqlite3_stmt *st)
+read_meta(const struct store_reader *r, sqlite3_stmt *st, struct errbuf *eb)
 {
-	struct store_counters c = { sqlite3_column_int64(st, 1), sqlite3_column_int64(st, 2) };
+	struct store_counters c = { counter(st, 1, eb), counter(st, 2, eb) };
 	struct slice secret = column(st, 3);
 
-	if (secret.len != STORE_SECRET_LEN)
-		return (ERR_CORRUPT);
-	r->counters(r->ctx, &c, secret.p);
-	return (OK);
+	if (secret.len != STORE_SECRET_LEN && eb->text[0] == '\0')
+		errbuf_set(eb, "the secret has %zu bytes", secret.len);
+	return (eb->text[0] != '\0' ? ERR_CORRUPT : r->counters(r->ctx, &c, secret.p, eb));
 }
 
 static enum err
-read_session(const struct store_reader *r, sqlite3_stmt *st)
+read_session(const struct store_reader *r, sqlite3_stmt *st, struct errbuf *eb)
 {
-	r->session(r->ctx, sqlite3_column_int64(st, 0), sqlite3_column_int(st, 1), sqlite3_column_int(st, 2) != 0);
-	return (OK);
+	int64_t id = counter(st, 1, eb);
+	int32_t timeout_ms = (int32_t)integer(st, 2, 1, INT32_MAX, eb);
+	bool own = integer(st, 3, 0, 1, eb) != 0;
+
+	return (eb->text[0] != '\0' ? ERR_CORRUPT : r->session(r->ctx, id, timeout_ms, own, eb));
 }
 
 static enum err
-read_node(const struct store_reader *r, sqlite3_stmt *st)
+read_node(const struct store_reader *r, sqlite3_stmt *st, struct errbuf *eb)
 {
 	const char *path = (const char *)sqlite3_column_text(st, 0);
-	struct zk_tree_node n = { .data = column(st, 1), .acl = column(st, 2), .creates = sqlite3_column_int(st, 10) };
+	struct zk_tree_node n = { .creates = version(st, 10, eb) };
 
-	n.stat = (struct zk_stat){ .czxid = sqlite3_column_int64(st, 3), .mzxid = sqlite3_column_int64(st, 4), .pzxid = sqlite3_column_int64(st, 5),
-	    .ctime_ms = sqlite3_column_int64(st, 6), .mtime_ms = sqlite3_column_int64(st, 7), .version = sqlite3_column_int(st, 8),
-	    .aversion = sqlite3_column_int(st, 9), .ephemeral_owner = sqlite3_column_int64(st, 11) };
-	return (path == NULL ? ERR_CORRUPT : r->node(r->ctx, path, &n));
+	if (path == NULL || strlen(path) != (size_t)sqlite3_column_bytes(st, 0))
+		errbuf_set(eb, "this is no path");
+	n.data = column(st, 1);
+	n.acl = column(st, 2);
+	n.stat = (struct zk_stat){ .czxid = counter(st, 3, eb), .mzxid = counter(st, 4, eb), .pzxid = counter(st, 5, eb), .ctime_ms = counter(st, 6, eb),
+	    .mtime_ms = counter(st, 7, eb), .version = version(st, 8, eb), .aversion = version(st, 9, eb), .ephemeral_owner = counter(st, 11, eb) };
+	return (eb->text[0] != '\0' ? ERR_CORRUPT : r->node(r->ctx, path, &n, eb));
 }
 
 enum err
@@ -317,10 +351,10 @@ store_read(struct store *s, const struct store_reader *r, struct errbuf *eb)
 {
 	enum err e;
 
-	e = each_row(s, "SELECT 'meta', (SELECT value FROM meta WHERE key = 'zxid'), (SELECT value FROM meta WHERE key = 'next_session'),"
+	e = each_row(s, "SELECT 'meta', (SELECT value FROM meta WHERE key = 'zxid') zxid, (SELECT value FROM meta WHERE key = 'next_session') next_session,"
 	    " (SELECT value FROM meta WHERE key = 'secret')", read_meta, r, eb);
 	if (e == OK)
-		e = each_row(s, "SELECT id, timeout_ms, own FROM session", read_session, r, eb);
+		e = each_row(s, "SELECT 'session ' || id, id, timeout_ms, own FROM session", read_session, r, eb);
 	return (e == OK ? each_row(s, "SELECT * FROM node ORDER BY path", read_node, r, eb) : e);
 }
 

@@ -28,11 +28,12 @@ struct store_counters {
 	int64_t zxid, next_session;
 };
 
+/* What is not OK ends the reading; the words in the errbuf say how the row contradicts those before it. */
 struct store_reader {
 	void *ctx;
-	void (*counters)(void *ctx, const struct store_counters *, const uint8_t secret[STORE_SECRET_LEN]);	/* first */
-	void (*session)(void *ctx, int64_t id, int32_t timeout_ms, bool own);					/* then these */
-	enum err (*node)(void *ctx, const char *path, const struct zk_tree_node *);				/* then these, parents first */
+	enum err (*counters)(void *ctx, const struct store_counters *, const uint8_t secret[STORE_SECRET_LEN], struct errbuf *);	/* first */
+	enum err (*session)(void *ctx, int64_t id, int32_t timeout_ms, bool own, struct errbuf *);				/* then these */
+	enum err (*node)(void *ctx, const char *path, const struct zk_tree_node *, struct errbuf *);				/* then these, parents first */
 };
 
 /* Opens, or makes, with a secret of its own and no node.  The errbuf says what is wrong with a file that is refused. */

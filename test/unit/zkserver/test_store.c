@@ -314,6 +314,66 @@ TEST(a_file_of_others_is_refused)
 	free(path);
 }
 
+/* A sound database whose rows cannot be true together: each case from the same good file. */
+TEST(rows_that_contradict_each_other_are_refused)
+{
+	static const char begin[] = "UPDATE meta SET value = 50 WHERE key = 'zxid'; INSERT INTO session VALUES(72057594054705152, 6000, 0);"
+	    "UPDATE meta SET value = 72057594054705153 WHERE key = 'next_session';";
+#define NODE(path, zxids, versions, owner)	"INSERT INTO node VALUES(" path ", x'', NULL, " zxids ", 0, 0, " versions ", " owner ")"
+#define OWNER		"72057594054705152"
+	static const struct {
+		const char *change, *words;
+	} cases[] = {
+		{ "DELETE FROM meta WHERE key = 'zxid'", "zxid is no number" },
+		{ "DELETE FROM meta WHERE key = 'next_session'", "next_session is no number" },
+		{ "UPDATE meta SET value = 'x' WHERE key = 'next_session'", "next_session is no number" },
+		{ "UPDATE meta SET value = -1 WHERE key = 'zxid'", "no server counts so" },
+		{ "UPDATE meta SET value = 0 WHERE key = 'next_session'", "no server counts so" },
+		{ "UPDATE meta SET value = 9223372036854775807 WHERE key = 'next_session'", "no server counts so" },
+		{ "UPDATE meta SET value = 0 WHERE key IN ('zxid', 'next_session')", "nothing was ever written" },
+		{ "UPDATE meta SET value = x'00' WHERE key = 'secret'", "the secret has 1 bytes" },
+		{ "UPDATE meta SET value = 72057594054705152 WHERE key = 'next_session'", "is not below the next one" },
+		{ "INSERT INTO session VALUES(0, 6000, 0)", "is not below the next one" },
+		{ "INSERT INTO session VALUES(-9223372036854775807 - 1, 6000, 0)", "is not below the next one" },
+		{ "INSERT INTO session VALUES(5, 0, 0)", "timeout_ms is no number" },
+		{ "INSERT INTO session VALUES(5, 4294967297, 0)", "timeout_ms is no number" },
+		{ NODE("'/'", "0, 0, 0", "0, 0, 0", OWNER), "the root belongs to a session" },
+		{ NODE("'/a/b'", "1, 1, 1", "0, 0, 0", "0"), "its parent is missing" },
+		{ NODE("'/e'", "1, 1, 1", "0, 0, 0", OWNER) ";" NODE("'/e/f'", "1, 1, 1", "0, 0, 0", "0"), "its parent is ephemeral" },
+		{ NODE("'/e'", "1, 1, 1", "0, 0, 0", "77"), "a session that is not there" },
+		{ "DELETE FROM node WHERE path = '/zookeeper'", "its parent is missing" },
+		{ NODE("'/a'", "51, 51, 51", "0, 0, 0", "0"), "a later transaction than the last" },
+		{ NODE("'/a'", "1, 1, 51", "0, 0, 0", "0"), "a later transaction than the last" },
+		{ NODE("'/a'", "-1, 1, 1", "0, 0, 0", "0"), "before it was made" },
+		{ NODE("'/a'", "7, 6, 7", "0, 0, 0", "0"), "before it was made" },
+		{ NODE("'/a'", "1, 1, 1", "2147483648, 0, 0", "0"), "version is no number" },
+		{ NODE("'/a'", "1, 1, 1", "0, 'x', 0", "0"), "aversion is no number" },
+		{ NODE("'/a'", "1, 1, 1", "0, 0, -2147483649", "0"), "creates is no number" },
+		{ NODE("'a'", "1, 1, 1", "0, 0, 0", "0"), "this is no path" },
+		{ NODE("'/a/'", "1, 1, 1", "0, 0, 0", "0"), "this is no path" },
+		{ NODE("CAST(x'2f610062' AS TEXT)", "1, 1, 1", "0, 0, 0", "0"), "this is no path" },
+	};
+	const char *dir = unit_tmpdir();
+	char *path = xasprintf("%s/ottla.coordination.db", dir), *good;
+	struct errbuf eb = ERRBUF_INIT;
+	size_t len;
+
+	CHECK_EQ(open_real(dir, &eb), OK);
+	sql(path, begin);
+	CHECK_EQ(open_real(dir, &eb), OK);
+	good = contents(path, &len);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		FILE *f = fopen(path, "w");
+
+		must(f != NULL && fwrite(good, 1, len, f) == len && fclose(f) == 0);
+		sql(path, cases[i].change);
+		refused(dir, path, ERR_CORRUPT, cases[i].words);
+		refused(dir, path, ERR_CORRUPT, "put back a copy, or move it");
+	}
+	free(good);
+	free(path);
+}
+
 TEST(a_damaged_file_is_refused)
 {
 	const char *dir = unit_tmpdir();
@@ -364,4 +424,4 @@ TEST(two_processes_cannot_have_it)
 
 UNIT_MAIN("zkserver/store", T(what_was_answered_survives_a_loss_of_power_at_every_call), T(the_first_start_may_lose_its_power_too),
     T(a_disk_that_fails_ends_the_server_and_loses_nothing), T(a_full_disk_ends_the_server_and_loses_nothing), T(a_file_of_others_is_refused),
-    T(a_damaged_file_is_refused), T(two_processes_cannot_have_it))
+    T(rows_that_contradict_each_other_are_refused), T(a_damaged_file_is_refused), T(two_processes_cannot_have_it))
