@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/limits.h"
 #include "zkserver/acl.h"
 #include "zk/tree.h"
 
@@ -55,16 +56,20 @@ acl_identities_fini(struct acl_identities *ids)
 	*ids = (struct acl_identities){ 0 };
 }
 
-void
+bool
 acl_identity_add(struct acl_identities *ids, const char *scheme, const char *id)
 {
+	size_t bytes = strlen(scheme) + strlen(id);
+
 	for (uint32_t i = 0; i < ids->n; i++)
 		if (strcmp(ids->v[i].scheme, scheme) == 0 && strcmp(ids->v[i].id, id) == 0)
-			return;
-	if (ids->n == ACL_IDENTITIES_MAX)
-		return;
+			return (true);
+	if (ids->n == LIMIT_ZK_IDENTITIES_MAX || bytes > LIMIT_ZK_IDENTITY_BYTES_MAX - ids->bytes)
+		return (false);
 	ids->v = xreallocarray(ids->v, ids->n + 1, sizeof(*ids->v));
 	ids->v[ids->n++] = (struct acl_identity){ xstrdup(scheme), xstrdup(id) };
+	ids->bytes += bytes;
+	return (true);
 }
 
 /* "user:password" becomes "user:" and the digest of the whole. */
@@ -86,17 +91,16 @@ digest_of(struct slice credentials)
 bool
 acl_authenticate(struct acl_identities *ids, const char *host, const char *scheme, struct slice credentials)
 {
+	bool ok;
 	char *id;
 
-	if (scheme != NULL && strcmp(scheme, "ip") == 0) {
-		acl_identity_add(ids, "ip", host);
-		return (true);
-	}
+	if (scheme != NULL && strcmp(scheme, "ip") == 0)
+		return (acl_identity_add(ids, "ip", host));
 	if (scheme == NULL || strcmp(scheme, "digest") != 0 || credentials.len > INT32_MAX / 2 || (id = digest_of(credentials)) == NULL)
 		return (false);
-	acl_identity_add(ids, "digest", id);
+	ok = acl_identity_add(ids, "digest", id);
 	free(id);
-	return (true);
+	return (ok);
 }
 
 /* ---- what an id may look like ---- */
@@ -184,7 +188,7 @@ expand_auth(struct fix *f, const struct entry *e, const struct acl_identities *i
 			entry_put(&f->out, &(struct entry){ e->perms, slice_str(ids->v[i].scheme), slice_str(ids->v[i].id) });
 			f->kept++;
 		}
-	return (f->kept > before);
+	return (f->kept > before && f->out.len <= LIMIT_JUTE_MAX);
 }
 
 static enum zke
@@ -212,7 +216,7 @@ acl_fix(struct reader *in, const struct acl_identities *ids, struct arena *a, st
 {
 	int32_t count = jute_count(in, ENTRY_MIN);
 	struct fix f = { .seen = count <= 0 ? NULL : ARENA_ARRAY(a, struct entry, (size_t)count) };
-	enum zke e = count <= 0 ? ZKE_INVALID_ACL : ZKE_OK;
+	enum zke e = count <= 0 || count > LIMIT_ZK_ACL_ENTRIES_MAX ? ZKE_INVALID_ACL : ZKE_OK;
 	uint8_t *bytes;
 
 	*fixed = SLICE_NULL;

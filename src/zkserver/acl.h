@@ -14,21 +14,20 @@
 #include "zk/client.h"
 #include "zkserver/jute.h"
 
-enum { ACL_IDENTITIES_MAX = 64 };
-
 struct acl_identity {
 	char *scheme, *id;
 };
 struct acl_identities {			/* what a connection has proved */
 	struct acl_identity *v;
 	uint32_t n;
+	size_t	 bytes;
 };
 void	 acl_identities_fini(struct acl_identities *);
-void	 acl_identity_add(struct acl_identities *, const char *scheme, const char *id);	/* once each; past the maximum it is not added */
+bool	 acl_identity_add(struct acl_identities *, const char *scheme, const char *id);	/* once each; false: it would be too many, or too long */
 /* An auth packet.  false: refused. */
 bool	 acl_authenticate(struct acl_identities *, const char *host, const char *scheme, struct slice credentials);
 
-/* The vector of a create or setACL: duplicates removed, `auth` replaced by what the connection has proved.  *fixed: null when it is open to
+/* The vector of a create or setACL, of at most LIMIT_ZK_ACL_ENTRIES_MAX: duplicates removed, `auth` replaced by what the connection has proved.  *fixed: null when it is open to
  * everybody (world:anyone with every permission, alone).  ZKE_INVALID_ACL, or ZKE_OK; a vector that cannot be read makes the reader bad. */
 enum zke acl_fix(struct reader *, const struct acl_identities *, struct arena *, struct slice *fixed);
 bool	 acl_permits(struct slice acl, const struct acl_identities *, unsigned perms);

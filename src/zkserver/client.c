@@ -282,7 +282,7 @@ zkconn_new(struct zkserver *s, int fd)
 	memcpy(c->host, host, sizeof(host));
 	c->more.fn = take_more;
 	rxbuf_init(&c->rx);
-	acl_identity_add(&c->ids, "ip", host);
+	must(acl_identity_add(&c->ids, "ip", host));
 	watch_init(&c->watch, fd, on_ready);
 	TAILQ_INSERT_TAIL(&s->clients, c, link);
 	s->nclients++;

@@ -220,14 +220,23 @@ stopped(struct zkserver *s)
 	s->done = NULL;
 }
 
+/* For good, and told once. */
+static void
+fail(struct zkserver *s, const char *why)
+{
+	if (s->failed)
+		return;
+	s->failed = true;
+	close_all(s);
+	s->opt.failed(s->opt.ctx, why);
+}
+
 static void
 store_failed(struct zkserver *s)
 {
-	s->failed = true;
 	diag_error(s->opt.diag, "zkserver", "%s: what changes in ZooKeeper's tree can no longer be kept: %s; mend that and start again", s->dir,
 	    s->write_words.text);
-	close_all(s);
-	s->opt.failed(s->opt.ctx, s->write_words.text);
+	fail(s, s->write_words.text);
 }
 
 static void
@@ -462,7 +471,7 @@ start(void *ctx)
 		return;
 	watch_init(&s->listening, s->listen_fd, accept_some);
 	if (watch_add(s->opt.loop, &s->listening, WATCH_READ, &eb) != OK)
-		s->opt.failed(s->opt.ctx, eb.text);
+		fail(s, eb.text);
 }
 
 void

@@ -20,6 +20,7 @@ failed(void *ctx, const char *why)
 {
 	struct bed *b = ctx;
 
+	b->failures++;
 	snprintf(b->failed, sizeof(b->failed), "%s", why);
 }
 
@@ -27,11 +28,13 @@ bool
 bed_open(struct bed *b)
 {
 	struct zkserver_options opt = { .loop = b->loop, .workers = b->workers, .fs = b->fs, .random = &b->random.random, .dir = "/d",
-	    .tick_ms = ZKSERVER_TICK_MS, .connections_per_host = b->connections_per_host, .packet_max = 1 << 20, .failed = failed, .ctx = b };
+	    .host = b->host, .tick_ms = ZKSERVER_TICK_MS, .connections_per_host = b->connections_per_host, .packet_max = 1 << 20, .failed = failed, .ctx = b };
 
 	b->words.text[0] = b->failed[0] = '\0';
 	b->open_error = zkserver_open(&opt, &b->server, &b->words);
 	if (b->open_error == OK) {
+		if (b->opened != NULL)
+			b->opened(b);
 		zkserver_start(b->server);
 		bed_settle(b);
 	}

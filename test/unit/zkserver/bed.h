@@ -29,7 +29,10 @@ struct bed {
 	enum err	 open_error;
 	struct errbuf	 words;
 	char		 failed[256];	/* what `failed` said; "" */
+	unsigned	 failures;	/* how often */
 	int32_t		 connections_per_host;
+	const char	*host;		/* NULL: it does not listen */
+	void		(*opened)(struct bed *);	/* called between open and start */
 };
 
 void	 bed_init(struct bed *);

@@ -3,8 +3,12 @@
  * test/unit/zkserver/test_server.c - the embedded server byte by byte, on virtual time: answers, sessions, watches, ACLs, hostile clients.
  * What ZooKeeper itself answers is compared in test/func/test_embedded.py.
  */
+#include <sys/socket.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "bed.h"
@@ -542,6 +546,81 @@ TEST(an_acl_keeps_others_out)
 	bed_fini(&b);
 }
 
+TEST(what_a_connection_proves_is_bounded)
+{
+	enum { LONG = 40000 };
+	struct peer *p, *q;
+	char *user = xcalloc(1, LONG + 8);
+	struct bed b;
+
+	bed_init(&b);
+	p = peer_new(&b);
+	q = peer_new(&b);
+	memset(user, 'u', LONG);
+	memcpy(user + LONG, ":word", 6);
+	authenticate(p, "digest", user);
+	CHECK_EQ(peer_error(p), 0);
+	authenticate(p, "digest", user);	/* the same again costs nothing */
+	CHECK_EQ(peer_error(p), 0);
+	user[0] = 'v';
+	authenticate(p, "digest", user);
+	CHECK_EQ(peer_error(p), -115);
+	CHECK(peer_next(p) == NULL && p->ended);
+	for (int i = 0; i < 64 && !q->ended; i++) {	/* one of 64 is its address */
+		snprintf(user, LONG, "user%d:word", i);
+		authenticate(q, "digest", user);
+		CHECK_EQ(peer_error(q), i < 63 ? 0 : -115);
+	}
+	peer_free(&p);
+	peer_free(&q);
+	free(user);
+	bed_fini(&b);
+}
+
+/* Entries that differ only in what nobody looks at: each `auth` stands for all that is proved. */
+static int32_t
+many_entries(struct peer *p, const char *scheme, int n)
+{
+	struct jute_out out = peer_begin(p, 7);
+	char id[32];
+
+	jute_put_string(&out, "/a");
+	jute_put_i32(&out, n);
+	for (int i = 0; i < n; i++) {
+		snprintf(id, sizeof(id), "u%d:x", i);
+		jute_put_i32(&out, 31);
+		jute_put_string(&out, scheme);
+		jute_put_string(&out, id);
+	}
+	jute_put_i32(&out, -1);
+	peer_end(p, &out);
+	return (peer_error(p));
+}
+
+TEST(an_acl_has_a_bounded_number_of_entries_and_bytes)
+{
+	enum { LONG = 60000 };
+	char *user = xcalloc(1, LONG + 8);
+	struct peer *p;
+	struct bed b;
+
+	bed_init(&b);
+	p = peer_new(&b);
+	peer_create(p, "/a", "", 0);
+	CHECK_EQ(peer_error(p), 0);
+	memset(user, 'u', LONG);
+	memcpy(user + LONG, ":word", 6);
+	authenticate(p, "digest", user);
+	CHECK_EQ(peer_error(p), 0);
+	CHECK_EQ(many_entries(p, "auth", 1000), -114);	/* 60 MB */
+	CHECK_EQ(many_entries(p, "digest", 1001), -114);
+	CHECK_EQ(many_entries(p, "auth", 10), 0);
+	CHECK_EQ(many_entries(p, "digest", 1000), 0);
+	peer_free(&p);
+	free(user);
+	bed_fini(&b);
+}
+
 /* ---- words ---- */
 
 TEST(words_of_four_letters_are_answered)
@@ -720,6 +799,75 @@ TEST(many_small_questions_for_one_large_node_are_not_all_answered)
 	bed_fini(&b);
 }
 
+/* ---- life ---- */
+
+/* Where it listens there is now a file, which cannot be waited for. */
+static void
+spoil_listener(struct bed *b)
+{
+	int file = open("/dev/null", O_RDONLY | O_CLOEXEC), yes;
+
+	must(file >= 0);
+	for (int fd = 3; fd < 1024; fd++) {
+		struct sockaddr_in a = { 0 };
+		socklen_t len = sizeof(a), yes_len = sizeof(yes);
+
+		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &yes_len) == 0 && yes && getsockname(fd, (struct sockaddr *)&a, &len) == 0 &&
+		    a.sin_port == htons(zkserver_port(b->server)))
+			must(dup2(file, fd) == fd);
+	}
+	close(file);
+}
+
+TEST(a_server_that_cannot_listen_fails_once)
+{
+	static const uint8_t none[16];
+	struct fs *power, *faulty;
+	struct peer *p;
+	struct bed b;
+
+	bed_init(&b);
+	bed_stop(&b);
+	power = b.fs;
+	b.fs = faulty = fs_fault_new(power);
+	b.host = "127.0.0.1";
+	b.opened = spoil_listener;
+	REQUIRE(bed_open(&b));
+	CHECK_EQ(b.failures, 1);
+	fs_fault_arm(faulty, FS_FAULT_WRITE, 1, ERR_IO);
+	p = peer_raw(&b);
+	CHECK(!peer_connect(p, 0, none) && p->ended);
+	CHECK_EQ(b.failures, 1);
+	peer_free(&p);
+	bed_stop(&b);
+	b.fs = power;
+	fs_fault_free(&faulty);
+	bed_fini(&b);
+}
+
+TEST(a_stop_while_frames_wait_frees_their_connections)
+{
+	struct jute_out many = { 0 };
+	struct peer *p;
+	struct bed b;
+
+	bed_init(&b);
+	p = peer_new(&b);
+	for (int i = 0; i < 1000; i++) {	/* more than are taken in a turn */
+		size_t begun = jute_frame_begin(&many);
+
+		jute_put_i32(&many, -2);
+		jute_put_i32(&many, 11);
+		jute_frame_end(&many, begun);
+	}
+	peer_send(p, slice_of(many.p, many.len));
+	bed_turn(&b);
+	bed_stop(&b);
+	peer_free(&p);
+	jute_out_fini(&many);
+	bed_fini(&b);
+}
+
 UNIT_MAIN("zkserver/server", T(an_answer_leaves_when_its_batch_is_on_disk), T(many_clients_share_one_sync),
     T(a_batch_that_ends_between_two_writes_of_a_turn_is_followed_by_one), T(a_node_is_made_read_changed_and_deleted),
     T(a_multi_is_done_whole_or_not_at_all), T(a_session_that_is_silent_expires_and_takes_its_ephemerals_along),
@@ -727,4 +875,5 @@ UNIT_MAIN("zkserver/server", T(an_answer_leaves_when_its_batch_is_on_disk), T(ma
     T(watches_fire_once_and_before_the_answer_that_shows_it), T(persistent_watches_stay_and_recursive_ones_see_below),
     T(who_comes_back_is_told_what_was_missed), T(an_acl_keeps_others_out), T(words_of_four_letters_are_answered), T(lengths_that_lie_cost_the_connection),
     T(changed_and_cut_requests_hurt_nobody_else), T(who_does_not_read_is_not_read_from),
-    T(many_small_questions_for_one_large_node_are_not_all_answered))
+    T(many_small_questions_for_one_large_node_are_not_all_answered), T(what_a_connection_proves_is_bounded),
+    T(an_acl_has_a_bounded_number_of_entries_and_bytes), T(a_server_that_cannot_listen_fails_once), T(a_stop_while_frames_wait_frees_their_connections))
