@@ -381,8 +381,8 @@ call_init(struct group_coordinator *c, struct group_call *call, void (*run)(stru
 }
 
 /* What cannot be judged (no such group, not started) may run anywhere: it is refused there. */
-static uint32_t
-loop_of(const struct group_coordinator *c, struct slice group)
+uint32_t
+group_coordinator_loop(const struct group_coordinator *c, struct slice group)
 {
 	return (c->npartitions == 0 ? 0 : (uint32_t)group_coordinator_partition(c, group) % c->opt.nloops);
 }
@@ -391,14 +391,14 @@ void
 call_to_owner(struct group_coordinator *c, struct group_call *call, struct slice group, void (*run)(struct group_call *))
 {
 	call_init(c, call, run);
-	call->at = loop_of(c, group);
+	call->at = group_coordinator_loop(c, group);
 	call_go(call);
 }
 
 bool
 call_here(const struct group_call *call, struct slice group)
 {
-	return (loop_of(call->coordinator, group) == call->at);
+	return (group_coordinator_loop(call->coordinator, group) == call->at);
 }
 
 static void

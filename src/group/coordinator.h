@@ -68,6 +68,8 @@ void	 group_coordinator_topic_deleted(struct group_coordinator *, struct slice t
 /* ---- questions ---- */
 /* Which partition of __consumer_offsets a group id (or "" ) belongs to.  FindCoordinator. */
 int32_t	 group_coordinator_partition(const struct group_coordinator *, struct slice group);
+/* Which network loop owns that partition, and so runs the calls about the group: an index in options.loops. */
+uint32_t group_coordinator_loop(const struct group_coordinator *, struct slice group);
 
 /* ---- what every call begins with ---- */
 struct group_call {

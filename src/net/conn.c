@@ -29,8 +29,6 @@
 #include "base/limits.h"
 #include "net/net_int.h"
 
-static void conn_end(struct task *);
-static void conn_event(struct watch *, unsigned);
 static void conn_work(struct net_conn *);
 static void throttle_over(struct timer *);
 static void prefetched(void *);
@@ -58,8 +56,7 @@ conn_set_state(struct net_conn *c, enum conn_state to)
 	c->state = to;
 }
 
-/* Runs `end` once at the end of this turn, whoever asked. */
-static void
+void
 conn_at_end(struct net_conn *c)
 {
 	if (c->end_posted)
@@ -105,6 +102,8 @@ conn_free(struct net_conn *c)
 		c->net->opt.handler.closed(c->net->opt.handler.ctx, c);
 	rxbuf_fini(&c->rx);
 	net_loop_remove(c->nl, c);
+	if (c->travels)
+		net_alive_release(c->net);
 	c->magic.value = 0;
 	free(c);
 }
@@ -251,16 +250,18 @@ conn_stop_input(struct net_conn *c)
 	conn_work(c);
 }
 
-static void
+void
 conn_end(struct task *t)
 {
 	struct net_conn *c = CONTAINER_OF(t, struct net_conn, end);
 
-	c->end_posted = false;
 	if (c->state != CONN_DEAD)
 		conn_work(c);
-	if (c->state != CONN_DEAD)
+	c->end_posted = false;		/* what conn_work asks for is done here */
+	if (c->state != CONN_DEAD) {
+		conn_move_if_still(c);
 		return;
+	}
 	tell_running(c);
 	if (c->running == 0 && !c->end_posted)
 		conn_free(c);
@@ -700,6 +701,8 @@ conn_work_unused(struct net_conn *c, unsigned unused)
 		return;
 	held_short(c, lacks_memory(c));
 	set_interest(c, unused);
+	if (c->moves && conn_stands_still(c))
+		conn_at_end(c);
 }
 
 static void
@@ -740,7 +743,7 @@ conn_start(struct net_conn *c, struct errbuf *eb)
 	return (OK);
 }
 
-static void
+void
 conn_event(struct watch *w, unsigned ready)
 {
 	struct net_conn *c = CONTAINER_OF(w, struct net_conn, watch);

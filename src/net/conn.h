@@ -14,7 +14,8 @@
  *            the request again.
  * Death      When the peer vanishes, running requests stay valid and are still answered by the handler: the answer is dropped.
  *            net_request_is_dead tells; `abandoned` lets a handler cut its waiting short.  The connection outlives its requests.
- * Threads    Everything here only on the connection's loop (net_request_loop); a result made elsewhere is posted there first.
+ * Threads    Everything here only on the connection's loop (net_request_loop); a result made elsewhere is posted there first.  Between two
+ *            requests a connection may change its loop (net_conn_move): what belongs to it and to no request must not depend on one.
  */
 #ifndef NET_CONN_H
 #define NET_CONN_H
@@ -92,5 +93,8 @@ void	*net_conn_data(const struct net_conn *);
 void	 net_conn_set_data(struct net_conn *, void *);
 void	 net_throttle(struct net_conn *, int64_t ms);		/* nothing is read or executed for that long; longer of two wins */
 void	 net_conn_close(struct net_conn *);			/* at once; queued answers are dropped */
+/* What it asks for is owned by network loop `index`: it moves there as soon as it stands still (nothing received, running or unsent), which may be
+ * never.  Saves two wake-ups per request.  The last call counts. */
+void	 net_conn_move(struct net_conn *, unsigned index);
 
 #endif

@@ -86,6 +86,9 @@ struct net_conn {
 	bool		 close_asked;		/* a request's answer was "close": later ones are dropped */
 	bool		 admitted;		/* the frame at the front of rx was looked at, and memory reserved for it */
 	bool		 throttled;
+	bool		 moves;			/* to loop move_to, when it stands still */
+	bool		 travels;		/* between two loops, or arrived dead: counted in net->alive */
+	uint16_t	 move_to;
 	bool		 holds_much, is_short;	/* in those lists of the loop */
 	int64_t		 held;			/* bytes of memory: the receive block, and requests until their answers have left */
 	size_t		 held_rx;		/* of them: the receive block */
@@ -149,6 +152,13 @@ void	 conn_stop_input(struct net_conn *);	/* shutdown: what runs is answered, th
 void	 conn_unpark(struct net_conn *);
 void	 conn_retry(struct net_conn *);		/* there may be memory now */
 void	 conn_check(const struct net_conn *);
+void	 conn_at_end(struct net_conn *);	/* conn_end, once, at the end of this turn, whoever asked */
+void	 conn_end(struct task *);
+void	 conn_event(struct watch *, unsigned);
+
+/* ---- move.c ---- */
+bool	 conn_stands_still(const struct net_conn *);
+void	 conn_move_if_still(struct net_conn *);	/* at the end of a turn; it may be another loop's then: do not touch it again */
 
 /* ---- held.c ---- */
 void	 held_init(struct net_loop *);

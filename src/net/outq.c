@@ -76,6 +76,14 @@ outq_fini(struct outq *q)
 }
 
 void
+outq_rehome(struct outq *q, struct loop *l, uint8_t *scratch)
+{
+	must(TAILQ_EMPTY(&q->messages) && q->prefetch == NULL);
+	q->opt.loop = l;
+	q->opt.scratch = scratch;
+}
+
+void
 outq_add(struct outq *q, struct out_message *m)
 {
 	must(m->sent != NULL);

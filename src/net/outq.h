@@ -59,6 +59,7 @@ struct outq {
 
 void	 outq_init(struct outq *, const struct outq_options *);
 void	 outq_fini(struct outq *);		/* drops everything; `sent` of each message is called */
+void	 outq_rehome(struct outq *, struct loop *, uint8_t *scratch);	/* an empty one changes its loop */
 void	 outq_add(struct outq *, struct out_message *);		/* chain and sent are set; chain may be empty */
 /* Adds to *sent the bytes handed to the kernel; stops after about bytes_max of them. */
 enum outq_result outq_flush(struct outq *, struct transport *, uint64_t bytes_max, uint64_t *sent, struct errbuf *);

@@ -132,7 +132,7 @@ serve_join_group(struct api_request *r)
 	j->call.join.rebalance_timeout_ms = r->head.version == 0 ? q->session_timeout_ms : q->rebalance_timeout_ms;
 	j->call.join.member_id_required = r->head.version >= MEMBER_ID_SINCE;
 	j->call.join.may_skip_assignment = r->head.version >= SKIP_SINCE;
-	group_call(r, &j->call.call, joined);
+	group_call_of(r, &j->call.call, j->call.group, joined);
 	if (r->arena->full)
 		api_fail(r, KERR_UNKNOWN_SERVER_ERROR);
 	else
@@ -206,7 +206,7 @@ serve_sync_group(struct api_request *r)
 	s->call.sync.protocol_type = q->protocol_type;
 	s->call.sync.protocol = q->protocol_name;
 	s->call.sync.generation = q->generation_id;
-	group_call(r, &s->call.call, synced);
+	group_call_of(r, &s->call.call, s->call.group, synced);
 	group_coordinator_sync(r->server->opt.groups, &s->call);
 }
 
@@ -250,7 +250,7 @@ serve_heartbeat(struct api_request *r)
 	h->call.member_id = q->member_id;
 	h->call.instance_id = q->group_instance_id;
 	h->call.generation = q->generation_id;
-	group_call(r, &h->call.call, beaten);
+	group_call_of(r, &h->call.call, h->call.group, beaten);
 	group_coordinator_heartbeat(r->server->opt.groups, &h->call);
 }
 
@@ -330,6 +330,6 @@ serve_leave_group(struct api_request *r)
 	}
 	l->r = r;
 	l->call.group = q->group_id;
-	group_call(r, &l->call.call, left);
+	group_call_of(r, &l->call.call, l->call.group, left);
 	group_coordinator_leave(r->server->opt.groups, &l->call);
 }

@@ -153,7 +153,7 @@ commit_to_coordinator(struct commit *m)
 	m->call.instance_id = q->group_instance_id;
 	m->call.generation = q->generation_id_or_member_epoch;
 	m->call.retention_ms = q->retention_time_ms;
-	group_call(m->r, &m->call.call, committed);
+	group_call_of(m->r, &m->call.call, m->call.group, committed);
 	group_coordinator_commit(m->r->server->opt.groups, &m->call);
 }
 

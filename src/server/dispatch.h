@@ -71,6 +71,7 @@ const char *api_listener(const struct api_request *);		/* name of the listener t
 /* ---- what a connection told about itself ---- */
 struct api_session {
 	char	 software_name[64], software_version[64];	/* from ApiVersions, cut; "" before */
+	uint32_t owner, elsewhere;	/* the loop that owned the groups of its last requests, how many in a row (server/group_call) */
 };
 struct api_session *api_session(const struct api_request *);
 

@@ -7,12 +7,39 @@
 #include "cluster/cluster.h"
 #include "server/group_call.h"
 
+enum { FOLLOW_AFTER = 3 };	/* requests in a row that another loop owned */
+
 void
 group_call(struct api_request *r, struct group_call *call, void (*done)(struct group_call *))
 {
 	call->loop = api_loop(r);
 	call->arena = r->arena;
 	call->done = done;
+}
+
+/* A consumer keeps a connection for its coordinator, and all it asks there is owned by one loop. */
+static void
+follow(struct api_request *r, uint32_t owner)
+{
+	struct api_session *s = api_session(r);
+
+	if (owner == net_conn_loop_index(r->net->conn)) {
+		s->elsewhere = 0;
+		return;
+	}
+	s->elsewhere = owner == s->owner ? s->elsewhere + 1 : 1;
+	s->owner = owner;
+	if (s->elsewhere < FOLLOW_AFTER)
+		return;
+	s->elsewhere = 0;
+	net_conn_move(r->net->conn, owner);
+}
+
+void
+group_call_of(struct api_request *r, struct group_call *call, struct slice group, void (*done)(struct group_call *))
+{
+	group_call(r, call, done);
+	follow(r, group_coordinator_loop(r->server->opt.groups, group));
 }
 
 void

@@ -11,6 +11,9 @@
 /* The call, in the request's arena, is done on the request's loop.  r->state is the call's for the handler to find its own way back. */
 void	 group_call(struct api_request *, struct group_call *, void (*done)(struct group_call *));
 
+/* The same of a call about one group.  A connection that goes on asking about groups of another loop moves there (net_conn_move). */
+void	 group_call_of(struct api_request *, struct group_call *, struct slice group, void (*done)(struct group_call *));
+
 /* ---- rows of partitions ----
  * Requests name topics and partitions as they like: in any order, and twice.  Java answers each topic once and, of what the coordinator was asked,
  * each partition once.  So rows are brought into order first; of one partition the last row is the one that is asked. */
