@@ -156,6 +156,8 @@ run_commit(struct group_call *call)
 		g = hosted_find(home, m->group);
 		if (g == NULL && m->generation >= 0)
 			k = KERR_ILLEGAL_GENERATION;
+		else if (g == NULL && !loop_has_memory(home->on, m->group, sizeof(*g) + m->group.len, 0))
+			k = KERR_COORDINATOR_NOT_AVAILABLE;	/* it stays until offsets expire, even if nothing of it can be stored */
 	}
 	if (k == KERR_NONE) {
 		if (g == NULL)

@@ -16,6 +16,7 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "base/limits.h"
 #include "base/must.h"
 #include "base/str.h"
 #include "group/coordinator_int.h"
@@ -38,7 +39,8 @@ group_coordinator_new(const struct group_coordinator_options *opt)
 		l->loop = opt->loops[i];
 		l->codec = codec_ctx_new();
 		l->host = (struct group_host){ .loop = l->loop, .random = opt->random, .diag = opt->diag, .seed = c->seed,
-		    .initial_rebalance_delay_ms = opt->initial_rebalance_delay_ms, .size_max = opt->size_max, .store = appends_store_group };
+		    .initial_rebalance_delay_ms = opt->initial_rebalance_delay_ms, .size_max = opt->size_max, .store = appends_store_group,
+		    .bytes_max = opt->groups_bytes_max > 0 ? opt->groups_bytes_max : LIMIT_GROUPS_BYTES_MAX };
 		timer_init(&l->expiry, expiry_fired);
 	}
 	return (c);
@@ -229,6 +231,22 @@ hosted_new(struct home *home, struct slice id)
 		memcpy(g->id, id.p, id.len);
 	offsets_init(&g->offsets, home->on->c->seed);
 	return (g);
+}
+
+bool
+loop_has_memory(struct coordinator_loop *l, struct slice group, size_t more, size_t is)
+{
+	const struct group_host *h = &l->host;
+	bool room = more <= is || group_has_room(h, more - is);
+
+	if (!room && !l->full) {
+		l->full = true;
+		diag_warning(l->c->opt.diag, "group", "the groups of one loop take %zu bytes, and %zu are allowed: joins, assignments and new groups are refused "
+		    "until members are gone, %.*s's first", h->bytes, h->bytes_max, (int)MIN(group.len, 200), (const char *)group.p);
+	} else if (h->bytes < h->bytes_max / 8 * 7) {
+		l->full = false;	/* there is something to say again */
+	}
+	return (room);
 }
 
 struct hosted *

@@ -224,7 +224,7 @@ struct group_list_call {
 	uint32_t	  nstates;
 	/* answered */
 	struct group_list_row *rows;
-	uint32_t	  nrows, room;		/* room: private */
+	uint32_t	  nrows, room, wanted;	/* the last two: private */
 };
 void	 group_coordinator_list(struct group_coordinator *, struct group_list_call *);
 

@@ -80,6 +80,8 @@ struct hosted *hosted_create(struct home *, struct slice id);	/* EMPTY, in the t
 void	 hosted_leave(struct hosted *);		/* the table */
 void	 hosted_unref(struct hosted **);
 void	 home_drop(struct home *);		/* all groups; whoever waits is answered */
+/* May a call about the group make the groups of the loop `more` bytes larger, `is` of them already there?  If not, that was said. */
+bool	 loop_has_memory(struct coordinator_loop *, struct slice group, size_t more, size_t is);
 
 /* A call about one group: run(call) on the owner's loop, which ends in call_done. */
 void	 call_to_owner(struct group_coordinator *, struct group_call *, struct slice group, void (*run)(struct group_call *));

@@ -95,6 +95,12 @@ group_lose(struct group *g, size_t n)
 	g->host->bytes -= n;
 }
 
+bool
+group_has_room(const struct group_host *h, size_t more)
+{
+	return (h->bytes_max == 0 || (h->bytes <= h->bytes_max && more <= h->bytes_max - h->bytes));
+}
+
 struct group *
 group_new(struct group_host *host, struct slice id)
 {
@@ -610,7 +616,18 @@ group_member_bytes(const struct group *g, struct slice member_id)
 {
 	const struct member *m = member_find(g, member_id);
 
-	return (m == NULL ? 0 : m->bytes);
+	return (m == NULL ? 0 : m->bytes + m->instance_id.len + m->client_id.len);
+}
+
+size_t
+group_assignment_bytes(const struct group *g)
+{
+	const struct member *m;
+	size_t n = 0;
+
+	TAILQ_FOREACH(m, &g->order, link)
+		n += m->assignment_len;
+	return (n);
 }
 
 uint64_t

@@ -61,11 +61,12 @@ struct group_host {
 	uint64_t       seed;			/* of the hash tables; from `random` */
 	int32_t	       initial_rebalance_delay_ms;	/* group.initial.rebalance.delay.ms */
 	int32_t	       size_max;			/* group.max.size */
-	size_t	       bytes;				/* of all its groups, as group_bytes counts */
+	size_t	       bytes, bytes_max;		/* of all its groups, as group_bytes counts; 0: any */
 	/* Writes the record and calls group_stored once, later or from inside.  The record is valid during the call only. */
 	void	     (*store)(struct group_host *, struct group *, const struct group_record *, struct group_store *);
 };
 void	 group_stored(struct group_store *, enum kerr);	/* the code as the members are to see it */
+bool	 group_has_room(const struct group_host *, size_t more);	/* who asks for more is to be refused when not: nothing here refuses by itself */
 
 /* ---- life ---- */
 struct group *group_new(struct group_host *, struct slice id);
@@ -80,8 +81,9 @@ void	 group_unload(struct group *);
 /* DEAD when it has no members (then NONE), else NON_EMPTY_GROUP. */
 enum kerr group_delete(struct group *);
 
-/* What the member holds of them; 0: there is none of that id. */
+/* What the member holds of what it asked for when it joined; 0: there is none of that id.  And what all members hold that the leader gave them. */
 size_t	 group_member_bytes(const struct group *, struct slice member_id);
+size_t	 group_assignment_bytes(const struct group *);
 
 /* ---- requests ---- */
 struct group_protocol {
@@ -105,8 +107,8 @@ struct group_join {
 	/* answered: slices are valid inside `done` only */
 	struct {
 		enum kerr    error;
-		int32_t	     generation;	/* -1 on most errors */
-		struct slice protocol_type, protocol, leader, member_id;	/* the first two absent on errors */
+		int32_t	     generation;	/* -1 on errors, but that a static member's return was not stored */
+		struct slice protocol_type, protocol, leader, member_id;	/* the first two absent where the generation is -1 */
 		bool	     skip_assignment;
 		uint32_t     nmembers;		/* the leader's; 0 for the others */
 		const struct group_joined_member *members;

@@ -98,6 +98,7 @@ struct group_store {
 	/* STORE_STATIC: what is undone when it fails */
 	struct group_join *join;
 	struct slice	 old_id, new_id, old_leader;	/* owned */
+	int32_t		 old_session_timeout_ms, old_rebalance_timeout_ms;
 	bool		 skip;
 };
 

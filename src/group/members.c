@@ -7,7 +7,6 @@
  */
 #include <stdlib.h>
 
-#include "base/limits.h"
 #include "base/must.h"
 #include "base/str.h"
 #include "group/coordinator_int.h"
@@ -77,15 +76,8 @@ join_bytes(const struct group_join *j)
 static bool
 has_memory(struct coordinator_loop *l, const struct group_join_call *j, const struct hosted *g)
 {
-	size_t more = join_bytes(&j->join), is = g == NULL ? 0 : group_member_bytes(g->group, j->join.member_id);
-	size_t max = l->c->opt.groups_bytes_max > 0 ? l->c->opt.groups_bytes_max : LIMIT_GROUPS_BYTES_MAX;
-	bool room = more <= is || l->host.bytes + more - is <= max;
-
-	if (!room && !l->full)
-		diag_warning(l->c->opt.diag, "group", "the groups of one loop take %zu bytes, and %zu are allowed: joins are refused until members are gone, %.*s's"
-		    " first", l->host.bytes, max, (int)MIN(j->group.len, 200), (const char *)j->group.p);
-	l->full = !room;
-	return (room);
+	return (loop_has_memory(l, j->group, join_bytes(&j->join) + (g == NULL ? j->group.len : 0),
+	    g == NULL ? 0 : group_member_bytes(g->group, j->join.member_id)));
 }
 
 static void
@@ -148,6 +140,16 @@ synced(struct group_sync *sync)
 	call_done_later(&s->call);
 }
 
+static size_t
+assignments_bytes(const struct group_sync *s)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < s->nassignments; i++)
+		n += s->assignments[i].assignment.len;
+	return (n);
+}
+
 static void
 run_sync(struct group_call *call)
 {
@@ -160,6 +162,9 @@ run_sync(struct group_call *call)
 		k = KERR_REBALANCE_IN_PROGRESS;
 	if (k == KERR_NONE && (g = hosted_find(home, s->group)) == NULL)
 		k = KERR_UNKNOWN_MEMBER_ID;
+	if (k == KERR_NONE && s->sync.nassignments > 0 &&
+	    !loop_has_memory(home->on, s->group, assignments_bytes(&s->sync), group_assignment_bytes(g->group)))
+		k = KERR_COORDINATOR_NOT_AVAILABLE;
 	if (k != KERR_NONE) {
 		sync_refuse(s, k);
 		call_done(call);
@@ -306,13 +311,17 @@ group_coordinator_describe(struct group_coordinator *c, struct group_describe_ca
 
 /* ---- ListGroups ---- */
 
-static bool
-state_wanted(const struct group_list_call *l, enum group_state s)
+/* As bits: a request may name millions, and there may be thousands of groups. */
+static uint32_t
+states_wanted(const struct group_list_call *l)
 {
+	uint32_t wanted = l->nstates == 0 ? UINT32_MAX : 0;
+
 	for (uint32_t i = 0; i < l->nstates; i++)
-		if (str_eq_nocase(l->states[i], group_state_name(s)))
-			return (true);
-	return (l->nstates == 0);
+		for (int s = GROUP_EMPTY; s <= GROUP_DEAD; s++)
+			if (str_eq_nocase(l->states[i], group_state_name((enum group_state)s)))
+				wanted |= 1u << s;
+	return (wanted);
 }
 
 static bool
@@ -341,7 +350,7 @@ list_home(struct group_list_call *l, const struct home *home)
 	if (home->state == HOME_LOADING)
 		l->call.error = KERR_COORDINATOR_LOAD_IN_PROGRESS;
 	for (g = home->groups; g != NULL; g = g->hh.next) {
-		if (!state_wanted(l, group_state(g->group)))
+		if ((l->wanted & 1u << group_state(g->group)) == 0)
 			continue;
 		if (!list_room(l))
 			return;
@@ -381,5 +390,6 @@ group_coordinator_list(struct group_coordinator *c, struct group_list_call *l)
 {
 	l->rows = NULL;
 	l->nrows = l->room = 0;
+	l->wanted = states_wanted(l);
 	call_to_loops(c, &l->call, visit_list, wants_list);
 }

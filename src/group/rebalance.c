@@ -47,6 +47,22 @@ answer_join(struct group_join *j, enum kerr e, struct slice member_id)
 	j->done(j);
 }
 
+/* What a static member cannot come back to, with the error: as Kafka it names the generation that stands, and no member. */
+static void
+answer_not_back(struct group_join *j, enum kerr e, const struct group *g, struct slice leader)
+{
+	j->answer.error = e;
+	j->answer.generation = g->generation;
+	j->answer.protocol_type = g->protocol_type;
+	j->answer.protocol = g->protocol;
+	j->answer.leader = leader;
+	j->answer.member_id = SLICE_LIT("");
+	j->answer.skip_assignment = false;
+	j->answer.nmembers = 0;
+	j->answer.members = NULL;
+	j->done(j);
+}
+
 /* The present generation, for a member of it.  with_members: it is to assign. */
 static void
 answer_generation(struct group_join *j, const struct member *m, struct slice leader, bool with_members, bool skip)
@@ -515,6 +531,7 @@ static_member_returns(struct member *m, struct slice id, struct group_join *j)
 {
 	struct group *g = m->group;
 	struct slice old_leader = owned_copy(g->leader->id), old_id = owned_copy(m->id), chosen;
+	int32_t old_session_ms = m->session_timeout_ms, old_rebalance_ms = m->rebalance_timeout_ms;
 	struct group_store *s;
 
 	diag_info(g->host->diag, "group", "%s: static member %s is back, with the member id %s", (const char *)g->id.p,
@@ -533,6 +550,8 @@ static_member_returns(struct member *m, struct slice id, struct group_join *j)
 			s->old_id = old_id;
 			s->new_id = owned_copy(id);
 			s->old_leader = old_leader;
+			s->old_session_timeout_ms = old_session_ms;
+			s->old_rebalance_timeout_ms = old_rebalance_ms;
 			s->skip = j->may_skip_assignment;
 			group_write(g, s);
 			return;
@@ -656,6 +675,13 @@ keep_assignments(struct group_store *s, struct group *g, const struct group_sync
 			s->assignments[i].assignment = owned_copy(SLICE_LIT(""));
 }
 
+/* What a member says is the group's: an empty name is one, no name is none. */
+static bool
+is_same(struct slice said, struct slice is)
+{
+	return (is.p != NULL && slice_cmp(said, is) == 0);
+}
+
 void
 group_sync(struct group *g, struct group_sync *s)
 {
@@ -666,8 +692,8 @@ group_sync(struct group *g, struct group_sync *s)
 	e = g->state == GROUP_DEAD ? KERR_COORDINATOR_NOT_AVAILABLE : identify(g, s->member_id, s->instance_id, &m);
 	if (e == KERR_NONE && s->generation != g->generation)
 		e = KERR_ILLEGAL_GENERATION;
-	if (e == KERR_NONE && ((s->protocol_type.p != NULL && slice_cmp(s->protocol_type, g->protocol_type) != 0) ||
-	    (s->protocol.p != NULL && slice_cmp(s->protocol, g->protocol) != 0)))
+	if (e == KERR_NONE && ((s->protocol_type.p != NULL && !is_same(s->protocol_type, g->protocol_type)) ||
+	    (s->protocol.p != NULL && !is_same(s->protocol, g->protocol))))
 		e = KERR_INCONSISTENT_GROUP_PROTOCOL;
 	if (e == KERR_NONE && g->state == GROUP_PREPARING)
 		e = KERR_REBALANCE_IN_PROGRESS;
@@ -731,8 +757,10 @@ static_stored(struct group *g, struct group_store *s, enum kerr e)
 	j = take_join(m);
 	if (e != KERR_NONE) {
 		member_rename(m, s->old_id);
+		m->session_timeout_ms = s->old_session_timeout_ms;
+		m->rebalance_timeout_ms = s->old_rebalance_timeout_ms;
 		alive(m);
-		answer_join(j, e, SLICE_LIT(""));
+		answer_not_back(j, e, g, s->old_leader);
 		return;
 	}
 	alive(m);		/* its session may have ended while it waited */

@@ -4,12 +4,14 @@
  *
  * Format (Kafka's ConsumerProtocolSubscription; every version begins like version 0):
  *	i16 version | i32 count, count x (i16 length, topic) | i32 length, user data | ...
- * A member whose metadata does not read so makes the whole set unknown, and what is unknown counts as subscribed: its offsets stay.
+ * A member whose metadata does not read so makes the whole set unknown, and what is unknown counts as subscribed: its offsets stay.  So does a set
+ * that is too large: a name of three bytes becomes an entry of a hundred, of as many as fit into a request.
  */
 #include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "base/limits.h"
 #include "group/group_int.h"
 
 static struct topic_name *
@@ -34,48 +36,63 @@ subscriptions_forget(struct group *g)
 	g->subscribed_known = false;
 }
 
-static bool
+static void
+add_topic(struct group *g, const uint8_t *name, size_t len)
+{
+	struct topic_name *t;
+
+	if (topic_find(g, slice_of(name, len)) != NULL)
+		return;
+	t = xcalloc(1, sizeof(*t) + len + 1);
+	t->len = len;
+	if (len > 0)
+		memcpy(t->name, name, len);
+	HASH_ADD_KEYPTR_BYHASHVALUE(hh, g->subscribed, t->name, (unsigned)t->len, (unsigned)hash_bytes(g->host->seed, t->name, t->len), t);
+	group_gain(g, sizeof(*t) + t->len);
+}
+
+/* NULL: it was read.  Else what is wrong with it. */
+static const char *
 take(struct group *g, struct slice metadata)
 {
+	static const char no_subscription[] = "is not a consumer's subscription";
 	struct reader r = reader_of(metadata);
 	int32_t n;
 
 	if (rd_i16(&r) < 0)
-		return (false);
+		return (no_subscription);
 	n = rd_i32(&r);
 	if (n < 0 || (size_t)n > rd_left(&r) / 2)
-		return (false);
-	for (; n > 0 && !r.bad; n--) {
+		return (no_subscription);
+	for (; n > 0; n--) {
 		int16_t len = rd_i16(&r);
 		const uint8_t *p = len < 0 ? NULL : rd_take(&r, (size_t)len);
-		struct topic_name *t;
 
 		if (len < 0 || r.bad)
-			return (false);
-		if (topic_find(g, slice_of(p, (size_t)len)) != NULL)
-			continue;
-		t = xcalloc(1, sizeof(*t) + (size_t)len + 1);
-		t->len = (size_t)len;
-		if (len > 0)
-			memcpy(t->name, p, t->len);
-		HASH_ADD_KEYPTR_BYHASHVALUE(hh, g->subscribed, t->name, (unsigned)t->len, (unsigned)hash_bytes(g->host->seed, t->name, t->len), t);
-		group_gain(g, sizeof(*t) + t->len);
+			return (no_subscription);
+		if (HASH_COUNT(g->subscribed) >= LIMIT_GROUP_TOPICS_MAX || !group_has_room(g->host, 0))
+			return ("names more topics than are looked at");
+		add_topic(g, p, (size_t)len);
 	}
-	return (!r.bad);
+	n = rd_i32(&r);
+	if (n > 0)
+		(void)rd_take(&r, (size_t)n);
+	return (r.bad ? no_subscription : NULL);
 }
 
 void
 subscriptions_compute(struct group *g)
 {
+	const char *wrong;
 	struct member *m;
 
 	subscriptions_forget(g);
 	if (!group_is_consumer(g) || (g->nmembers > 0 && g->protocol.p == NULL))
 		return;
 	TAILQ_FOREACH(m, &g->order, link)
-		if (!take(g, member_metadata(m, g->protocol))) {
-			diag_warning(g->host->diag, "group", "%s: the metadata of member %s is not a consumer's subscription; no offset of the group "
-			    "expires while it has members", (const char *)g->id.p, (const char *)m->id.p);
+		if ((wrong = take(g, member_metadata(m, g->protocol))) != NULL) {
+			diag_warning(g->host->diag, "group", "%s: the metadata of member %s %s; no offset of the group expires or can be deleted while it has "
+			    "members", (const char *)g->id.p, (const char *)m->id.p, wrong);
 			subscriptions_forget(g);
 			return;
 		}

@@ -165,8 +165,8 @@ on_joined(struct group_join *j)
 	if (j->answer.error == KERR_NONE || j->answer.error == KERR_MEMBER_ID_REQUIRED)
 		text(c->id, sizeof(c->id), j->answer.member_id);
 	if (j->answer.error != KERR_NONE) {
-		CHECK_EQ(j->answer.generation, -1);
-		CHECK(j->answer.protocol.p == NULL);
+		CHECK_EQ(j->answer.generation == -1, j->answer.protocol.p == NULL);
+		c->error_generation = j->answer.generation;
 		return;
 	}
 	c->generation = j->answer.generation;

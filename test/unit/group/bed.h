@@ -48,7 +48,7 @@ struct client {
 	struct group_protocol join_protocols[4];
 	bool		 joining;
 	enum kerr	 join_error;
-	int32_t		 generation;
+	int32_t		 generation, error_generation;
 	char		 leader[128], protocol[32], type[32];
 	bool		 skip, leads;
 	unsigned	 nmembers, answers;

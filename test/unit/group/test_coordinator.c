@@ -1244,7 +1244,83 @@ TEST(members_and_groups_take_no_more_memory_than_they_may_and_others_are_told_to
 	world_fini(&w);
 }
 
-UNIT_MAIN("group/coordinator",
+TEST(groups_of_refused_commits_and_large_assignments_take_no_more_memory_than_they_may_either)
+{
+	static uint8_t large[40000];
+	char group[300];
+	struct member m[2], late;
+	unsigned refused = 0;
+	struct world w;
+
+	world_init(&w);
+	coordinator_end(&w);
+	w.opt.groups_bytes_max = 100000;
+	coordinator_begin(&w);
+	lead_both(&w);
+	CHECK_EQ(commit(&w, G0, "t", 0, 1), KERR_NONE);
+	member_settles(&w, &m[0], "m0");
+	member_settles(&w, &m[1], "m1");
+	for (unsigned i = 0; i < 1000; i++) {	/* the metadata is too long: nothing is in the log, and the group is there all the same */
+		enum kerr k;
+
+		snprintf(group, sizeof(group), "%0250u", i);
+		k = commit_as(&w, group, "", -1, "t", 0, 1, "much too long");
+		CHECK(k == KERR_OFFSET_METADATA_TOO_LARGE || k == KERR_COORDINATOR_NOT_AVAILABLE);
+		refused += k == KERR_COORDINATOR_NOT_AVAILABLE;
+	}
+	CHECK(refused > 400 && refused < 999);
+	CHECK_EQ(commit(&w, G0, "t", 0, 2), KERR_NONE);		/* one that is there */
+	CHECK_EQ(commit(&w, G0, "t", 1, 3), KERR_NONE);
+	for (unsigned i = 0; i < 2; i++) {
+		member_asks_to_join(&w, &m[i], i == 0 ? "m0" : "m1");	/* the leader: a rebalance */
+		member_told(&m[i]);
+		m[i].assignment = (struct group_assignment){ slice_str(m[i].id), slice_of(large, sizeof(large)) };
+		m[i].sync = (struct group_sync_call){ .group = slice_str(i == 0 ? "m0" : "m1"), .sync = { .member_id = slice_str(m[i].id),
+		    .generation = m[i].generation, .assignments = &m[i].assignment, .nassignments = 1 } };
+		call_begins(&w, &m[i].sync.call);
+		group_coordinator_sync(w.c, &m[i].sync);
+		bed_run(&w.bed);
+		CHECK(answered(&m[i].sync.call));
+		CHECK_EQ(m[i].sync.call.error, KERR_COORDINATOR_NOT_AVAILABLE);
+	}
+	for (int i = 0; i < 3; i++)				/* groups without offsets are gone when offsets expire */
+		bed_pass(&w.bed, 600000);
+	member_settles(&w, &late, "late");
+	CHECK_EQ(commit(&w, "another", "t", 0, 1), KERR_NONE);
+	CHECK_EQ(fetch(&w, G0, "t", 0), 2);
+	world_fini(&w);
+}
+
+TEST(a_list_of_many_states_is_gone_through_once)
+{
+	enum { STATES = 300000, GROUPS = 600 };
+	struct slice *states = calloc(STATES, sizeof(*states));
+	struct group_list_call l = { .states = states, .nstates = STATES };
+	struct world w;
+	char group[16];
+
+	REQUIRE(states != NULL);
+	world_init(&w);
+	for (unsigned i = 0; i < GROUPS; i++) {
+		snprintf(group, sizeof(group), "g%u", i);
+		CHECK_EQ(commit(&w, group, "t", 0, 1), KERR_NONE);
+	}
+	for (unsigned i = 0; i < STATES; i++)
+		states[i] = SLICE_LIT("stable");
+	for (int last = 0; last < 2; last++) {
+		call_begins(&w, &l.call);
+		group_coordinator_list(w.c, &l);
+		bed_run(&w.bed);
+		CHECK(answered(&l.call));
+		CHECK_EQ(l.nrows, last == 0 ? 0 : GROUPS);
+		states[STATES - 1] = SLICE_LIT("Empty");
+	}
+	world_fini(&w);
+	free(states);
+}
+
+UNIT_MAIN("group/coordinator", T(groups_of_refused_commits_and_large_assignments_take_no_more_memory_than_they_may_either),
+    T(a_list_of_many_states_is_gone_through_once),
     T(members_and_groups_take_no_more_memory_than_they_may_and_others_are_told_to_come_again), T(a_group_belongs_to_the_partition_of_javas_string_hash),
     T(commits_without_a_group_are_kept_over_a_restart_on_both_loops), T(every_codec_of_the_offsets_topic_is_written_and_loaded),
     T(a_group_goes_on_in_its_generation_after_a_restart), T(whoever_waits_is_answered_when_the_partition_is_led_elsewhere),

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "base/must.h"
 #include "base/str.h"
 #include "test/unit/group/bed.h"
@@ -348,10 +349,17 @@ TEST(a_static_member_whose_return_cannot_be_stored_is_still_the_old_one)
 	back = c[0];
 	back.id[0] = '\0';
 	b.store_error = KERR_COORDINATOR_NOT_AVAILABLE;
+	back.session_ms = 300000;
+	back.rebalance_ms = 300000;
 	client_join(&back);
 	CHECK_EQ(back.join_error, KERR_COORDINATOR_NOT_AVAILABLE);
+	CHECK_EQ(back.error_generation, c[0].generation);	/* Kafka names what stands */
+	CHECK_STR(back.leader, c[0].id);
+	CHECK_STR(back.id, "");
 	CHECK_EQ(client_beat(&c[0]), KERR_NONE);
 	group_check(b.group);
+	bed_later(&b, c[0].session_ms);		/* its own, not what the other asked for */
+	CHECK_EQ(client_beat(&c[0]), KERR_UNKNOWN_MEMBER_ID);
 	bed_fini(&b);
 }
 
@@ -665,13 +673,79 @@ TEST(subscribed_topics_are_read_from_the_members_metadata)
 		m.subscription = slice_of(meta, cut);
 		g = group_load(&b.host, SLICE_LIT("g2"), &r);
 		REQUIRE(g != NULL);
-		CHECK_EQ(group_subscriptions_known(g), cut >= 14);
+		CHECK_EQ(group_subscriptions_known(g), cut == sizeof(meta) - 1);	/* without its user data it is no subscription, in Kafka neither */
 		CHECK(group_subscribes(g, SLICE_LIT("t1")));
-		CHECK_EQ(group_subscribes(g, SLICE_LIT("t3")), cut < 14);
+		CHECK_EQ(group_subscribes(g, SLICE_LIT("t3")), cut < sizeof(meta) - 1);
 		group_unref(&g);
 	}
 	r.protocol = SLICE_NULL;
 	CHECK(group_load(&b.host, SLICE_LIT("g2"), &r) == NULL);
+	bed_fini(&b);
+}
+
+/* 1 MB of metadata would be a hundred of topics. */
+TEST(a_subscription_of_more_topics_than_a_cluster_has_is_not_looked_at)
+{
+	enum { N = LIMIT_GROUP_TOPICS_MAX };
+	uint8_t *meta = calloc(6 + (N + 1) * 8 + 4, 1);
+	struct writer w = writer_of(meta, 6 + (N + 1) * 8 + 4);
+	struct group_record_member m = { .member_id = SLICE_LIT("m"), .client_id = SLICE_LIT("c"), .client_host = SLICE_LIT("/h"), .session_timeout_ms = 1000,
+		.rebalance_timeout_ms = 1000, .assignment = SLICE_LIT("") };
+	struct group_record r = { .protocol_type = SLICE_LIT("consumer"), .protocol = SLICE_LIT("range"), .leader = SLICE_LIT("m"), .generation = 3,
+		.nmembers = 1, .members = &m };
+	struct bed b;
+
+	REQUIRE(meta != NULL);
+	bed_init(&b, unit_seed());
+	for (int32_t n = N; n <= N + 1; n++) {
+		struct group *g;
+
+		w = writer_of(meta, 6 + (N + 1) * 8 + 4);
+		wr_i16(&w, 0);
+		wr_i32(&w, n);
+		for (int32_t i = 0; i < n; i++) {
+			char name[8];
+
+			(void)snprintf(name, sizeof(name), "%06d", (int)i);
+			wr_i16(&w, 6);
+			wr_bytes(&w, name, 6);
+		}
+		wr_i32(&w, -1);
+		m.subscription = slice_of(meta, wr_len(&w));
+		g = group_load(&b.host, SLICE_LIT("g2"), &r);
+		REQUIRE(g != NULL);
+		CHECK_EQ(group_subscriptions_known(g), n == N);
+		CHECK_EQ(group_subscribes(g, SLICE_LIT("t")), n > N);
+		CHECK(n == N || group_bytes(g) < 3 * m.subscription.len);	/* nothing of it is kept */
+		group_unref(&g);
+		b.host.bytes_max = n == N ? m.subscription.len : 0;	/* or there is no room for it */
+		g = group_load(&b.host, SLICE_LIT("g2"), &r);
+		REQUIRE(g != NULL);
+		CHECK(!group_subscriptions_known(g));
+		group_unref(&g);
+		b.host.bytes_max = 0;
+	}
+	bed_fini(&b);
+	free(meta);
+}
+
+TEST(an_empty_protocol_is_not_the_one_that_is_not_chosen_yet)
+{
+	struct bed b;
+	struct client c;
+
+	bed_init(&b, unit_seed());
+	client_init(&c, &b, "app");
+	c.id_required = true;
+	client_join(&c);
+	client_join(&c);
+	CHECK(c.joining);
+	c.generation = 0;
+	c.protocol[0] = '\0';
+	client_sync(&c);
+	CHECK_EQ(c.sync_error, KERR_INCONSISTENT_GROUP_PROTOCOL);
+	bed_later(&b, 3000);
+	CHECK_EQ(c.join_error, KERR_NONE);
 	bed_fini(&b);
 }
 
@@ -765,4 +839,5 @@ UNIT_MAIN("group",
     T(members_that_never_sync_are_out), T(leaving_is_answered_by_member), T(the_next_coordinator_goes_on_with_the_generation),
     T(whoever_waits_when_the_coordinator_moves_is_told_so), T(a_new_member_whose_client_is_gone_is_out_after_five_minutes),
     T(who_may_commit), T(subscribed_topics_are_read_from_the_members_metadata), T(states_move_only_as_the_table_says),
+    T(a_subscription_of_more_topics_than_a_cluster_has_is_not_looked_at), T(an_empty_protocol_is_not_the_one_that_is_not_chosen_yet),
     T(a_member_with_many_protocols_costs_no_more_than_their_number))
