@@ -157,7 +157,7 @@ convert_record(struct conversion *c, const struct record *r)
 	if (c->n == 0) {
 		c->base_offset = r->offset;
 		e = wrapped ? wrapper_begin(c) : OK;
-	} else if (r->offset <= c->last_offset || r->offset - c->base_offset > INT32_MAX)
+	} else if (r->offset <= c->last_offset || (uint64_t)r->offset - (uint64_t)c->base_offset > INT32_MAX)
 		return (record_refused(c, r, "does not follow the one before it"));
 	if (r->timestamp < 0 && r->timestamp != BATCH_NO_TIMESTAMP)
 		return (record_refused(c, r, "a negative timestamp"));
