@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was acknowledged stays: over restarts, kills, retention, and a change between Ottla and Java on the same directory."""
+import pathlib
 import re
+import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -350,6 +353,22 @@ def test_acknowledged_records_survive_kills_in_the_middle_of_starts(brokers, kin
     b.stop()
     for n in range(3):
         check_with_dump_log(b.partition_dir(t, n))
+
+
+@pytest.mark.only("ottla")
+def test_a_broker_whose_port_was_taken_meanwhile_is_started_at_another(brokers, kind, topic):
+    """Of the harness: long runs with many kills must not end because of a stranger; and two runs of tests are never given the same port."""
+    other_run = "import sys; sys.path.insert(0, sys.argv[1]); from harness import proc; sys.exit(10 + proc.claim(int(sys.argv[2])))"
+    b = brokers(kind).start()
+    t = topic(b)
+    confluent_produce(b, t, [b"before"])
+    before = b.port
+    argv = [sys.executable, "-c", other_run, pathlib.Path(__file__).parent, str(before)]
+    assert subprocess.run(argv, check=False).returncode == 10
+    b.kill9()
+    with socket.create_server(("127.0.0.1", before)):
+        b.start()
+    assert b.port != before and confluent_consume(b, t, 1) == [b"before"]
 
 
 def purge(b, t, offset):

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A broker of either kind, "java" (Kafka 3.9.1) or "ottla", behind one interface, so that one test holds for both.
 
-The directory, the port and the id outlive the process: stop/kill9 and start give the same broker again, and `as_kind` the other kind on the
+The directory, the port (unless a stranger has it) and the id outlive the process: stop/kill9 and start give the same broker again, and `as_kind` the other kind on the
 same log directory."""
 import os
 import pathlib
+import re
 import signal
 import time
 
@@ -30,6 +31,9 @@ def make_broker(kind, *args, **kwargs):
     return {"java": JavaBroker, "ottla": OttlaBroker}[kind](*args, **kwargs)
 
 
+PORT_TAKEN = re.compile(r"Address already in use|Socket server failed to bind")
+
+
 class Broker:
     kind = ""
     refusal = ""        # what it says of an id that another session holds
@@ -37,7 +41,7 @@ class Broker:
     def __init__(self, directory, zk_connect, broker_id=0, config=None, port=None):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.zk_connect, self.id, self.port = zk_connect, broker_id, port or free_port()
+        self.zk_connect, self.id, self.port, self.any_port = zk_connect, broker_id, port or free_port(), port is None
         self.data = self.directory / "data"
         self.config = dict(COMMON, **(config or {}))
         self.conf = self.directory / f"server-{self.kind}.properties"
@@ -81,6 +85,17 @@ class Broker:
         return self
 
     def start(self, seconds=60):
+        """Ready when it returns.  While it was down, somebody else may have taken its port (whoever runs on this machine, for whatever): then it gets another."""
+        for _ in range(3 if self.any_port else 0):
+            try:
+                return self.start_there(seconds)
+            except AssertionError:
+                if self.alive() or not PORT_TAKEN.search(self.process.tail()):
+                    raise
+            self.port = free_port()
+        return self.start_there(seconds)
+
+    def start_there(self, seconds):
         self.launch()
         if not self.may_wait_for_session:
             self.wait_ready(seconds)
@@ -151,7 +166,7 @@ class Broker:
         """The other kind of broker with this one's id, port, ZooKeeper and log directory.  This one must be stopped."""
         assert not self.alive()
         other = make_broker(kind, self.directory, self.zk_connect, self.id, self.config, self.port)
-        other.data = self.data
+        other.data, other.any_port = self.data, self.any_port
         other.may_wait_for_session = other.kind == "java" or self.kind == "java"
         return other
 

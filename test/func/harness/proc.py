@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes: started with their output in a file, ended by their id, and never left behind."""
 import ctypes
+import fcntl
 import os
 import pathlib
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG = 1
-SO_REUSEADDR_PORTS = set()
+CLAIMS = None       # an open file; byte n of it is locked by the run that has port n
+CLAIMED = set()
 
 
 def wait_until(condition, seconds, what="", every=0.02):
@@ -30,11 +33,28 @@ def wait_until(condition, seconds, what="", every=0.02):
         time.sleep(every)
 
 
+def claim(port):
+    """Whether no other run of tests on this machine has the port.  It has it until its process ends, so nobody takes the port of a broker that was killed
+    and is to come back.  (One file, opened once: closing any descriptor of it would give all locks back.)"""
+    global CLAIMS
+    if CLAIMS is None:
+        CLAIMS = open(pathlib.Path(tempfile.gettempdir()) / f"ottla-test-ports-{os.getuid()}", "w+b")
+    if port in CLAIMED:
+        return False
+    try:
+        fcntl.lockf(CLAIMS, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    CLAIMED.add(port)
+    return True
+
+
 def free_port():
-    """A port that nobody listens on.  Taken from below the ephemeral range, so that no outgoing connection sits on it later."""
+    """A port that nobody listens on, and nobody is given by another run.  Taken from below the ephemeral range, so that no outgoing connection sits on it
+    later."""
     first = 20000 + os.getpid() * 97 % 9700      # far from the ports of another run beside this one
     for port in [*range(first, 30000), *range(20000, first)]:
-        if port in SO_REUSEADDR_PORTS:
+        if not claim(port):
             continue
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -42,7 +62,6 @@ def free_port():
                 s.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        SO_REUSEADDR_PORTS.add(port)
         return port
     raise RuntimeError("no free port")
 
