@@ -62,6 +62,7 @@ struct session {
 	int64_t id;
 	LIST_HEAD(, node) ephemerals;
 	LIST_HEAD(, watch_mark) marks;
+	size_t	 watch_bytes;		/* of them, each with its path */
 	uint64_t fired;			/* by the trigger of this number: once is enough */
 };
 
@@ -105,6 +106,8 @@ struct zk_tree {
 	struct session	   *sessions;
 	struct watch_point *watches;
 	uint32_t	    nwatches, nrecursive;	/* marks; of them recursive */
+	size_t		    watch_bytes;	/* of marks and points */
+	size_t		    watch_bytes_max, session_watch_bytes_max;	/* 0: no limit */
 	uint64_t	    firing;		/* number of the trigger under way */
 	struct acl	   *acls;
 	struct change	   *changes;
@@ -306,11 +309,18 @@ watch_point(const struct zk_tree *t, const char *path)
 	return (w);
 }
 
+static size_t
+point_bytes(const char *path)
+{
+	return (sizeof(struct watch_point) + strlen(path) + 1);
+}
+
 static void
 watch_point_drop_if_empty(struct zk_tree *t, struct watch_point *w)
 {
 	if (LIST_EMPTY(&w->marks)) {
 		HASH_DEL(t->watches, w);
+		t->watch_bytes -= point_bytes(w->path);
 		free(w);
 	}
 }
@@ -320,6 +330,8 @@ mark_drop(struct zk_tree *t, struct watch_mark *m)
 {
 	LIST_REMOVE(m, link);
 	LIST_REMOVE(m, by_session);
+	m->session->watch_bytes -= sizeof(*m) + point_bytes(m->at->path);
+	t->watch_bytes -= sizeof(*m);
 	t->nwatches--;
 	if (m->recursive != 0)
 		t->nrecursive--;
@@ -338,39 +350,65 @@ mark_find(const struct watch_point *w, int64_t session)
 	return (NULL);
 }
 
-static struct watch_mark *
-mark_get(struct zk_tree *t, int64_t session, const char *path)
+static bool
+mark_fits(const struct zk_tree *t, const struct session *s, const char *path)
+{
+	size_t bytes = sizeof(struct watch_mark) + point_bytes(path);
+
+	return ((t->session_watch_bytes_max == 0 || s->watch_bytes + bytes <= t->session_watch_bytes_max) &&
+	    (t->watch_bytes_max == 0 || t->watch_bytes + bytes <= t->watch_bytes_max));
+}
+
+static struct watch_point *
+point_get(struct zk_tree *t, const char *path)
 {
 	struct watch_point *w = watch_point(t, path);
-	struct watch_mark *m = mark_find(w, session);
+
+	if (w != NULL)
+		return (w);
+	w = xcalloc(1, point_bytes(path));
+	memcpy(w->path, path, strlen(path));
+	HASH_ADD_KEYPTR(hh, t->watches, w->path, strlen(path), w);
+	t->watch_bytes += point_bytes(path);
+	return (w);
+}
+
+/* NULL: the limit is reached. */
+static struct watch_mark *
+mark_get(struct zk_tree *t, struct session *s, const char *path)
+{
+	struct watch_mark *m = mark_find(watch_point(t, path), s->id);
 
 	if (m != NULL)
 		return (m);
-	if (w == NULL) {
-		w = xcalloc(1, sizeof(*w) + strlen(path) + 1);
-		memcpy(w->path, path, strlen(path));
-		HASH_ADD_KEYPTR(hh, t->watches, w->path, strlen(path), w);
-	}
+	if (!mark_fits(t, s, path))
+		return (NULL);
 	m = xcalloc(1, sizeof(*m));
-	m->session = session_find(t, session);
-	m->at = w;
-	LIST_INSERT_HEAD(&w->marks, m, link);
-	LIST_INSERT_HEAD(&m->session->marks, m, by_session);
+	m->session = s;
+	m->at = point_get(t, path);
+	LIST_INSERT_HEAD(&m->at->marks, m, link);
+	LIST_INSERT_HEAD(&s->marks, m, by_session);
+	s->watch_bytes += sizeof(*m) + point_bytes(path);
+	t->watch_bytes += sizeof(*m);
 	t->nwatches++;
 	return (m);
 }
 
-static void
-mark_add(struct zk_tree *t, int64_t session, const char *path, unsigned kinds, unsigned mode)
+static bool
+mark_add(struct zk_tree *t, struct session *s, const char *path, unsigned kinds, unsigned mode)
 {
-	struct watch_mark *m = mark_get(t, session, path);
-	bool was = m->recursive != 0;
+	struct watch_mark *m = mark_get(t, s, path);
+	bool was;
 
+	if (m == NULL)
+		return (false);
+	was = m->recursive != 0;
 	m->kinds |= kinds;
 	m->persistent = (m->persistent & ~kinds) | (mode != 0 ? kinds : 0);
 	m->recursive = (m->recursive & ~kinds) | ((mode & ZK_WATCH_RECURSIVE) != 0 ? kinds : 0);
 	if (was != (m->recursive != 0))
 		t->nrecursive += was ? -1U : 1;
+	return (true);
 }
 
 static void
@@ -728,8 +766,11 @@ read_one(struct zk_tree *t, int64_t session, const struct zk_op *op, struct zk_r
 		r->error = ZKE_NO_AUTH;
 		return;
 	}
-	if (op->watcher != NULL && (n != NULL || op->kind == ZK_OP_EXISTS))
-		mark_add(t, session, op->path, op->kind == ZK_OP_CHILDREN ? ZK_WATCH_CHILDREN : ZK_WATCH_DATA, 0);
+	if (op->watcher != NULL && (n != NULL || op->kind == ZK_OP_EXISTS) &&
+	    !mark_add(t, session_find(t, session), op->path, op->kind == ZK_OP_CHILDREN ? ZK_WATCH_CHILDREN : ZK_WATCH_DATA, 0)) {
+		r->error = ZKE_QUOTA_EXCEEDED;
+		return;
+	}
 	if (n == NULL) {
 		r->error = ZKE_NO_NODE;
 		return;
@@ -899,10 +940,18 @@ zk_tree_multi(struct zk_tree *t, int64_t session, int64_t now_ms, const struct z
 }
 
 void
+zk_tree_limit_watches(struct zk_tree *t, size_t session_bytes_max, size_t bytes_max)
+{
+	t->session_watch_bytes_max = session_bytes_max;
+	t->watch_bytes_max = bytes_max;
+}
+
+bool
 zk_tree_watch(struct zk_tree *t, int64_t session, const char *path, unsigned kinds, unsigned mode)
 {
-	if (session_find(t, session) != NULL)
-		mark_add(t, session, path, kinds, mode);
+	struct session *s = session_find(t, session);
+
+	return (s != NULL && mark_add(t, s, path, kinds, mode));
 }
 
 bool
@@ -938,6 +987,12 @@ zk_tree_drop_watches(struct zk_tree *t, int64_t session)
 		mark_drop(t, m);
 		watch_point_drop_if_empty(t, w);
 	}
+}
+
+size_t
+zk_tree_watch_bytes(const struct zk_tree *t)
+{
+	return (t->watch_bytes);
 }
 
 uint32_t

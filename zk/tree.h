@@ -39,12 +39,16 @@ void zk_tree_apply(struct zk_tree *, int64_t session_id, int64_t now_ms, const s
 /* refused: NULL, or for each op ZKE_OK or the error it answers when its turn comes. */
 void zk_tree_multi(struct zk_tree *, int64_t session_id, int64_t now_ms, const struct zk_op *, const enum zke *refused, uint32_t n, struct zk_result *r);
 
-/* Sets by hand what op.watcher != NULL sets in zk_tree_apply; mode 0: an ordinary one. */
-void zk_tree_watch(struct zk_tree *, int64_t session_id, const char *path, unsigned kinds, unsigned mode);
+/* Memory that watches may take: those of one session (each counted as if nobody else watched that path), and all together; 0: no limit, as at
+ * first.  A read that would set one beyond it answers QUOTA_EXCEEDED and does nothing else. */
+void zk_tree_limit_watches(struct zk_tree *, size_t session_bytes_max, size_t bytes_max);
+/* Sets by hand what op.watcher != NULL sets in zk_tree_apply; mode 0: an ordinary one.  false: there is no such session, or the limit is reached. */
+bool zk_tree_watch(struct zk_tree *, int64_t session_id, const char *path, unsigned kinds, unsigned mode);
 bool zk_tree_unwatch(struct zk_tree *, int64_t session_id, const char *path, unsigned kinds);	/* true: there was one */
 bool zk_tree_watches(const struct zk_tree *, int64_t session_id, const char *path, unsigned kinds);
 void zk_tree_drop_watches(struct zk_tree *, int64_t session_id);
 uint32_t zk_tree_watch_count(const struct zk_tree *);
+size_t	 zk_tree_watch_bytes(const struct zk_tree *);		/* memory of all */
 
 int64_t zk_tree_zxid(const struct zk_tree *);
 /* Depth-first, parents first, names sorted.  For tests: what does the tree hold? */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/limits.h"
 #include "base/must.h"
 #include "zkserver/server_int.h"
 
@@ -39,6 +40,7 @@ struct call {
 	int32_t		 xid, type;
 	bool		 odd;		/* a string with a 0 inside */
 	bool		 in_multi;
+	bool		 no_room;	/* a watch that could not be set */
 };
 
 /* ---- answers ---- */
@@ -505,6 +507,13 @@ do_multi_read(struct call *k)
 
 /* ---- watches ---- */
 
+static void
+watch(struct call *k, const char *path, unsigned kinds, unsigned mode)
+{
+	if (!zk_tree_watch(k->c->s->tree, k->c->session->id, path, kinds, mode))
+		k->no_room = true;
+}
+
 typedef void again_fn(struct call *, const char *path, bool there, const struct zk_stat *, int64_t zxid);
 
 /* A client that is back says what it watched, and what was the last it has seen: what happened since is told now. */
@@ -516,7 +525,7 @@ again_data(struct call *k, const char *path, bool there, const struct zk_stat *s
 	else if (stat->mzxid > zxid)
 		request_event(k->c, ZK_CHANGED, path);
 	else
-		zk_tree_watch(k->c->s->tree, k->c->session->id, path, ZK_WATCH_DATA, 0);
+		watch(k, path, ZK_WATCH_DATA, 0);
 }
 
 static void
@@ -527,7 +536,7 @@ again_exists(struct call *k, const char *path, bool there, const struct zk_stat 
 	if (there)
 		request_event(k->c, ZK_CREATED, path);
 	else
-		zk_tree_watch(k->c->s->tree, k->c->session->id, path, ZK_WATCH_DATA, 0);
+		watch(k, path, ZK_WATCH_DATA, 0);
 }
 
 static void
@@ -538,7 +547,7 @@ again_children(struct call *k, const char *path, bool there, const struct zk_sta
 	else if (stat->pzxid > zxid)
 		request_event(k->c, ZK_CHILDREN, path);
 	else
-		zk_tree_watch(k->c->s->tree, k->c->session->id, path, ZK_WATCH_CHILDREN, 0);
+		watch(k, path, ZK_WATCH_CHILDREN, 0);
 }
 
 static void
@@ -547,7 +556,7 @@ again_persistent(struct call *k, const char *path, bool there, const struct zk_s
 	(void)there;
 	(void)stat;
 	(void)zxid;
-	zk_tree_watch(k->c->s->tree, k->c->session->id, path, ZK_WATCH_DATA | ZK_WATCH_CHILDREN, ZK_WATCH_PERSISTENT);
+	watch(k, path, ZK_WATCH_DATA | ZK_WATCH_CHILDREN, ZK_WATCH_PERSISTENT);
 }
 
 static void
@@ -556,7 +565,7 @@ again_recursive(struct call *k, const char *path, bool there, const struct zk_st
 	(void)there;
 	(void)stat;
 	(void)zxid;
-	zk_tree_watch(k->c->s->tree, k->c->session->id, path, ZK_WATCH_DATA | ZK_WATCH_CHILDREN, ZK_WATCH_PERSISTENT | ZK_WATCH_RECURSIVE);
+	watch(k, path, ZK_WATCH_DATA | ZK_WATCH_CHILDREN, ZK_WATCH_PERSISTENT | ZK_WATCH_RECURSIVE);
 }
 
 static void
@@ -564,7 +573,7 @@ again(struct call *k, int64_t zxid, again_fn *fn)
 {
 	int32_t n = jute_count(&k->in, sizeof(int32_t));
 
-	for (int32_t i = 0; i < n && !k->in.bad; i++) {
+	for (int32_t i = 0; i < n && !k->in.bad && !k->no_room; i++) {
 		struct zk_stat stat = { 0 };
 		bool odd = false;
 		char *path = jute_string(&k->in, &k->arena, &odd);
@@ -583,6 +592,12 @@ do_set_watches(struct call *k)
 
 	for (size_t i = 0; i < n; i++)
 		again(k, zxid, kinds[i]);
+	if (k->no_room) {	/* clients do not look at this answer: they would believe that they watch */
+		diag_warning(k->c->s->opt.diag, "zkserver", "%s:%u watches more than %d bytes of watches allow: the connection is closed", k->c->host,
+		    (unsigned)k->c->port, (int)LIMIT_ZK_SESSION_WATCH_BYTES_MAX);
+		zkconn_close(k->c);
+		return;
+	}
 	answer_error(k, k->in.bad ? ZKE_MARSHALLING_ERROR : ZKE_OK);
 }
 
@@ -598,8 +613,11 @@ do_add_watch(struct call *k)
 		answer_error(k, ZKE_MARSHALLING_ERROR);
 		return;
 	}
-	zk_tree_watch(k->c->s->tree, k->c->session->id, path, ZK_WATCH_DATA | ZK_WATCH_CHILDREN,
-	    ZK_WATCH_PERSISTENT | (mode == 1 ? ZK_WATCH_RECURSIVE : 0));
+	watch(k, path, ZK_WATCH_DATA | ZK_WATCH_CHILDREN, ZK_WATCH_PERSISTENT | (mode == 1 ? ZK_WATCH_RECURSIVE : 0));
+	if (k->no_room) {
+		answer_error(k, ZKE_QUOTA_EXCEEDED);
+		return;
+	}
 	begun = answer_begin(k, 0, &out);
 	jute_put_i32(out, 0);
 	jute_frame_end(out, begun);

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/limits.h"
 #include "base/must.h"
 #include "zkserver/server_int.h"
 
@@ -435,8 +436,10 @@ zkserver_open(const struct zkserver_options *opt, struct zkserver **sp, struct e
 	s->job = (struct job){ .run = write_batch, .done = batch_written, .loop = opt->loop };
 	timer_init(&s->tick, expire);
 	timer_init(&s->containers, delete_containers);
+	timer_init(&s->accept_pause, accept_again);
 	s->tree = zk_tree_new(fired, s);
 	zk_tree_permit(s->tree, permit);
+	zk_tree_limit_watches(s->tree, LIMIT_ZK_SESSION_WATCH_BYTES_MAX, LIMIT_ZK_WATCH_BYTES_MAX);
 	path = xasprintf("%s/ottla.coordination.db", opt->dir);
 	e = store_open(opt->fs, opt->random, path, &s->store, eb);
 	free(path);

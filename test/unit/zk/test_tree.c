@@ -33,7 +33,7 @@ create(struct zk_tree *t, int64_t session, const char *path, enum zk_create_mode
 
 /* ---- how deep ---- */
 
-enum { DEPTH = 3000 };
+enum { DEPTH = 4000 };
 
 struct deep {
 	struct zk_tree *t;
@@ -68,7 +68,7 @@ TEST(a_deep_path_is_counted_on_a_small_stack)
 	}
 	memcpy(path, "/b", 3);
 	CHECK_EQ(create(d.t, session, path, ZK_PERSISTENT).error, ZKE_OK);
-	must(pthread_attr_init(&small) == 0 && pthread_attr_setstacksize(&small, 128 << 10) == 0);
+	must(pthread_attr_init(&small) == 0 && pthread_attr_setstacksize(&small, 64 << 10) == 0);
 	must(pthread_create(&thread, &small, count, &d) == 0 && pthread_join(thread, NULL) == 0);
 	pthread_attr_destroy(&small);
 	CHECK_EQ(d.all, DEPTH + 1);
@@ -103,4 +103,33 @@ TEST(versions_and_sequences_go_on_behind_their_largest_number)
 	zk_tree_free(&t);
 }
 
-UNIT_MAIN("zk/tree", T(a_deep_path_is_counted_on_a_small_stack), T(versions_and_sequences_go_on_behind_their_largest_number))
+/* ---- watches ---- */
+
+TEST(watches_of_all_sessions_together_are_bounded)
+{
+	struct zk_tree *t = zk_tree_new(no_event, NULL);
+	int64_t a = zk_tree_session_new(t), b = zk_tree_session_new(t);
+	size_t empty = zk_tree_watch_bytes(t), one;
+	struct zk_result r;
+
+	CHECK(zk_tree_watch(t, a, "/a", ZK_WATCH_DATA, 0));
+	one = zk_tree_watch_bytes(t) - empty;
+	zk_tree_limit_watches(t, 2 * one, 3 * one);
+	CHECK(zk_tree_watch(t, a, "/a", ZK_WATCH_CHILDREN, ZK_WATCH_PERSISTENT));	/* nothing new is kept */
+	CHECK(zk_tree_watch(t, a, "/b", ZK_WATCH_DATA, 0));
+	CHECK(!zk_tree_watch(t, a, "/c", ZK_WATCH_DATA, 0));		/* its own share */
+	CHECK(zk_tree_watch(t, b, "/c", ZK_WATCH_DATA, 0));
+	CHECK(!zk_tree_watch(t, b, "/d", ZK_WATCH_DATA, 0));		/* everybody's */
+	zk_tree_apply(t, b, 1, &(struct zk_op){ .kind = ZK_OP_EXISTS, .path = "/d", .watcher = &(struct zk_watcher){ 0 } }, &r);
+	CHECK_EQ(r.error, ZKE_QUOTA_EXCEEDED);
+	CHECK_EQ(create(t, a, "/b", ZK_PERSISTENT).error, ZKE_OK);		/* fires, and is gone */
+	CHECK(zk_tree_watch(t, b, "/d", ZK_WATCH_DATA, 0));
+	zk_tree_session_end(t, a, 1);
+	zk_tree_drop_watches(t, b);
+	CHECK_EQ(zk_tree_watch_bytes(t), empty);
+	CHECK_EQ(zk_tree_watch_count(t), 0);
+	zk_tree_free(&t);
+}
+
+UNIT_MAIN("zk/tree", T(a_deep_path_is_counted_on_a_small_stack), T(versions_and_sequences_go_on_behind_their_largest_number),
+    T(watches_of_all_sessions_together_are_bounded))
