@@ -47,7 +47,7 @@ struct transport {
 enum err transport_tcp_dial(const struct sockaddr_storage *, socklen_t, struct transport **, struct errbuf *) MUST_CHECK;
 /* A plain listening socket, for servers that need nothing of net/listener.h; the port bound is put into *port.  ERR_CONFLICT: in use. */
 enum err transport_tcp_listen(const struct sockaddr_storage *, socklen_t, int backlog, int *fd, uint16_t *port, struct errbuf *) MUST_CHECK;
-int	 transport_tcp_accept(int fd);	/* a socket for transport_tcp_new; -1: nobody waits, or there is no descriptor left (the kernel keeps them) */
+int	 transport_tcp_accept(int fd);	/* a socket for transport_tcp_new; -1, and errno: EAGAIN nobody waits; EMFILE, ENFILE the kernel keeps them */
 struct transport *transport_tcp_new(int fd);	/* takes the descriptor (a connected, non-blocking stream socket) */
 bool	 transport_peer_ended(const struct transport *);	/* it closed its side, or the connection broke; what it sent before may be unread */
 void	 transport_close(struct transport **);	/* accepts a pointer to NULL */

@@ -3,13 +3,16 @@
  * zkserver/client.c - one client's connection: frames in, answers out.
  *
  * MEMORY  What a client makes us keep: the frame it is sending (packet_max at most, grown with the bytes that came) and its answers.  Above
- *         UNSENT_MAX of those nothing more is read from it, so that its next request waits.
+ *         UNSENT_MAX of those nothing more is read from it, so that its next request waits.  Events come unasked, and one answer may be large:
+ *         a client that holds more than ZK_CONNECTION_BYTES_MAX is closed, and while all together hold more than ZK_CONNECTIONS_BYTES_MAX
+ *         whoever holds most.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/limits.h"
 #include "base/must.h"
 #include "zkserver/server_int.h"
 
@@ -23,6 +26,89 @@ static size_t
 unsent(const struct client *c)
 {
 	return (c->out.len - c->sent + c->held[HOLD_WRITING].len + c->held[HOLD_PENDING].len);
+}
+
+/* ---- memory ---- */
+
+static void
+count(struct client *c)
+{
+	struct zkserver *s = c->s;
+	size_t now = c->out.room + c->held[HOLD_WRITING].room + c->held[HOLD_PENDING].room + (c->rx.block == NULL ? 0 : c->rx.block->size);
+
+	if (c->doomed)
+		return;
+	s->held = s->held - c->counted + now;
+	c->counted = now;
+}
+
+static void
+end_doomed(struct task *t)
+{
+	struct client *c = CONTAINER_OF(t, struct client, doom_task);
+
+	zkconn_close(c);
+}
+
+/* Its watches cannot be dropped here: this may be inside an operation of the tree. */
+static void
+doom(struct client *c)
+{
+	struct zkserver *s = c->s;
+
+	diag_warning(s->opt.diag, "zkserver", "%s:%u is closed: it makes us keep %zu bytes (all connections together: %zu)", c->host, (unsigned)c->port,
+	    c->counted, s->held);
+	c->doomed = c->closing = true;
+	s->held -= c->counted;
+	c->counted = 0;
+	c->doom_task.fn = end_doomed;
+	loop_at_end(s->opt.loop, &c->doom_task);
+}
+
+/* Of those that hold much; NULL: none does. */
+static struct client *
+largest(struct zkserver *s)
+{
+	struct client *c, *most = NULL;
+
+	TAILQ_FOREACH(c, &s->clients, link)
+		if (c->counted > (most == NULL ? LIMIT_HELD_MUCH : most->counted))
+			most = c;
+	return (most);
+}
+
+void
+zkconn_said(struct client *c)
+{
+	struct zkserver *s = c->s;
+	struct client *most;
+
+	count(c);
+	if (c->counted > LIMIT_ZK_CONNECTION_BYTES_MAX)
+		doom(c);
+	while (s->held > s->opt.held_max && (most = largest(s)) != NULL)
+		doom(most);
+}
+
+void
+zkconn_no_session(struct client *c)
+{
+	c->session = NULL;
+	c->deadline_ms = loop_now_ms(c->s->opt.loop) + SESSIONLESS_MS;
+}
+
+void
+zkconn_tick(struct client *c)
+{
+	if (c->session == NULL && loop_now_ms(c->s->opt.loop) >= c->deadline_ms) {
+		diag_info(c->s->opt.diag, "zkserver", "%s:%u is closed: it has had no session for %d ms", c->host, (unsigned)c->port, (int)SESSIONLESS_MS);
+		zkconn_close(c);
+		return;
+	}
+	rxbuf_trim(&c->rx);
+	if (c->out.len == 0)
+		jute_out_fini(&c->out);
+	count(c);
 }
 
 static void
@@ -69,6 +155,8 @@ zkconn_close(struct client *c)
 		TAILQ_REMOVE(&s->waiting, c, waiting);
 	TAILQ_REMOVE(&s->clients, c, link);
 	s->nclients--;
+	s->held -= c->counted;
+	c->counted = 0;
 	watch_remove(s->opt.loop, &c->watch);
 	transport_close(&c->t);
 	c->free_task.fn = zkconn_free;
@@ -128,7 +216,7 @@ zkconn_flush(struct client *c)
 	size_t n;
 	int error = 0;
 
-	while (!c->gone && c->sent < c->out.len && io == NET_IO_OK) {
+	while (!c->gone && !c->doomed && c->sent < c->out.len && io == NET_IO_OK) {
 		struct iovec v = { c->out.p + c->sent, c->out.len - c->sent };
 
 		n = 0;
@@ -137,7 +225,7 @@ zkconn_flush(struct client *c)
 	}
 	if (c->gone)
 		return;
-	if (io == NET_IO_ERROR) {
+	if (io == NET_IO_ERROR || c->doomed) {
 		zkconn_close(c);
 		return;
 	}
@@ -150,6 +238,9 @@ zkconn_flush(struct client *c)
 			return;
 		}
 	}
+	zkconn_said(c);
+	if (c->doomed)
+		return;
 	go_on(c);
 	want(c);
 }
@@ -225,7 +316,7 @@ take_more(struct task *t)
 
 	c->more_posted = false;
 	if (c->gone)
-		zkconn_free(&c->free_task);
+		loop_at_end(c->s->opt.loop, &c->free_task);	/* behind doom_task, if that waits there */
 	else
 		take_frames(c);
 }
@@ -258,6 +349,20 @@ host_is_full(struct zkserver *s, const char *host)
 	return (n >= s->opt.connections_per_host);
 }
 
+static bool
+has_room(struct zkserver *s, const char *host)
+{
+	if (s->stopping || s->failed)
+		return (false);
+	if (s->nclients >= (uint32_t)s->opt.connections_max)
+		diag_warning(s->opt.diag, "zkserver", "too many connections, the last from %s: %d are allowed", host, (int)s->opt.connections_max);
+	else if (host_is_full(s, host))
+		diag_warning(s->opt.diag, "zkserver", "too many connections from %s: %d are allowed", host, (int)s->opt.connections_per_host);
+	else
+		return (true);
+	return (false);
+}
+
 void
 zkconn_new(struct zkserver *s, int fd)
 {
@@ -269,9 +374,7 @@ zkconn_new(struct zkserver *s, int fd)
 
 	if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0)
 		addr_text(&peer, host);
-	if (s->stopping || s->failed || host_is_full(s, host)) {
-		if (!s->stopping && !s->failed)
-			diag_warning(s->opt.diag, "zkserver", "too many connections from %s: %d are allowed", host, (int)s->opt.connections_per_host);
+	if (!has_room(s, host)) {
 		close(fd);
 		return;
 	}
@@ -281,6 +384,7 @@ zkconn_new(struct zkserver *s, int fd)
 	c->port = addr_port(&peer);
 	memcpy(c->host, host, sizeof(host));
 	c->more.fn = take_more;
+	zkconn_no_session(c);
 	rxbuf_init(&c->rx);
 	must(acl_identity_add(&c->ids, "ip", host));
 	watch_init(&c->watch, fd, on_ready);

@@ -75,9 +75,13 @@ void
 request_event(struct client *c, enum zk_event event, const char *path)
 {
 	static const int32_t types[] = { [ZK_CREATED] = 1, [ZK_DELETED] = 2, [ZK_CHANGED] = 3, [ZK_CHILDREN] = 4 };
-	struct jute_out *out = zkconn_out(c);
-	size_t begun = jute_frame_begin(out);
+	struct jute_out *out;
+	size_t begun;
 
+	if (c->doomed)
+		return;
+	out = zkconn_out(c);
+	begun = jute_frame_begin(out);
 	jute_put_i32(out, XID_EVENT);
 	jute_put_i64(out, -1);
 	jute_put_i32(out, 0);
@@ -85,6 +89,7 @@ request_event(struct client *c, enum zk_event event, const char *path)
 	jute_put_i32(out, KEEPER_STATE_CONNECTED);
 	jute_put_string(out, path);
 	jute_frame_end(out, begun);
+	zkconn_said(c);
 }
 
 /* ---- reads ---- */

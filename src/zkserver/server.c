@@ -15,6 +15,7 @@
  * IF IT DIES HERE  Before the batch is on disk: nobody has heard of it.  After: it is there.  Clients whose answer was lost ask again, as with
  * any ZooKeeper.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -32,6 +33,7 @@ enum {
 	TICKS_MIN = 2, TICKS_MAX = 20,	/* minSessionTimeout, maxSessionTimeout */
 	CONTAINER_CHECK_MS = 60000,	/* znode.container.checkIntervalMs */
 	ACCEPTS_PER_TURN = 64,
+	ACCEPT_PAUSE_MS = 100,
 	BACKLOG = 128,
 };
 
@@ -99,7 +101,7 @@ server_session_end(struct zkserver *s, struct live *l)
 	server_dirty(s);
 	zk_tree_session_end(s->tree, l->id, server_wall_ms(s));
 	if (l->conn != NULL)
-		l->conn->session = NULL;
+		zkconn_no_session(l->conn);
 	store_batch_session_gone(s->pending, l->id);
 	HASH_DEL(s->sessions, l);
 	free(l);
@@ -111,7 +113,7 @@ expire(struct timer *t)
 	struct zkserver *s = CONTAINER_OF(t, struct zkserver, tick);
 	int64_t now = loop_now_ms(s->opt.loop);
 	struct live *l, *next;
-	struct client *c;
+	struct client *c, *after;
 
 	HASH_ITER(hh, s->sessions, l, next) {
 		if (l->deadline_ms > now)
@@ -122,6 +124,10 @@ expire(struct timer *t)
 		server_session_end(s, l);
 		if (c != NULL)
 			zkconn_close(c);
+	}
+	for (c = TAILQ_FIRST(&s->clients); c != NULL; c = after) {
+		after = TAILQ_NEXT(c, link);
+		zkconn_tick(c);
 	}
 	timer_set(s->opt.loop, &s->tick, s->opt.tick_ms);
 }
@@ -202,6 +208,7 @@ close_all(struct zkserver *s)
 {
 	struct client *c;
 
+	timer_cancel(s->opt.loop, &s->accept_pause);
 	if (s->listen_fd >= 0) {
 		watch_remove(s->opt.loop, &s->listening);
 		close(s->listen_fd);
@@ -265,6 +272,27 @@ batch_written(struct job *j)
 
 /* ---- connections ---- */
 
+/* Without descriptors or memory the kernel keeps who comes, and tells of it again and again: for a while nobody listens. */
+static void
+accept_failed(struct zkserver *s, int errnum)
+{
+	if (errnum != EMFILE && errnum != ENFILE && errnum != ENOBUFS && errnum != ENOMEM)
+		return;
+	if (!s->no_descriptors)
+		diag_error(s->opt.diag, "zkserver", "accepting pauses: %s (raise the limit of open files)", strerror(errnum));
+	s->no_descriptors = true;
+	watch_want(s->opt.loop, &s->listening, 0);
+	timer_set(s->opt.loop, &s->accept_pause, ACCEPT_PAUSE_MS);
+}
+
+static void
+accept_again(struct timer *t)
+{
+	struct zkserver *s = CONTAINER_OF(t, struct zkserver, accept_pause);
+
+	watch_want(s->opt.loop, &s->listening, WATCH_READ);
+}
+
 static void
 accept_some(struct watch *w, unsigned ready)
 {
@@ -272,8 +300,15 @@ accept_some(struct watch *w, unsigned ready)
 	int fd;
 
 	(void)ready;
-	for (unsigned i = 0; i < ACCEPTS_PER_TURN && (fd = transport_tcp_accept(w->fd)) >= 0; i++)
+	for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
+		fd = transport_tcp_accept(w->fd);
+		if (fd < 0) {
+			accept_failed(s, errno);
+			return;
+		}
+		s->no_descriptors = false;
 		zkconn_new(s, fd);
+	}
 }
 
 static enum err
@@ -428,6 +463,10 @@ zkserver_open(const struct zkserver_options *opt, struct zkserver **sp, struct e
 	enum err e;
 
 	s->opt = *opt;
+	if (s->opt.connections_max <= 0)
+		s->opt.connections_max = LIMIT_ZK_CONNECTIONS_MAX;
+	if (s->opt.held_max == 0)
+		s->opt.held_max = LIMIT_ZK_CONNECTIONS_BYTES_MAX;
 	s->dir = xstrdup(opt->dir);
 	s->listen_fd = -1;
 	TAILQ_INIT(&s->clients);

@@ -51,7 +51,10 @@ struct client {
 	bool		 connected;	/* the connect request was taken */
 	bool		 closing;	/* nothing more is read; closed when all is sent */
 	bool		 gone;		/* to be freed at the end of the turn */
-	struct task	 free_task;
+	bool		 doomed;	/* it holds too much, and is closed at the end of the turn: nothing more is said to it */
+	size_t		 counted;	/* of the memory it holds, in s->held */
+	int64_t		 deadline_ms;	/* while it has no session, of the loop's clock */
+	struct task	 free_task, doom_task;
 	struct task	 more;		/* frames are left that were not taken in their turn */
 	bool		 more_posted;
 	char		 host[ADDR_TEXT_MAX];
@@ -70,10 +73,12 @@ struct zkserver {
 	struct live	*sessions;
 	struct clients	 clients, waiting;
 	uint32_t	 nclients;
+	size_t		 held;		/* bytes that all clients make us keep */
 	int		 listen_fd;
 	uint16_t	 port;
 	struct watch	 listening;
-	struct timer	 tick, containers;
+	bool		 no_descriptors;	/* the last accept failed for that, and it was told */
+	struct timer	 tick, containers, accept_pause;
 	struct store_batch *pending, *writing;
 	bool		 dirty;		/* the pending batch holds something */
 	bool		 end_posted;
@@ -97,12 +102,16 @@ void	 server_password(const struct zkserver *, int64_t id, uint8_t password[SESS
 int64_t	 server_wall_ms(const struct zkserver *);
 
 /* ---- client.c ---- */
+enum { SESSIONLESS_MS = 10000 };		/* as long may a connection have no session (zookeeper.nio.sessionlessCnxnTimeout) */
 void	 zkconn_new(struct zkserver *, int fd);
 struct jute_out *zkconn_out(struct client *);	/* where what is said now goes */
 void	 zkconn_release(struct client *);		/* what was held for the batch that is on disk may leave */
 void	 zkconn_flush(struct client *);		/* may close it */
 void	 zkconn_close(struct client *);		/* at once */
 void	 zkconn_close_after(struct client *);	/* when all is sent */
+void	 zkconn_no_session(struct client *);	/* from now on it has none: its time begins */
+void	 zkconn_said(struct client *);		/* something was put there that nobody flushes yet: is it too much?  Somebody may be doomed for it */
+void	 zkconn_tick(struct client *);		/* now and then: may close it; gives back memory that lies idle */
 
 /* ---- request.c ---- */
 void	 request_connect(struct client *, struct slice frame);

@@ -10,7 +10,8 @@
  * Threads    open, free: one thread, the loop standing still or not yet started.  start, stop, adopt, own: any; the rest of its life is on its
  *            loop, except that batches are written by workers, one after another.
  * Failure    A store that cannot be written: nothing more is answered, every connection is closed, and `failed` is called once, on the loop.
- *            What had been answered is in the store.  A hostile client costs at most its connection (limits below).
+ *            What had been answered is in the store.  A hostile client costs at most its connection: a connection without a session lives 10 s,
+ *            and what clients make us keep has limits (base/limits.def, ZK_*; README).
  * Source     ZooKeeper 3.8: zookeeper.jute, PrepRequestProcessor, FinalRequestProcessor, NIOServerCnxn, SessionTrackerImpl, WatchManager.
  */
 #ifndef ZKSERVER_ZKSERVER_H
@@ -36,6 +37,8 @@ struct zkserver_options {
 	uint16_t	 port;			/* 0: the kernel chooses */
 	int32_t		 tick_ms;		/* sessions live 2 to 20 ticks after their last packet, as they ask; expiry is looked for once a tick */
 	int32_t		 connections_per_host;	/* maxClientCnxns; <= 0: no limit */
+	int32_t		 connections_max;	/* of all hosts; <= 0: LIMIT_ZK_CONNECTIONS_MAX */
+	size_t		 held_max;		/* bytes that all connections make us keep; 0: LIMIT_ZK_CONNECTIONS_BYTES_MAX */
 	int32_t		 packet_max;		/* jute.maxbuffer, bytes */
 	void		(*failed)(void *ctx, const char *why);
 	void		*ctx;

@@ -28,7 +28,8 @@ bool
 bed_open(struct bed *b)
 {
 	struct zkserver_options opt = { .loop = b->loop, .workers = b->workers, .fs = b->fs, .random = &b->random.random, .dir = "/d",
-	    .host = b->host, .tick_ms = ZKSERVER_TICK_MS, .connections_per_host = b->connections_per_host, .packet_max = 1 << 20, .failed = failed, .ctx = b };
+	    .host = b->host, .tick_ms = ZKSERVER_TICK_MS, .connections_per_host = b->connections_per_host, .connections_max = b->connections_max,
+	    .held_max = b->held_max, .packet_max = 1 << 20, .failed = failed, .ctx = b };
 
 	b->words.text[0] = b->failed[0] = '\0';
 	b->open_error = zkserver_open(&opt, &b->server, &b->words);

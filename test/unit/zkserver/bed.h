@@ -30,7 +30,8 @@ struct bed {
 	struct errbuf	 words;
 	char		 failed[256];	/* what `failed` said; "" */
 	unsigned	 failures;	/* how often */
-	int32_t		 connections_per_host;
+	int32_t		 connections_per_host, connections_max;
+	size_t		 held_max;
 	const char	*host;		/* NULL: it does not listen */
 	void		(*opened)(struct bed *);	/* called between open and start */
 };

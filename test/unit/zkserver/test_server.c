@@ -3,7 +3,9 @@
  * test/unit/zkserver/test_server.c - the embedded server byte by byte, on virtual time: answers, sessions, watches, ACLs, hostile clients.
  * What ZooKeeper itself answers is compared in test/func/test_embedded.py.
  */
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -546,6 +548,277 @@ TEST(an_acl_keeps_others_out)
 	bed_fini(&b);
 }
 
+/* ---- what is bounded ---- */
+
+TEST(a_connection_without_a_session_ends)
+{
+	static const uint8_t beginning[] = { 0, 0, 0, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+	struct peer *silent, *slow, *left, *live;
+	char *large = xcalloc(1, 500001);
+	struct bed b;
+
+	memset(large, 'x', 500000);
+	bed_init(&b);
+	silent = peer_raw(&b);
+	slow = peer_raw(&b);
+	live = peer_new(&b);
+	left = peer_new(&b);			/* ends its session, and reads nothing of what it had asked for */
+	peer_create(left, "/large", large, 0);
+	CHECK_EQ(peer_error(left), 0);
+	peer_get(left, "/large", false);
+	peer_get(left, "/large", false);
+	peer_simple(left, -11);
+	for (int i = 0; i < 12; i++) {
+		peer_send(slow, slice_of(beginning + i, 1));
+		peer_ping(live);
+		bed_advance(&b, 1000);
+		CHECK(peer_next(live) != NULL);
+		CHECK(peer_next(silent) == NULL && silent->ended == (i >= 9));
+	}
+	CHECK(peer_next(slow) == NULL && slow->ended);
+	CHECK(peer_next(left) == NULL || peer_next(left) == NULL);	/* one of two answers at most */
+	CHECK(left->ended && !live->ended);
+	peer_free(&silent);
+	peer_free(&slow);
+	peer_free(&left);
+	peer_free(&live);
+	free(large);
+	bed_fini(&b);
+}
+
+/* A connected socket; -1: refused. */
+static int
+dial(uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	must(fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0);
+	return (fd);
+}
+
+static bool
+answers(struct bed *b, int fd)
+{
+	char text[8] = "";
+
+	must(send(fd, "ruok", 4, MSG_NOSIGNAL) == 4);
+	bed_settle(b);
+	return (recv(fd, text, 4, MSG_DONTWAIT) == 4 && memcmp(text, "imok", 4) == 0);
+}
+
+static void
+listening(struct bed *b)
+{
+	bed_init(b);
+	bed_stop(b);
+	b->host = "127.0.0.1";
+	must(bed_open(b));
+}
+
+TEST(accepting_pauses_while_there_are_no_descriptors)
+{
+	struct rlimit rl, low;
+	unsigned busy = 0;
+	struct bed b;
+	int fd, none;
+
+	listening(&b);
+	fd = dial(zkserver_port(b.server));
+	must(getrlimit(RLIMIT_NOFILE, &rl) == 0);
+	low = rl;
+	none = dup(0);
+	must(none >= 0);
+	low.rlim_cur = (rlim_t)none;
+	close(none);
+	must(setrlimit(RLIMIT_NOFILE, &low) == 0);
+	for (unsigned i = 0; i < 20; i++)
+		busy += bed_turn(&b);
+	must(setrlimit(RLIMIT_NOFILE, &rl) == 0);
+	CHECK(busy < 5);			/* it does not spin */
+	CHECK(!answers(&b, fd));
+	bed_advance(&b, 200);
+	CHECK(answers(&b, fd));
+	close(fd);
+	bed_fini(&b);
+}
+
+TEST(connections_are_counted_over_all_hosts)
+{
+	int fd[5];
+	struct bed b;
+
+	listening(&b);
+	bed_stop(&b);
+	b.connections_max = 3;
+	REQUIRE(bed_open(&b));
+	for (int i = 0; i < 5; i++)
+		fd[i] = dial(zkserver_port(b.server));
+	bed_settle(&b);
+	for (int i = 0; i < 5; i++) {
+		char byte;
+
+		CHECK_EQ(recv(fd[i], &byte, 1, MSG_DONTWAIT), i < 3 ? -1 : 0);
+	}
+	CHECK(answers(&b, fd[0]));		/* and is closed behind it */
+	close(fd[4]);
+	fd[4] = dial(zkserver_port(b.server));
+	bed_settle(&b);
+	CHECK(answers(&b, fd[4]));
+	for (int i = 0; i < 5; i++)
+		close(fd[i]);
+	bed_fini(&b);
+}
+
+/* A request with that path of len bytes, "/nnnnn...". */
+static void
+put_long_path(struct jute_out *out, unsigned n, size_t len)
+{
+	char *path = xcalloc(1, len + 1);
+
+	memset(path, 'x', len);
+	path[snprintf(path, len, "/%u", n)] = '-';
+	jute_put_string(out, path);
+	free(path);
+}
+
+static int32_t
+watch_long_path(struct peer *p, int32_t type, unsigned n, size_t len)
+{
+	struct jute_out out = peer_begin(p, type);
+
+	put_long_path(&out, n, len);
+	if (type == 3)
+		jute_put_bool(&out, true);
+	else
+		jute_put_i32(&out, type == 18 ? 3 : 0);
+	peer_end(p, &out);
+	return (peer_error(p));
+}
+
+TEST(the_memory_of_watches_is_bounded)
+{
+	enum { LONG = 1000000, FIT = 67 };	/* 64 MiB */
+	struct jute_out out;
+	struct peer *p, *q;
+	struct bed b;
+
+	bed_init(&b);
+	p = peer_new(&b);
+	q = peer_new(&b);
+	for (unsigned i = 0; i < FIT; i++)
+		CHECK_EQ(watch_long_path(p, 3, i, LONG), -101);
+	CHECK_EQ(watch_long_path(p, 3, FIT, LONG), -125);
+	CHECK_EQ(watch_long_path(p, ADDED_WATCH, FIT, LONG), -125);
+	CHECK_EQ(watch_long_path(p, 3, 0, LONG), -101);			/* is there already */
+	CHECK_EQ(watch_long_path(p, 3, 0, 100), -101);			/* the small rest */
+	CHECK_EQ(watch_long_path(q, 3, FIT, LONG), -101);		/* another's share is its own */
+	CHECK_EQ(watch_long_path(p, 18, 5, LONG), 0);			/* removeWatches */
+	CHECK_EQ(watch_long_path(p, ADDED_WATCH, FIT, LONG), 0);
+	CHECK(peer_has(p, "/zookeeper", ""));
+	out = peer_begin(p, 101);					/* setWatches: none has an answer that is looked at */
+	jute_put_i64(&out, INT64_MAX);
+	jute_put_i32(&out, 0);
+	jute_put_i32(&out, 1);
+	put_long_path(&out, FIT + 1, LONG);
+	jute_put_i32(&out, 0);
+	peer_end(p, &out);
+	bed_settle(&b);
+	CHECK(peer_next(p) == NULL && p->ended);
+	peer_free(&p);
+	p = peer_new(&b);
+	for (unsigned i = 0; i < FIT; i++)				/* it all came back */
+		CHECK_EQ(watch_long_path(p, 3, i, LONG), -101);
+	peer_free(&p);
+	peer_free(&q);
+	bed_fini(&b);
+}
+
+/* Made and deleted again in one transaction: on disk nothing changes, and whoever watches is told twice. */
+static void
+make_and_delete(struct peer *p, unsigned n, size_t len)
+{
+	struct jute_out out = peer_begin(p, MULTI);
+
+	for (int i = 0; i < 2; i++) {
+		jute_put_i32(&out, i == 0 ? 1 : 2);
+		jute_put_bool(&out, false);
+		jute_put_i32(&out, -1);
+		put_long_path(&out, n, len);
+		if (i == 0) {
+			jute_put_string(&out, "");
+			put_open_acl(&out);
+			jute_put_i32(&out, 0);
+		} else {
+			jute_put_i32(&out, -1);
+		}
+	}
+	multi_end(&out);
+	peer_end(p, &out);
+	for (int i = 0; i < 100; i++) {		/* the answer is larger than what a socket takes at once */
+		bed_settle(p->b);
+		if (peer_next(p) != NULL)
+			break;
+	}
+	CHECK_EQ(p->answer.error, 0);
+}
+
+/* How many rounds of events until the one that does not read is closed. */
+static unsigned
+rounds_until_closed(struct peer *deaf, struct peer *loud, unsigned most)
+{
+	unsigned n = 0;
+
+	do {
+		make_and_delete(loud, n++, 500000);
+	} while (n < most && (send(deaf->fd, "", 1, MSG_NOSIGNAL) >= 0 || errno != EPIPE));
+	return (n);
+}
+
+TEST(who_never_reads_its_events_is_closed)
+{
+	struct peer *deaf, *loud;
+	unsigned n;
+	struct bed b;
+
+	bed_init(&b);
+	deaf = peer_new(&b);
+	loud = peer_new(&b);
+	add_watch(deaf, "/", 1);
+	n = rounds_until_closed(deaf, loud, 400);
+	unit_check(n > 60 && n < 200, __FILE__, __LINE__, "closed after %u rounds of 1 MB, of 128 MiB", n);
+	CHECK(peer_has(loud, "/zookeeper", ""));
+	peer_free(&deaf);
+	deaf = peer_new(&b);
+	peer_free(&deaf);
+	peer_free(&loud);
+	bed_fini(&b);
+}
+
+TEST(what_all_connections_hold_is_bounded)
+{
+	struct peer *deaf[4], *loud;
+	unsigned n;
+	struct bed b;
+
+	bed_init(&b);
+	bed_stop(&b);
+	b.held_max = 8 << 20;
+	REQUIRE(bed_open(&b));
+	loud = peer_new(&b);
+	for (int i = 0; i < 4; i++) {
+		deaf[i] = peer_new(&b);
+		add_watch(deaf[i], "/", 1);
+	}
+	n = rounds_until_closed(deaf[0], loud, 100);
+	unit_check(n <= 8, __FILE__, __LINE__, "closed after %u rounds of 1 MB to each of four, of 8 MiB", n);
+	CHECK(peer_has(loud, "/zookeeper", ""));
+	for (int i = 0; i < 4; i++)
+		peer_free(&deaf[i]);
+	peer_free(&loud);
+	bed_fini(&b);
+}
+
 TEST(what_a_connection_proves_is_bounded)
 {
 	enum { LONG = 40000 };
@@ -875,5 +1148,7 @@ UNIT_MAIN("zkserver/server", T(an_answer_leaves_when_its_batch_is_on_disk), T(ma
     T(watches_fire_once_and_before_the_answer_that_shows_it), T(persistent_watches_stay_and_recursive_ones_see_below),
     T(who_comes_back_is_told_what_was_missed), T(an_acl_keeps_others_out), T(words_of_four_letters_are_answered), T(lengths_that_lie_cost_the_connection),
     T(changed_and_cut_requests_hurt_nobody_else), T(who_does_not_read_is_not_read_from),
-    T(many_small_questions_for_one_large_node_are_not_all_answered), T(what_a_connection_proves_is_bounded),
+    T(many_small_questions_for_one_large_node_are_not_all_answered), T(a_connection_without_a_session_ends),
+    T(accepting_pauses_while_there_are_no_descriptors), T(connections_are_counted_over_all_hosts), T(the_memory_of_watches_is_bounded),
+    T(who_never_reads_its_events_is_closed), T(what_all_connections_hold_is_bounded), T(what_a_connection_proves_is_bounded),
     T(an_acl_has_a_bounded_number_of_entries_and_bytes), T(a_server_that_cannot_listen_fails_once), T(a_stop_while_frames_wait_frees_their_connections))
