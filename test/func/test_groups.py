@@ -11,8 +11,8 @@ import pytest
 
 from harness import env, java
 from harness.clients import confluent_produce
-from harness.groups import (FENCED, ILLEGAL_GENERATION, NONE, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID, Client, Member, committed, described, ready, together,
-                            wait_stable)
+from harness.groups import (FENCED, ILLEGAL_GENERATION, NONE, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID, Client, Member, committed, described, partition_of, ready,
+                            together, wait_stable)
 from harness.proc import die_with_parent, free_port, wait_until
 
 
@@ -409,16 +409,9 @@ def test_java_consumer_performance_and_end_to_end_latency(broker, topic, group):
     assert "Avg latency" in out and "Percentiles" in out, out
 
 
-def java_hash(text):
-    h = 0
-    for c in text:
-        h = (31 * h + ord(c)) & 0xffffffff
-    return abs(h - (1 << 32) if h >> 31 else h)
-
-
 def read_internal(b, group, formatter, n):
     """What Java's formatter prints of the n records of the group's partition."""
-    text = java.tool("kafka-console-consumer", "--bootstrap-server", b.address, "--topic", "__consumer_offsets", "--partition", java_hash(group) % 5,
+    text = java.tool("kafka-console-consumer", "--bootstrap-server", b.address, "--topic", "__consumer_offsets", "--partition", partition_of(b, group),
                      "--offset", "earliest", "--max-messages", n, "--timeout-ms", 20000, "--formatter", f"org.apache.kafka.tools.consumer.{formatter}").stdout.strip()
     rows = []
     while text:

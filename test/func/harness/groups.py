@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 
-from . import env, java
+from . import env, java, records
 from .proc import die_with_parent, wait_until
 
 NONE, UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, REBALANCE_IN_PROGRESS, FENCED = 0, 25, 22, 27, 82
@@ -131,6 +131,74 @@ class Member:
 
     def close(self):
         self.c.close()
+
+
+# ---- what is written -------------------------------------------------------------------------------------------------------------------
+def java_hash(text):
+    h = 0
+    for c in text:
+        h = (31 * h + ord(c)) & 0xffffffff
+    return abs(h - (1 << 32) if h >> 31 else h)
+
+
+def partition_of(broker, group):
+    return java_hash(group) % broker.config["offsets.topic.num.partitions"]
+
+
+class Fields:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def number(self, kind):
+        v, = struct.unpack_from(f">{kind}", self.data, self.at)
+        self.at += struct.calcsize(f">{kind}")
+        return v
+
+    def blob(self, kind="h"):
+        n = self.number(kind)
+        if n < 0:
+            return None
+        self.at += n
+        assert self.at <= len(self.data)
+        return self.data[self.at - n:self.at]
+
+    def text(self):
+        b = self.blob()
+        return b if b is None else b.decode()
+
+    def end(self):
+        assert self.at == len(self.data), "bytes behind it"
+
+
+def decoded(key, value):
+    """A record of __consumer_offsets -> (group, rest of the key, fields of the value or None); of times only whether they are there."""
+    k, v = Fields(key), value and Fields(value)
+    kind, group, rest, out = k.number("h"), k.text(), [], None
+    if kind < 2:
+        rest = [k.text(), k.number("i")]
+    k.end()
+    if v:
+        out = [v.number("h")]
+        some = lambda t: t if t == -1 else "some time"      # noqa: E731
+        if kind < 2:
+            out += [v.number("q"), v.number("i") if out[0] >= 3 else None, v.text(), some(v.number("q")), some(v.number("q")) if out[0] == 1 else None]
+        else:
+            assert out[0] == 3
+            out += [v.text(), v.number("i"), v.text(), v.text(), some(v.number("q"))]
+            out.append([[v.text(), v.text(), v.text(), v.text(), v.number("i"), v.number("i"), v.blob("i"), v.blob("i")] for _ in range(v.number("i"))])
+        v.end()
+    return group, [kind, *rest], out
+
+
+def written(broker, group):
+    """What the log has of the group, batch by batch: (attributes, producer, epoch, sequence, records)."""
+    out = []
+    for b in records.stored(broker.data / f"__consumer_offsets-{partition_of(broker, group)}"):
+        found = [decoded(k, v) for _, k, v in records.rows([b])]
+        if any(g == group for g, _, _ in found):
+            assert {g for g, _, _ in found} == {group}, "a batch is of one group"
+            out.append([b.attributes, b.producer, b.epoch, b.sequence, sorted(([k, v] for _, k, v in found), key=str)])
+    return out
 
 
 def ready(broker, group="any"):

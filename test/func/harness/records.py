@@ -154,8 +154,13 @@ def opened(data):
 
 def values(data):
     """(offset, value) of every record in these uncompressed batches."""
+    return [(offset, value) for offset, _, value in rows(batches(data))]
+
+
+def rows(found):
+    """(offset, key, value) of every record in these uncompressed batches."""
     out = []
-    for b in batches(data):
+    for b in found:
         assert b.attributes & 7 == 0, "compressed"
         at = 61
         for _ in range(b.count):
@@ -163,11 +168,12 @@ def values(data):
             at += 1
             _, at = unzigzag(b.raw, at)
             delta, at = unzigzag(b.raw, at)
-            n, at = unzigzag(b.raw, at)
-            at += max(n, 0)
-            n, at = unzigzag(b.raw, at)
-            out.append((b.base_offset + delta, None if n < 0 else b.raw[at:at + n]))
-            at += max(n, 0)
+            pair = []
+            for _ in range(2):
+                n, at = unzigzag(b.raw, at)
+                pair.append(None if n < 0 else b.raw[at:at + n])
+                at += max(n, 0)
+            out.append((b.base_offset + delta, *pair))
             headers, at = unzigzag(b.raw, at)
             for _ in range(headers * 2):
                 n, at = unzigzag(b.raw, at)
