@@ -61,11 +61,17 @@ epoch_cache_latest(const struct epoch_cache *ec)
 int32_t
 epoch_cache_of_offset(const struct epoch_cache *ec, int64_t offset)
 {
-	int32_t epoch = -1;
+	uint32_t lo = 0, hi = ec->n;	/* rows before lo begin at or below, those from hi on above */
 
-	for (uint32_t i = 0; i < ec->n && ec->entries[i].start_offset <= offset; i++)
-		epoch = ec->entries[i].epoch;
-	return (epoch);
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (ec->entries[mid].start_offset <= offset)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return (lo == 0 ? -1 : ec->entries[lo - 1].epoch);
 }
 
 void

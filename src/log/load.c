@@ -9,7 +9,8 @@
  *	without the clean marker every one from the recovery point on, and below it one whose indexes were never trimmed (Kafka would believe
  *	the zeros).  Where one is cut, all later ones go.  In this order, because the producers' state at one's base is made of those before it
  *   4. end offset = behind the last batch; below the checkpointed start: nothing is left of this log, it begins empty at the start
- *   5. epochs cut to [start, end]; producers from snapshots and batches
+ *   5. epochs cut to [start, end], read from the batches where their file is unreadable or a recovered batch contradicts it (Kafka believes the
+ *	file, and a follower would be told a wrong place to truncate to); producers from snapshots and batches
  *
  * INVARIANTS
  *   (1) What a reader is shown afterwards is the longest prefix of whole, valid batches, and in what was not flushed without a hole.  Nothing above it
@@ -42,6 +43,13 @@ struct load {
 	bool		      *broken;	/* of each: only its data is open, it must be recovered */
 	uint32_t	       n;
 	int64_t		       end;
+	struct epochs_met     *met;
+};
+
+/* What the batches that were recovered say of leader epochs. */
+struct epochs_met {
+	int32_t highest;	/* -1: none yet */
+	bool	contradict;	/* the file: it gives one of them another epoch */
 };
 
 /* ---- the files of the directory ---- */
@@ -225,16 +233,30 @@ clean_up(struct load *ld, struct errbuf *eb)
 
 /* ---- recovering one segment ---- */
 
+/* Where epochs fall from one batch to the next no file agrees with all of them: the lower ones say nothing. */
+static void
+recovered_epoch(struct load *ld, const struct batch_header *h)
+{
+	struct log *log = ld->log;
+
+	if (h->leader_epoch > epoch_cache_latest(&log->epochs))
+		log->epochs_version += epoch_cache_assign(&log->epochs, h->leader_epoch, h->base_offset);
+	if (h->leader_epoch < MAX(0, ld->met->highest))
+		return;
+	ld->met->highest = h->leader_epoch;
+	if (epoch_cache_of_offset(&log->epochs, h->base_offset) != h->leader_epoch)
+		ld->met->contradict = true;
+}
+
 static enum err
 recovered_batch(void *ctx, struct segment *s, const struct batch_header *h, struct slice whole, struct errbuf *eb)
 {
-	struct log *log = ctx;
+	struct load *ld = ctx;
 
 	if (h->magic < 2)
 		return (OK);
-	if (h->leader_epoch > epoch_cache_latest(&log->epochs))
-		log->epochs_version += epoch_cache_assign(&log->epochs, h->leader_epoch, h->base_offset);
-	return (producer_replay(log->producers, h, whole, &s->txns, eb));
+	recovered_epoch(ld, h);
+	return (producer_replay(ld->log->producers, h, whole, &s->txns, eb));
 }
 
 static enum err
@@ -254,7 +276,7 @@ lower_point(struct load *ld, int64_t to, struct errbuf *eb)
 static enum err
 recover_segment(struct load *ld, struct segment *s, int64_t limit, uint64_t *cut, int64_t *next, struct errbuf *eb)
 {
-	struct segment_recovery r = { .batch = recovered_batch, .ctx = ld->log, .limit = limit, .why = ERRBUF_INIT };
+	struct segment_recovery r = { .batch = recovered_batch, .ctx = ld, .limit = limit, .why = ERRBUF_INIT };
 	enum err e = lower_point(ld, s->base, eb);
 
 	if (e == OK && (producer_state_end(ld->log->producers) != s->base || ld->n == 0))
@@ -507,6 +529,7 @@ scan_epochs(struct load *ld, struct errbuf *eb)
 	uint64_t at;
 
 	(void)eb;
+	epoch_cache_clear(&ld->log->epochs);
 	for (uint32_t i = 0; i < ld->n; i++) {
 		batch_scan_init(&sc, ld->segs[i]->data, 0, ld->segs[i]->size, NULL, 65536);
 		while (batch_scan_header(&sc, &h, &at, NULL) == OK)
@@ -558,7 +581,9 @@ load_state(struct load *ld, bool epochs_lost, struct errbuf *eb)
 	struct log *log = ld->log;
 	enum err e = OK;
 
-	if (epochs_lost)
+	if (ld->met->contradict && !epochs_lost)
+		diag_warning(log->env->diag, "log", "%s/leader-epoch-checkpoint contradicts the batches; the epochs are read from them", log->path);
+	if (epochs_lost || ld->met->contradict)
 		e = scan_epochs(ld, eb);
 	set_offsets(ld);
 	if (e == OK)
@@ -599,7 +624,8 @@ load_steps(struct load *ld, struct errbuf *eb)
 enum err
 log_load(struct log *log, const struct log_load *in, struct errbuf *eb)
 {
-	struct load ld = { .log = log, .in = in, .recovery_point = in->clean ? INT64_MAX : in->recovery_point, .fs = log->env->fs };
+	struct epochs_met met = { -1, false };
+	struct load ld = { .log = log, .in = in, .recovery_point = in->clean ? INT64_MAX : in->recovery_point, .fs = log->env->fs, .met = &met };
 	enum err e;
 
 	log_segment_options(log, &ld.so);

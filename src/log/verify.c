@@ -171,6 +171,8 @@ walk_segment(struct walk *w, uint32_t i, struct errbuf *eb)
 		e = file_open(w->fs, w->path, FS_RDONLY, &f, eb);
 	if (e == OK)
 		e = file_size(f, &s->size, eb);
+	if (e == OK && w->last && s->size == 0)		/* rolled, or cut to nothing: the log ends where it begins */
+		w->next = MAX(w->next, w->base);
 	if (e == OK)
 		e = walk_data(w, f, s->size, eb);
 	indexes_end(w, s);

@@ -323,6 +323,35 @@ TEST(a_lost_epoch_file_is_read_from_the_batches)
 	fixture_fini(&f);
 }
 
+/* Well-formed, and wrong: after a crash the batches are read anyway, and they know better. */
+TEST(an_epoch_file_that_the_batches_contradict_is_read_from_them_after_a_crash)
+{
+	static const char *const wrong[] = { "0\n1\n9 0\n", "0\n2\n3 0\n6 1\n", "0\n1\n6 2\n", "0\n3\n3 0\n4 1\n6 2\n", "0\n2\n1 0\n6 2\n" };
+	const struct batch_spec specs[] = { { .base_offset = 0, .leader_epoch = 3 }, { .base_offset = 1, .leader_epoch = 3 }, { .base_offset = 2, .leader_epoch = 6 } };
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	log = create(&f, "t", 0);
+	fixture_follow(log, 7);
+	CHECK_EQ(fixture_replicate(&f, log, specs, 3).error, KERR_NONE);
+	log_unref(&log);
+	for (size_t i = 0; i < NELEM(wrong); i++) {
+		fixture_crash(&f);
+		write_text(&f, fixture_file(&f, "t-0/leader-epoch-checkpoint"), wrong[i]);
+		OPEN(&f);
+		log = log_dirs_find(f.dirs, "t", 0);
+		CHECK_EQ(log_epoch_of_offset(log, 0), 3);
+		CHECK_EQ(log_epoch_of_offset(log, 1), 3);
+		CHECK_EQ(log_epoch_of_offset(log, 2), 6);
+		CHECK_EQ(log_latest_epoch(log), 6);
+		log_unref(&log);
+	}
+	CHECK(strstr(f.lines, "contradicts the batches") != NULL);
+	fixture_fini(&f);
+}
+
 TEST(damaged_offset_checkpoints_count_as_empty)
 {
 	static const char *const bad[] = { "1\n0\n", "0\n2\na 0 1\n", "0\n1\na 0\n", "0\n1\na x 1\n", "0\nx\n", "", "0\n1\na 0 1 2\n", "0\n-1\n", "0\n1\na 0 99999999999999999999\n" };
@@ -451,5 +480,6 @@ UNIT_MAIN("log/dirs", T(directories_that_cannot_be_opened_are_refused_on_a_worke
     T(a_directory_of_another_broker_or_cluster_is_refused_in_words), T(a_directory_in_use_is_refused),
     T(a_log_in_two_directories_and_a_stray_directory_are_refused), T(a_deleted_topic_leaves_the_checkpoints_at_once_and_the_disk_later),
     T(a_delete_directory_left_by_a_crash_is_removed), T(a_stored_topic_id_guards_its_log), T(an_interrupted_compaction_is_finished_or_undone),
-    T(a_lost_epoch_file_is_read_from_the_batches), T(damaged_offset_checkpoints_count_as_empty), T(epochs_answer_as_kafka_s_cache_does),
+    T(a_lost_epoch_file_is_read_from_the_batches), T(an_epoch_file_that_the_batches_contradict_is_read_from_them_after_a_crash),
+    T(damaged_offset_checkpoints_count_as_empty), T(epochs_answer_as_kafka_s_cache_does),
     T(a_new_topic_does_not_inherit_the_start_offset_of_a_deleted_one_over_crashes))

@@ -55,7 +55,7 @@ static const struct region {
 	{ ".txnindex", 34, 18, 26, FOUND, REBUILT, BLIND, "last offset" },
 	{ ".txnindex", 34, 26, 34, FOUND, REBUILT, BLIND, "last stable offset" },
 	{ ".snapshot", 0, 0, 0, FOUND, REBUILT, REBUILT, "all of it" },
-	{ "leader-epoch-checkpoint", 0, 0, 0, HARMLESS, BLIND, BLIND, "all of it" },
+	{ "leader-epoch-checkpoint", 0, 0, 0, HARMLESS, REBUILT, BLIND, "all of it" },
 	{ "partition.metadata", 0, 0, 0, BLIND, HARMLESS, HARMLESS, "all of it" },
 	{ "meta.properties", 0, 0, 0, BLIND, REFUSED, REFUSED, "all of it" },
 	{ "recovery-point-offset-checkpoint", 0, 0, 0, BLIND, REBUILT, HARMLESS, "all of it" },
