@@ -2,12 +2,13 @@
  *
  * group/offsets.c - see offsets.h.
  *
- * SHAPE  A topic's name is kept once; its partitions stand in an array, sorted by number, 64 bytes each; what few commits have (metadata, an expiry of
- *        their own) hangs outside.  So a hundred thousand offsets cost seven megabytes.  A new partition moves those behind it: topics have few
- *        enough for that.
+ * SHAPE  A topic's name is kept once; its partitions stand in an array, sorted by number, 40 bytes each; what few have (metadata, an expiry of their
+ *        own, commits on their way) hangs outside.  So a hundred thousand offsets cost four and a half megabytes.  A new partition moves those
+ *        behind it: topics have few enough for that.
  *
  * INVARIANTS
- *   (1) A partition is there because it is committed, has commits on their way, or has undecided ones; a topic because it has partitions.
+ *   (1) `aside` is there exactly when it says something.
+ *       A partition is there because it is committed, has commits on their way, or has undecided ones; a topic because it has partitions.
  *   (2) ncommitted, npending and bytes are what a walk would count.
  *   (3) undecided of a partition = the transactional commits of all producers that name it.
  *   (4) Of the pending commits of a partition those with a ticket below `removed` are doomed: a tombstone is behind them, on its way or in the log.
@@ -31,9 +32,11 @@
 
 enum { NO_EXPIRY = -1 };
 
-struct offset_more {
+struct offset_aside {
 	int64_t	 expire_timestamp_ms;
-	size_t	 metadata_len;
+	uint64_t removed;		/* order of the last removal while commits were on their way */
+	uint32_t pending, doomed, undecided;
+	uint32_t metadata_len;
 	uint8_t	 metadata[];
 };
 
@@ -42,9 +45,7 @@ struct offset_partition {
 	int32_t	 leader_epoch;
 	int64_t	 offset, commit_timestamp_ms;
 	int64_t	 record_offset;		/* -1: not committed */
-	struct offset_more *more;	/* NULL: no metadata, no expiry of its own */
-	uint32_t pending, doomed, undecided;
-	uint64_t removed;		/* order of the last removal while commits were on their way */
+	struct offset_aside *aside;	/* NULL: as `nothing` */
 };
 
 struct offset_topic {
@@ -156,36 +157,80 @@ partition_get(struct offsets *o, struct slice topic, int32_t partition)
 	return (&t->v[i]);
 }
 
-static size_t
-more_bytes(const struct offset_more *m)
+static const struct offset_aside nothing = { .expire_timestamp_ms = NO_EXPIRY };
+
+static const struct offset_aside *
+aside_of(const struct offset_partition *p)
 {
-	return (m == NULL ? 0 : sizeof(*m) + m->metadata_len);
+	return (p->aside == NULL ? &nothing : p->aside);
+}
+
+static size_t
+aside_bytes(const struct offset_partition *p)
+{
+	return (p->aside == NULL ? 0 : sizeof(*p->aside) + p->aside->metadata_len);
+}
+
+/* With room for so much metadata. */
+static struct offset_aside *
+aside_resize(struct offsets *o, struct offset_partition *p, uint32_t metadata_len)
+{
+	bool is_new = p->aside == NULL;
+
+	o->bytes -= aside_bytes(p);
+	p->aside = xreallocarray(p->aside, 1, sizeof(*p->aside) + metadata_len);
+	if (is_new)
+		*p->aside = nothing;
+	p->aside->metadata_len = metadata_len;
+	o->bytes += aside_bytes(p);
+	return (p->aside);
+}
+
+static struct offset_aside *
+aside_get(struct offsets *o, struct offset_partition *p)
+{
+	return (p->aside == NULL ? aside_resize(o, p, 0) : p->aside);
+}
+
+static bool
+says_nothing(const struct offset_aside *a)
+{
+	return (a->pending == 0 && a->undecided == 0 && a->metadata_len == 0 && a->expire_timestamp_ms == NO_EXPIRY);
+}
+
+/* After a change that takes something away. */
+static void
+aside_trim(struct offsets *o, struct offset_partition *p)
+{
+	if (p->aside == NULL || !says_nothing(p->aside))
+		return;
+	o->bytes -= aside_bytes(p);
+	free(p->aside);
+	p->aside = NULL;
 }
 
 static void
-more_set(struct offsets *o, struct offset_partition *p, struct slice metadata, int64_t expire_timestamp_ms)
+aside_set(struct offsets *o, struct offset_partition *p, struct slice metadata, int64_t expire_timestamp_ms)
 {
-	o->bytes -= more_bytes(p->more);
-	free(p->more);
-	p->more = NULL;
-	if (metadata.len > 0 || expire_timestamp_ms != NO_EXPIRY) {
-		p->more = xmalloc(sizeof(*p->more) + metadata.len);
-		p->more->expire_timestamp_ms = expire_timestamp_ms;
-		p->more->metadata_len = metadata.len;
-		if (metadata.len > 0)
-			memcpy(p->more->metadata, metadata.p, metadata.len);
-	}
-	o->bytes += more_bytes(p->more);
+	struct offset_aside *a;
+
+	if (p->aside == NULL && metadata.len == 0 && expire_timestamp_ms == NO_EXPIRY)
+		return;
+	a = aside_resize(o, p, (uint32_t)metadata.len);
+	a->expire_timestamp_ms = expire_timestamp_ms;
+	if (metadata.len > 0)
+		memcpy(a->metadata, metadata.p, metadata.len);
+	aside_trim(o, p);
 }
 
 static struct offset_value
 value_of(const struct offset_partition *p)
 {
-	const struct offset_more *m = p->more;
+	const struct offset_aside *a = aside_of(p);
 
 	return ((struct offset_value){ .offset = p->offset, .leader_epoch = p->leader_epoch, .commit_timestamp_ms = p->commit_timestamp_ms,
-	    .expire_timestamp_ms = m == NULL ? NO_EXPIRY : m->expire_timestamp_ms,
-	    .metadata = m == NULL || m->metadata_len == 0 ? SLICE_LIT("") : slice_of(m->metadata, m->metadata_len) });
+	    .expire_timestamp_ms = a->expire_timestamp_ms,
+	    .metadata = a->metadata_len == 0 ? SLICE_LIT("") : slice_of(a->metadata, a->metadata_len) });
 }
 
 static struct slice
@@ -210,9 +255,9 @@ sweep(struct offsets *o, struct offset_topic *t, struct offset_partition *p)
 {
 	uint32_t i = (uint32_t)(p - t->v);
 
-	if (p->record_offset >= 0 || p->pending > 0 || p->undecided > 0)
+	if (p->record_offset >= 0 || aside_of(p)->pending > 0 || aside_of(p)->undecided > 0)
 		return;
-	more_set(o, p, SLICE_NULL, NO_EXPIRY);
+	aside_set(o, p, SLICE_NULL, NO_EXPIRY);
 	memmove(&t->v[i], &t->v[i + 1], (t->n - i - 1) * sizeof(*t->v));
 	t->n--;
 	if (t->n == 0)
@@ -239,7 +284,7 @@ take(struct offsets *o, struct offset_partition *p, const struct offset_value *v
 	p->leader_epoch = v->leader_epoch;
 	p->commit_timestamp_ms = v->commit_timestamp_ms;
 	p->record_offset = record_offset;
-	more_set(o, p, v->metadata, v->expire_timestamp_ms);
+	aside_set(o, p, v->metadata, v->expire_timestamp_ms);
 }
 
 /* ---- commits ---- */
@@ -249,7 +294,7 @@ offsets_begin(struct offsets *o, struct slice topic, int32_t partition)
 {
 	struct offset_partition *p = partition_get(o, topic, partition);
 
-	p->pending++;
+	aside_get(o, p)->pending++;
 	o->npending++;
 	return (++o->order);
 }
@@ -258,12 +303,16 @@ offsets_begin(struct offsets *o, struct slice topic, int32_t partition)
 static bool
 no_longer_pending(struct offsets *o, struct offset_partition *p, uint64_t ticket)
 {
-	bool doomed = ticket < p->removed;
+	struct offset_aside *a = p->aside;
+	bool doomed;
 
-	must(p->pending > (doomed ? 0 : p->doomed) && (!doomed || p->doomed > 0));
-	p->pending--;
-	p->doomed -= doomed;
+	must(a != NULL);
+	doomed = ticket < a->removed;
+	must(a->pending > (doomed ? 0 : a->doomed) && (!doomed || a->doomed > 0));
+	a->pending--;
+	a->doomed -= doomed;
 	o->npending--;
+	aside_trim(o, p);
 	return (!doomed);
 }
 
@@ -361,7 +410,7 @@ offsets_txn_begin(struct offsets *o, int64_t producer_id, struct slice topic, in
 		memcpy(u->key + sizeof(int32_t), topic.p, topic.len);
 	HASH_ADD_KEYPTR_BYHASHVALUE(hh, p->commits, u->key, (unsigned)u->len, undecided_hash(o, topic, partition), u);
 	o->bytes += sizeof(*u) + u->len;
-	partition_get(o, topic, partition)->undecided++;
+	aside_get(o, partition_get(o, topic, partition))->undecided++;
 	return (u->first);
 }
 
@@ -403,8 +452,9 @@ undecided_drop(struct offsets *o, struct offset_producer *p, struct undecided *u
 	struct offset_topic *t = topic_find(o, undecided_topic(u));
 	struct offset_partition *part = partition_find(t, undecided_partition(u));
 
-	must(part != NULL && part->undecided > 0);
-	part->undecided--;
+	must(part != NULL && part->aside != NULL && part->aside->undecided > 0);
+	part->aside->undecided--;
+	aside_trim(o, part);
 	sweep(o, t, part);
 	HASH_DELETE(hh, p->commits, u);
 	o->bytes -= sizeof(*u) + u->len + u->value.metadata.len;
@@ -490,7 +540,7 @@ offsets_unstable(const struct offsets *o, struct slice topic, int32_t partition)
 {
 	const struct offset_partition *p = find(o, topic, partition);
 
-	return (p != NULL && (p->undecided > 0 || p->pending > p->doomed));
+	return (p != NULL && (aside_of(p)->undecided > 0 || aside_of(p)->pending > aside_of(p)->doomed));
 }
 
 bool
@@ -518,7 +568,9 @@ offsets_each(const struct offsets *o, offsets_fn *fn, void *ctx)
 static bool
 needs_tombstone(const struct offset_partition *p)
 {
-	return (p->record_offset >= 0 || p->pending > p->doomed || p->undecided > 0);
+	const struct offset_aside *a = aside_of(p);
+
+	return (p->record_offset >= 0 || a->pending > a->doomed || a->undecided > 0);
 }
 
 static void
@@ -539,13 +591,15 @@ static void
 remove_partition(struct offsets *o, struct offset_topic *t, struct offset_partition *p)
 {
 	int32_t partition = p->partition;
+	struct offset_aside *a = aside_get(o, p);
 
-	p->removed = ++o->order;
-	p->pending++;			/* holds it */
-	if (p->undecided > 0)
+	a->removed = ++o->order;
+	a->pending++;			/* holds it */
+	if (a->undecided > 0)
 		remove_undecided(o, name_of(t), partition);
-	p->pending--;
-	p->doomed = p->pending;
+	a->pending--;
+	a->doomed = a->pending;
+	aside_trim(o, p);
 	uncommit(o, p);
 	sweep(o, t, p);
 }
@@ -617,15 +671,16 @@ struct expiry {
 static bool
 expired(void *ctx, const struct offset_topic *t, const struct offset_partition *p)
 {
+	const struct offset_aside *a = aside_of(p);
 	const struct expiry *e = ctx;
 	int64_t since, age;
 
-	if (p->record_offset < 0 || p->pending > 0 || p->undecided > 0)
+	if (p->record_offset < 0 || a->pending > 0 || a->undecided > 0)
 		return (false);
 	if (e->by_subscription && group_subscribes(e->group, name_of(t)))
 		return (false);
-	if (p->more != NULL && p->more->expire_timestamp_ms != NO_EXPIRY)
-		return (e->now_ms >= p->more->expire_timestamp_ms);
+	if (a->expire_timestamp_ms != NO_EXPIRY)
+		return (e->now_ms >= a->expire_timestamp_ms);
 	since = e->since_ms >= 0 ? e->since_ms : p->commit_timestamp_ms;	/* the latter is what a client wrote: any number */
 	return (!__builtin_sub_overflow(e->now_ms, since, &age) && age >= e->retention_ms);
 }
@@ -660,8 +715,11 @@ ignore(void *ctx, struct slice topic, int32_t partition, const struct offset_val
 static void
 forget_pending(struct offsets *o, struct offset_partition *p)
 {
-	o->npending -= p->pending;
-	p->pending = p->doomed = 0;
+	if (p->aside == NULL)
+		return;
+	o->npending -= p->aside->pending;
+	p->aside->pending = p->aside->doomed = 0;
+	aside_trim(o, p);
 }
 
 void
@@ -693,13 +751,16 @@ offsets_check(const struct offsets *o)
 		must(t->n > 0);									/* (1) */
 		bytes += sizeof(*t) + t->len + 1 + t->room * sizeof(*t->v);
 		for (uint32_t i = 0; i < t->n; i++) {
+			const struct offset_aside *a = aside_of(&t->v[i]);
+
 			must(i == 0 || t->v[i - 1].partition < t->v[i].partition);
-			must(t->v[i].doomed <= t->v[i].pending && t->v[i].removed <= o->order);			/* (4) */
-			must(t->v[i].record_offset >= 0 || t->v[i].pending > 0 || t->v[i].undecided > 0);
+			must(t->v[i].aside == NULL || !says_nothing(a));
+			must(a->doomed <= a->pending && a->removed <= o->order);				/* (4) */
+			must(t->v[i].record_offset >= 0 || a->pending > 0 || a->undecided > 0);
 			committed += t->v[i].record_offset >= 0;
-			pending += t->v[i].pending;
-			undecided += t->v[i].undecided;
-			bytes += more_bytes(t->v[i].more);
+			pending += a->pending;
+			undecided += a->undecided;
+			bytes += aside_bytes(&t->v[i]);
 		}
 	}
 	HASH_ITER(hh, o->producers, p, pnext) {

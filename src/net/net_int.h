@@ -23,7 +23,7 @@ struct net_loop {
 	struct net	*net;
 	struct loop	*loop;
 	unsigned	 index;
-	struct conn_list conns;		/* longest idle first */
+	struct conn_list conns;		/* longest idle first, about */
 	unsigned	 nconns;
 	struct timer	 idle_timer;
 	struct timer	 grace_timer;	/* shutdown */
@@ -96,7 +96,7 @@ struct net_conn {
 	int64_t		 done_ms;		/* when it last got something done, or began to hold much */
 	struct timer	 throttle;
 	int64_t		 throttled_until_ms;
-	int64_t		 active_ms;
+	int64_t		 active_ms;		/* last activity, or a little before (net_loop_touch) */
 	struct task	 end;
 	struct rxbuf	 rx;
 	int64_t		 reserved;		/* bytes counted for the frame being received */

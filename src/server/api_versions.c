@@ -28,17 +28,6 @@ software_text_valid(struct slice s)
 }
 
 static void
-remember_software(struct api_request *r, const struct wire_api_versions_request *q)
-{
-	struct api_session *s = api_session(r);
-
-	str_format(s->software_name, sizeof(s->software_name), "%.*s", (int)MIN(q->client_software_name.len, sizeof(s->software_name)),
-	    (const char *)q->client_software_name.p);
-	str_format(s->software_version, sizeof(s->software_version), "%.*s",
-	    (int)MIN(q->client_software_version.len, sizeof(s->software_version)), (const char *)q->client_software_version.p);
-}
-
-static void
 fill_row(struct wire_api_versions_response_api_version *row, const struct api_handler *h)
 {
 	row->api_key = h->key;
@@ -96,7 +85,6 @@ serve_api_versions(struct api_request *r)
 			api_fail(r, KERR_INVALID_REQUEST);
 			return;
 		}
-		remember_software(r, q);
 	}
 	a = all_versions(r);
 	if (a == NULL)

@@ -68,9 +68,8 @@ void	 api_throttle(struct api_request *, int32_t ms);	/* the connection pauses t
 struct loop *api_loop(const struct api_request *);
 const char *api_listener(const struct api_request *);		/* name of the listener the client came by: Metadata's endpoints */
 
-/* ---- what a connection told about itself ---- */
+/* ---- what is known of a connection ---- */
 struct api_session {
-	char	 software_name[64], software_version[64];	/* from ApiVersions, cut; "" before */
 	uint32_t owner, elsewhere;	/* the loop that owned the groups of its last requests, how many in a row (server/group_call) */
 };
 struct api_session *api_session(const struct api_request *);
