@@ -5,10 +5,16 @@
  * THE QUEUE  log_append puts its set at the end.  When nobody owns the log it takes ownership and drains: first its own set (the queue was
  *            empty), then what others put behind it meanwhile, up to LIMIT_DRAIN_BYTES_MAX; what is left goes to a worker.  When
  *            somebody owns the log the set stays for him: PENDING.  So a loop never sleeps on another's write.
- *            Logs that flush before they acknowledge (flush.messages), and directories that have become slow, are drained by workers only.  A
- *            directory is slow when its last write was, or when writes are under way and none has ended for a while: so a disk that begins to
- *            hang stops those loops that are in a write then, each for one write, and no other.  Its drains run one after the other, so that
- *            they do not stop all workers.
+ *            Logs that flush before they acknowledge (flush.messages) are drained by workers only.
+ *
+ * A DISK THAT HANGS  With several directories no loop ever writes a set: log_append always answers PENDING, and a thread of the directory drains.
+ *            So a disk that hangs stops the threads of its directory, and nothing of the others: not their logs, not the loops, not the common
+ *            workers.  (To write on the loop until a write has been slow is not enough: nobody knows of the first one before it hangs.)
+ *            What waits behind it is bounded by LIMIT_LOG_QUEUE_BYTES_MAX per log, and by what peers' memory is.
+ *            With one directory there is nothing to protect but what needs no disk, and a change of threads is dear: the loop writes, unless the
+ *            directory is slow.  It is when its last write was, or when writes are under way and none has ended for a while: so those loops that are
+ *            in a write when the hang begins are stopped, each for one write, and no other; from then on its drains run one after the other, so
+ *            that they do not stop all workers.
  *
  * ONE SET    role and epoch -> offsets assigned -> epoch row durable when new -> roll when full -> producers asked -> data written ->
  *            index entry -> producers told, transaction index -> end offset published.  Until the data is written a refusal leaves no
@@ -417,7 +423,7 @@ write_failed(struct write *w, enum err e, const struct errbuf *why)
 }
 
 static bool
-dir_is_slow(struct log_dir *dir)
+dir_is_slow(const struct log_dir *dir)
 {
 	return (dir->slow || (dir->writers > 0 && clock_mono_ms(dir->env->clock) - dir->progress_ms >= SLOW_WRITE_MS));
 }
@@ -590,6 +596,7 @@ drain(struct log *log, const struct append_set *own)
 	complete_all(&sets, own);
 }
 
+/* Who waits in log_own comes first: a worker that has just given the log up would always be faster than he is.  What is left then is drained after him. */
 static bool
 try_own(struct log *log)
 {
@@ -597,7 +604,7 @@ try_own(struct log *log)
 
 	lock_acquire(&log->lock);
 	log->drain_scheduled = false;
-	got = !log->owned && !STAILQ_EMPTY(&log->queue);
+	got = !log->owned && log->wanted == 0 && !STAILQ_EMPTY(&log->queue);
 	log->owned = log->owned || got;
 	lock_release(&log->lock);
 	return (got);
@@ -608,27 +615,33 @@ drain_job(struct job *j)
 {
 	struct log *log = CONTAINER_OF(j, struct log, drain_job);
 
-	/* When it is owned now, log_disown will come back here for what is left. */
+	/* When it is owned now, or about to be, log_disown will come back here for what is left. */
 	if (try_own(log))
 		drain(log, NULL);
 	log_unref(&log);
 }
 
+/* What flushes before it answers does not stand in the way of what only writes. */
 void
 log_drain_later(struct log *log)
 {
-	bool submit;
+	struct workers *drainer;
+	bool submit, flushes;
 
 	lock_acquire(&log->lock);
+	flushes = log->options.flush_messages < INT64_MAX;
 	submit = !log->drain_scheduled && !STAILQ_EMPTY(&log->queue);
 	log->drain_scheduled |= submit;
 	lock_release(&log->lock);
 	if (!submit)
 		return;
 	(void)log_ref(log);
-	log->drain_job = (struct job){ .run = drain_job, .key = dir_is_slow(log->dir) ? log->dir : NULL };
-	if (log->env->workers != NULL)
-		workers_submit(log->env->workers, &log->drain_job);
+	drainer = flushes ? log->dir->syncer : log->dir->writer;
+	log->drain_job = (struct job){ .run = drain_job, .key = drainer == NULL && dir_is_slow(log->dir) ? log->dir : NULL };
+	if (drainer == NULL)
+		drainer = log->env->workers;
+	if (drainer != NULL)
+		workers_submit(drainer, &log->drain_job);
 	else
 		drain_job(&log->drain_job);
 }
@@ -644,21 +657,26 @@ log_write_owned(struct log *log, struct append_set *s)
 
 enum entry { ENTRY_DRAIN, ENTRY_LATER, ENTRY_LEFT, ENTRY_FULL, ENTRY_CLOSED };
 
+/* Under lock: this set is not for the loop. */
+static bool
+is_for_workers(const struct log *log)
+{
+	return (log->dir->apart || (log->env->workers != NULL && (dir_is_slow(log->dir) || log->options.flush_messages < INT64_MAX)));
+}
+
 static enum entry
 enter(struct log *log, struct append_set *s)
 {
 	enum entry how = ENTRY_LEFT;
-	bool by_worker;
 
 	lock_acquire(&log->lock);
-	by_worker = log->env->workers != NULL && (dir_is_slow(log->dir) || log->options.flush_messages < INT64_MAX);
 	if (log->state != LOG_OPEN)
 		how = ENTRY_CLOSED;
 	else if (log->queue_bytes > 0 && log->queue_bytes + s->len > LIMIT_LOG_QUEUE_BYTES_MAX)
 		how = ENTRY_FULL;
 	else {
 		if (STAILQ_EMPTY(&log->queue) && !log->owned)
-			how = by_worker ? ENTRY_LATER : ENTRY_DRAIN;
+			how = is_for_workers(log) ? ENTRY_LATER : ENTRY_DRAIN;
 		log->owned = log->owned || how == ENTRY_DRAIN;
 		STAILQ_INSERT_TAIL(&log->queue, s, link);
 		log->queue_bytes += s->len;

@@ -65,8 +65,9 @@ enum log_append_status {
 	LOG_PENDING,	/* done will be called */
 };
 
-/* Queues the set and, when nobody else holds the log, writes it now.  A full queue (LIMIT_LOG_QUEUE_BYTES_MAX) is LOG_DONE with
- * REQUEST_TIMED_OUT: nothing was or will be written. */
+/* Queues the set and, when nobody else holds the log, writes it now.  A log whose directory is one of several is written by a thread of that
+ * directory, so that the caller never waits for a disk: PENDING.  Sets of one log are written in the order queued.
+ * A full queue (LIMIT_LOG_QUEUE_BYTES_MAX) is LOG_DONE with REQUEST_TIMED_OUT: nothing was or will be written. */
 enum log_append_status log_append(struct log *, struct append_set *) MUST_CHECK;
 
 #endif

@@ -21,6 +21,8 @@
 #include "log/names_int.h"
 #include "log/scrub.h"
 
+enum { SYNCERS_PER_DIR = 2 };	/* a flush that a disk is slow with, and one more */
+
 char *
 log_key(const char *topic, int32_t partition)
 {
@@ -88,6 +90,41 @@ log_dir_fail(struct log_dir *dir, const char *why)
 		workers_submit(ld->env.workers, &n->job);
 	else
 		tell_offline(&n->job);
+}
+
+/* ---- a directory's own threads ---- */
+
+/* Workers without threads are stepped by hand: then they do all. */
+static enum err
+start_own_threads(struct log_dirs *ld, struct errbuf *eb)
+{
+	bool apart = ld->ndirs > 1 && ld->env.workers != NULL;
+	bool threads = apart && workers_count(ld->env.workers) > 0;
+	char name[16];
+	enum err e = OK;
+
+	for (uint32_t i = 0; i < ld->ndirs && e == OK; i++) {
+		struct log_dir *d = &ld->dirs[i].base;
+
+		d->apart = apart;
+		str_format(name, sizeof(name), "write%u", i);
+		if (threads)
+			e = workers_new(1, name, &d->writer, eb);
+		str_format(name, sizeof(name), "sync%u", i);
+		if (threads && e == OK)
+			e = workers_new(SYNCERS_PER_DIR, name, &d->syncer, eb);
+	}
+	return (e);
+}
+
+/* Drains give flushes to the syncers, and both give the news of a failed disk to the common workers. */
+static void
+end_own_threads(struct log_dirs *ld)
+{
+	for (uint32_t i = 0; i < ld->ndirs; i++) {
+		workers_free(&ld->dirs[i].base.writer);
+		workers_free(&ld->dirs[i].base.syncer);
+	}
 }
 
 /* ---- new ---- */
@@ -257,7 +294,10 @@ log_dirs_new(const struct log_dirs_options *o, struct log_dirs **out, struct err
 	e = check_distinct(ld, eb);
 	if (e == OK)
 		e = open_dirs(ld, eb);
+	if (e == OK)
+		e = start_own_threads(ld, eb);
 	if (e != OK) {
+		end_own_threads(ld);
 		destroy(ld);		/* no log, no job, no reader yet; and the caller may be a worker, which cannot wait for the workers */
 		return (e);
 	}
@@ -940,7 +980,10 @@ log_dirs_free(struct log_dirs **ldp)
 	scrubber_free(&ld->scrubber);
 	free_table(ld);
 	if (ld->env.workers != NULL)
-		workers_drain(ld->env.workers);	/* their jobs know the logs */
+		workers_drain(ld->env.workers);	/* their jobs know the logs, and give drains to the directories' threads */
+	end_own_threads(ld);
+	if (ld->env.workers != NULL)
+		workers_drain(ld->env.workers);
 	/* What was put aside for readers refers to the file system, which may go next.  Twice: the first round puts more aside. */
 	reclaim_barrier();
 	reclaim_barrier();

@@ -41,6 +41,11 @@ struct log_dir {
 	struct log_env *env;
 	char	       *path;
 	_Atomic bool	offline;
+	/* Constant.  Apart: it is one of several, so no set is written on a loop.  Its own threads are the only ones that a drain or a flush of a roll
+	 * may stop; NULL: env's workers serve (there are none, or they are stepped by hand). */
+	bool		apart;
+	struct workers *writer;		/* one thread: drains */
+	struct workers *syncer;		/* a few: flushes after rolls, and drains that flush before they answer */
 	_Atomic bool	slow;		/* its last write took long: sets are drained by workers, one after the other */
 	_Atomic uint32_t writers;	/* writes of sets under way ... */
 	_Atomic int64_t	progress_ms;	/* ... and when the last one ended, or the first of them began */

@@ -265,6 +265,7 @@ flush_job(struct job *j)
 void
 log_flush_later(struct log *log)
 {
+	struct workers *syncer;
 	bool submit;
 
 	lock_acquire(&log->lock);
@@ -275,8 +276,9 @@ log_flush_later(struct log *log)
 		return;
 	(void)log_ref(log);
 	log->flush_job = (struct job){ .run = flush_job };
-	if (log->env->workers != NULL)
-		workers_submit(log->env->workers, &log->flush_job);
+	syncer = log->dir->syncer != NULL ? log->dir->syncer : log->env->workers;
+	if (syncer != NULL)
+		workers_submit(syncer, &log->flush_job);
 	else
 		flush_job(&log->flush_job);
 }

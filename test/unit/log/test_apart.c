@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test/unit/log/test_apart.c - several log directories: their sets are written by threads of their own, in order, whatever becomes of the disk, the log
+ * or the broker meanwhile.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/must.h"
+#include "log/log_int.h"
+#include "test/unit/log/fixture.h"
+#include "test/unit/unit.h"
+
+#define OPEN(f) do { struct errbuf eb_ = ERRBUF_INIT; enum err e_ = fixture_open((f), &eb_); \
+	CHECK_STR(eb_.text, ""); if (e_ != OK) abort(); } while (0)
+
+/* ---- a disk that hangs as long as the gate is closed ---- */
+
+enum { WRITES = 1, SYNCS = 2, OPENS = 4 };
+
+static struct gate {
+	pthread_mutex_t lock;
+	pthread_cond_t	changed;
+	unsigned	ops;		/* of these kinds; 0: open */
+	const char     *part;		/* of the path */
+	enum err	e;		/* what those who waited are told */
+	unsigned	waiting;
+} gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+static enum err
+gate_pass(unsigned op, const char *path, struct errbuf *eb)
+{
+	enum err e = OK;
+
+	must_zero(pthread_mutex_lock(&gate.lock));
+	if ((gate.ops & op) != 0 && strstr(path, gate.part) != NULL) {
+		gate.waiting++;
+		must_zero(pthread_cond_broadcast(&gate.changed));
+		while (gate.ops != 0)
+			must_zero(pthread_cond_wait(&gate.changed, &gate.lock));
+		gate.waiting--;
+		e = gate.e;
+	}
+	must_zero(pthread_mutex_unlock(&gate.lock));
+	if (e != OK)
+		errbuf_set(eb, "%s: the disk has died", path);
+	return (e);
+}
+
+static void
+gate_close(unsigned ops, const char *part)
+{
+	must_zero(pthread_mutex_lock(&gate.lock));
+	gate.ops = ops;
+	gate.part = part;
+	gate.e = OK;
+	must_zero(pthread_mutex_unlock(&gate.lock));
+}
+
+static void
+gate_open(enum err e)
+{
+	must_zero(pthread_mutex_lock(&gate.lock));
+	gate.ops = 0;
+	gate.e = e;
+	must_zero(pthread_cond_broadcast(&gate.changed));
+	must_zero(pthread_mutex_unlock(&gate.lock));
+}
+
+/* Until somebody stands before it. */
+static void
+gate_await(void)
+{
+	must_zero(pthread_mutex_lock(&gate.lock));
+	while (gate.waiting == 0)
+		must_zero(pthread_cond_wait(&gate.changed, &gate.lock));
+	must_zero(pthread_mutex_unlock(&gate.lock));
+}
+
+static enum err
+gated_pwritev(struct file *file, const struct slice *v, unsigned n, uint64_t pos, struct errbuf *eb)
+{
+	enum err e = gate_pass(WRITES, file->path, eb);
+
+	return (e == OK ? fixture_fs()->ops->pwritev(file, v, n, pos, eb) : e);
+}
+
+static enum err
+gated_sync(struct file *file, struct errbuf *eb)
+{
+	enum err e = gate_pass(SYNCS, file->path, eb);
+
+	return (e == OK ? fixture_fs()->ops->sync(file, eb) : e);
+}
+
+static enum err
+gated_open(struct fs *fs, const char *path, unsigned flags, struct file **out, struct errbuf *eb)
+{
+	enum err e = gate_pass(OPENS, path, eb);
+
+	return (e == OK ? fixture_fs()->ops->open(fs, path, flags, out, eb) : e);
+}
+
+/* ---- sets ---- */
+
+struct piece {
+	struct append_set  set;
+	struct record_info info;
+	struct arena	   arena;
+	enum log_append_status status;
+	_Atomic unsigned   answers;
+	unsigned	   turn;	/* which answer of all it was */
+};
+
+static _Atomic unsigned answered;
+
+static void
+on_answer(struct append_set *s)
+{
+	struct piece *p = CONTAINER_OF(s, struct piece, set);
+
+	p->turn = ++answered;
+	p->answers++;
+}
+
+static void
+give(struct fixture *f, struct log *log, struct piece *p, const struct batch_spec *spec)
+{
+	struct record_rules rules = RECORD_RULES_DEFAULT;
+	const struct record_request rq = { .origin = RECORD_FROM_CLIENT, .produce_version = 9, .now_ms = clock_wall_ms(&f->clock.clock), .topic = "t" };
+	struct record_failure why;
+	uint8_t *bytes;
+	size_t len;
+
+	memset(p, 0, sizeof(*p));
+	arena_init(&p->arena, 1 << 20);
+	bytes = fixture_batch(f, spec, &len);
+	must(record_validate(slice_of(bytes, len), &rules, &rq, NULL, &p->arena, &p->info, &why) == KERR_NONE);
+	p->set = (struct append_set){ .records = bytes, .len = (uint32_t)len, .origin = APPEND_CLIENT, .leader_epoch = log_latest_epoch(log), .info = &p->info,
+	    .txn_verified = true, .done = on_answer };
+	p->status = log_append(log, &p->set);
+}
+
+static void
+give_one(struct fixture *f, struct log *log, struct piece *p)
+{
+	give(f, log, p, &(struct batch_spec){ 0 });
+}
+
+static const struct append_result *
+answer(struct piece *p)
+{
+	struct timespec began, now;
+
+	if (p->status == LOG_DONE)
+		return (&p->set.result);
+	must_zero(clock_gettime(CLOCK_MONOTONIC, &began));
+	do {
+		sched_yield();
+		must_zero(clock_gettime(CLOCK_MONOTONIC, &now));
+		must(now.tv_sec - began.tv_sec < 60);
+	} while (p->answers == 0);
+	CHECK_EQ(p->answers, 1);
+	return (&p->set.result);
+}
+
+static void
+piece_fini(struct piece *p)
+{
+	arena_fini(&p->arena);
+	free(p->set.records);
+}
+
+/* ---- the house: two directories, a log in each ---- */
+
+struct house {
+	struct fixture f;
+	struct fs_ops  ops;
+	struct fs      fs;
+	struct log    *log[2];
+};
+
+static struct log *
+make_log(struct house *h, const char *topic, const struct log_options *o)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct log *log = NULL;
+
+	must(log_dirs_create(h->f.dirs, topic, 0, UUID_ZERO, o, &log, &eb) == OK);
+	fixture_lead(log, 5);
+	return (log);
+}
+
+/* workers: of the common pool; 0: nothing runs but by hand. */
+static void
+house_init(struct house *h, unsigned workers)
+{
+	h->ops = *fixture_fs()->ops;
+	h->ops.pwritev = gated_pwritev;
+	h->ops.sync = gated_sync;
+	h->ops.open = gated_open;
+	h->fs.ops = &h->ops;
+	fixture_init(&h->f, 2);
+	h->f.fs = &h->fs;
+	must(workers_new(workers, "common", &h->f.workers, NULL) == OK);
+	OPEN(&h->f);
+	h->log[0] = make_log(h, "t", &h->f.options);
+	h->log[1] = make_log(h, "u", &h->f.options);
+	CHECK_STR(log_dir(h->log[0]), h->f.path[0]);
+	CHECK_STR(log_dir(h->log[1]), h->f.path[1]);
+}
+
+static void
+house_fini(struct house *h)
+{
+	log_unref(&h->log[0]);
+	log_unref(&h->log[1]);
+	fixture_fini(&h->f);
+}
+
+static void
+run_by_hand(struct house *h)
+{
+	while (workers_step(h->f.workers))
+		;
+}
+
+TEST(whoever_appends_never_writes_and_the_order_is_kept)
+{
+	struct house h;
+	struct piece p[20];
+
+	house_init(&h, 0);
+	for (int i = 0; i < 20; i++) {
+		give_one(&h.f, h.log[i % 2], &p[i]);
+		CHECK_EQ(p[i].status, LOG_PENDING);
+	}
+	CHECK_EQ(log_end_offset(h.log[0]) + log_end_offset(h.log[1]), 0);
+	run_by_hand(&h);
+	for (int i = 0; i < 20; i++) {
+		CHECK_EQ(answer(&p[i])->base_offset, i / 2);
+		CHECK(i < 2 || p[i - 2].turn < p[i].turn);
+		piece_fini(&p[i]);
+	}
+	house_fini(&h);
+}
+
+TEST(a_sequence_is_judged_behind_what_is_queued_before_it)
+{
+	const int32_t sequence[] = { 0, 1, 1, 3, 2 };
+	struct piece p[5];
+	struct house h;
+
+	house_init(&h, 0);
+	for (int i = 0; i < 5; i++)
+		give(&h.f, h.log[0], &p[i], &(struct batch_spec){ .producer_id = 4, .sequence = sequence[i] });
+	run_by_hand(&h);
+	CHECK_EQ(answer(&p[1])->base_offset, 1);
+	CHECK(answer(&p[2])->duplicate);
+	CHECK_EQ(answer(&p[2])->base_offset, 1);
+	CHECK_EQ(answer(&p[3])->error, KERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	CHECK_EQ(answer(&p[4])->base_offset, 2);
+	for (int i = 0; i < 5; i++)
+		piece_fini(&p[i]);
+	house_fini(&h);
+}
+
+TEST(what_was_queued_under_another_epoch_is_refused_before_it_is_written)
+{
+	struct piece p[3];
+	struct house h;
+
+	house_init(&h, 0);
+	give_one(&h.f, h.log[0], &p[0]);
+	fixture_lead(h.log[0], 6);
+	give_one(&h.f, h.log[0], &p[1]);
+	fixture_follow(h.log[0], 6);
+	give_one(&h.f, h.log[0], &p[2]);
+	run_by_hand(&h);
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(answer(&p[i])->error, KERR_NOT_LEADER_OR_FOLLOWER);
+		piece_fini(&p[i]);
+	}
+	CHECK_EQ(log_end_offset(h.log[0]), 0);
+	house_fini(&h);
+}
+
+/* What more than one queue may hold comes back at once. */
+TEST(a_queue_behind_a_hanging_disk_is_bounded)
+{
+	const struct batch_spec large = { .value_len = 300000 };
+	uint64_t bytes = 0;
+	unsigned n = 0;
+	struct piece *p = xcalloc(300, sizeof(*p));
+	struct house h;
+
+	house_init(&h, 0);
+	do {
+		give(&h.f, h.log[0], &p[n], &large);
+		bytes += p[n].set.len;
+	} while (p[n].status == LOG_PENDING && ++n < 299);
+	CHECK_EQ(p[n].status, LOG_DONE);
+	CHECK_EQ(p[n].set.result.error, KERR_REQUEST_TIMED_OUT);
+	CHECK_GE(bytes, 67108864);
+	CHECK_GE(67108864, bytes - p[n].set.len);
+	run_by_hand(&h);
+	for (unsigned i = 0; i < n; i++)
+		CHECK_EQ(answer(&p[i])->error, KERR_RECORD_LIST_TOO_LARGE);	/* than segment.bytes here */
+	for (unsigned i = 0; i <= n; i++)
+		piece_fini(&p[i]);
+	free(p);
+	house_fini(&h);
+}
+
+TEST(sets_that_wait_while_their_log_moves_are_written_in_the_new_place_in_order)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct log *future = NULL;
+	bool swapped = false, caught_up;
+	struct piece p[6];
+	struct house h;
+	uint64_t copied;
+
+	house_init(&h, 0);
+	give(&h.f, h.log[0], &p[0], &(struct batch_spec){ .producer_id = 4, .sequence = 0 });
+	run_by_hand(&h);
+	CHECK_EQ(log_dirs_move_begin(h.f.dirs, "t", 0, h.f.path[1], &h.f.options, &future, &eb), OK);
+	CHECK_EQ(log_dirs_move_align(h.f.dirs, h.log[0], future, &eb), OK);
+	CHECK_EQ(log_dirs_move_copy(h.f.dirs, h.log[0], future, 1 << 20, &copied, &caught_up, &eb), OK);
+	CHECK(caught_up);
+	for (int i = 1; i < 4; i++)
+		give(&h.f, h.log[0], &p[i], &(struct batch_spec){ .producer_id = 4, .sequence = i });
+	CHECK_EQ(log_dirs_move_swap(h.f.dirs, h.log[0], future, &swapped, &eb), OK);
+	REQUIRE(swapped);
+	give(&h.f, h.log[0], &p[4], &(struct batch_spec){ .producer_id = 4, .sequence = 4 });
+	give(&h.f, future, &p[5], &(struct batch_spec){ .producer_id = 4, .sequence = 5 });
+	run_by_hand(&h);
+	for (int i = 0; i < 6; i++) {
+		CHECK_EQ(answer(&p[i])->error, KERR_NONE);
+		CHECK_EQ(answer(&p[i])->base_offset, i);
+		piece_fini(&p[i]);
+	}
+	CHECK_STR(log_dir(future), h.f.path[1]);
+	CHECK_EQ(log_end_offset(future), 6);
+	CHECK_EQ(log_end_offset(h.log[0]), 1);
+	log_dirs_move_retire(h.f.dirs, h.log[0]);
+	log_unref(&future);
+	house_fini(&h);
+}
+
+/* ---- with threads ---- */
+
+static void
+note_run(struct job *j)
+{
+	(void)j;
+	answered++;
+}
+
+static void
+everything_else_goes_on(struct house *h)
+{
+	struct job job = { .run = note_run };
+	struct piece p[50];
+
+	for (int i = 0; i < 50; i++) {
+		give(&h->f, h->log[1], &p[i], &(struct batch_spec){ .value_len = 1000 });	/* rolls, too */
+		CHECK_EQ(answer(&p[i])->error, KERR_NONE);
+		piece_fini(&p[i]);
+	}
+	workers_submit(h->f.workers, &job);
+	workers_drain(h->f.workers);
+}
+
+TEST(a_disk_that_hangs_in_a_write_stops_its_own_directory_only)
+{
+	struct piece p[10];
+	struct house h;
+
+	house_init(&h, 1);
+	gate_close(WRITES, h.f.path[0]);
+	for (int i = 0; i < 10; i++) {
+		give_one(&h.f, h.log[0], &p[i]);
+		CHECK_EQ(p[i].status, LOG_PENDING);
+	}
+	gate_await();
+	everything_else_goes_on(&h);
+	for (int i = 0; i < 10; i++)
+		CHECK_EQ(p[i].answers, 0);
+	gate_open(OK);
+	for (int i = 0; i < 10; i++) {
+		CHECK_EQ(answer(&p[i])->base_offset, i);
+		CHECK(i == 0 || p[i - 1].turn < p[i].turn);
+		piece_fini(&p[i]);
+	}
+	house_fini(&h);
+}
+
+/* The files of a new segment are made where the set is written. */
+TEST(a_disk_that_hangs_in_a_roll_stops_its_own_directory_only)
+{
+	struct piece p[40];
+	struct house h;
+
+	house_init(&h, 1);
+	gate_close(OPENS, h.f.path[0]);
+	for (int i = 0; i < 40; i++)
+		give(&h.f, h.log[0], &p[i], &(struct batch_spec){ .value_len = 1000 });
+	gate_await();
+	everything_else_goes_on(&h);
+	gate_open(OK);
+	for (int i = 0; i < 40; i++) {
+		CHECK_EQ(answer(&p[i])->base_offset, i);
+		piece_fini(&p[i]);
+	}
+	CHECK_GE(log_segment_count(h.log[0]), 2);
+	house_fini(&h);
+}
+
+/* Two logs are flushed before they answer, and a third flushes what it rolled: more than the directory has threads for that. */
+TEST(a_disk_that_hangs_in_a_sync_stops_neither_other_directories_nor_writes)
+{
+	struct log_options flushed;
+	struct log *v, *x;
+	struct piece p[40], q[2];
+	struct house h;
+
+	house_init(&h, 1);
+	flushed = h.f.options;
+	flushed.flush_messages = 1;
+	v = make_log(&h, "v", &flushed);
+	log_unref(&v);
+	v = make_log(&h, "w", &flushed);	/* one in each directory: the second pair is looked at below */
+	log_unref(&v);
+	v = log_dirs_find(h.f.dirs, "v", 0);
+	x = make_log(&h, "x", &flushed);
+	CHECK_STR(log_dir(v), h.f.path[0]);
+	CHECK_STR(log_dir(x), h.f.path[0]);
+	gate_close(SYNCS, h.f.path[0]);
+	give_one(&h.f, v, &q[0]);
+	give_one(&h.f, x, &q[1]);
+	gate_await();
+	for (int i = 0; i < 40; i++) {
+		give(&h.f, h.log[0], &p[i], &(struct batch_spec){ .value_len = 1000 });
+		CHECK_EQ(answer(&p[i])->base_offset, i);
+		piece_fini(&p[i]);
+	}
+	everything_else_goes_on(&h);
+	CHECK_EQ(q[0].answers + q[1].answers, 0);
+	gate_open(OK);
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(answer(&q[i])->error, KERR_NONE);
+		piece_fini(&q[i]);
+	}
+	CHECK_EQ(log_recovery_point(v), 1);
+	log_unref(&v);
+	log_unref(&x);
+	house_fini(&h);
+}
+
+TEST(a_write_that_hangs_and_fails_takes_all_behind_it_along)
+{
+	struct piece p[10], late;
+	struct house h;
+
+	house_init(&h, 1);
+	gate_close(WRITES, h.f.path[0]);
+	for (int i = 0; i < 10; i++)
+		give_one(&h.f, h.log[0], &p[i]);
+	gate_await();
+	gate_open(ERR_IO);
+	for (int i = 0; i < 10; i++) {
+		CHECK_EQ(answer(&p[i])->error, KERR_KAFKA_STORAGE_ERROR);
+		CHECK_EQ(answer(&p[i])->base_offset, -1);
+		piece_fini(&p[i]);
+	}
+	give_one(&h.f, h.log[0], &late);
+	CHECK_EQ(answer(&late)->error, KERR_KAFKA_STORAGE_ERROR);
+	piece_fini(&late);
+	everything_else_goes_on(&h);
+	CHECK_EQ(h.f.offline, 1);
+	CHECK_EQ(log_end_offset(h.log[0]), 0);
+	house_fini(&h);
+}
+
+struct deletion_job {
+	struct job	 job;
+	struct log_dirs *dirs;
+	enum err	 e;
+};
+
+static void
+delete_t(struct job *j)
+{
+	struct deletion_job *d = CONTAINER_OF(j, struct deletion_job, job);
+
+	d->e = log_dirs_delete(d->dirs, "t", 0, NULL);
+}
+
+static bool
+somebody_wants(struct log *log)
+{
+	bool wants;
+
+	lock_acquire(&log->lock);
+	wants = log->wanted > 0;
+	lock_release(&log->lock);
+	return (wants);
+}
+
+TEST(a_log_that_is_deleted_answers_all_that_waits)
+{
+	struct deletion_job d = { .job.run = delete_t };
+	struct piece p[10];
+	struct house h;
+
+	house_init(&h, 1);
+	gate_close(WRITES, h.f.path[0]);
+	for (int i = 0; i < 10; i++)
+		give_one(&h.f, h.log[0], &p[i]);
+	gate_await();
+	d.dirs = h.f.dirs;
+	workers_submit(h.f.workers, &d.job);
+	while (!somebody_wants(h.log[0]))
+		sched_yield();
+	gate_open(OK);
+	CHECK_EQ(answer(&p[0])->base_offset, 0);	/* it was in the write */
+	for (int i = 1; i < 10; i++)
+		CHECK_EQ(answer(&p[i])->error, KERR_NOT_LEADER_OR_FOLLOWER);
+	workers_drain(h.f.workers);
+	CHECK_EQ(d.e, OK);
+	for (int i = 0; i < 10; i++)
+		piece_fini(&p[i]);
+	house_fini(&h);
+}
+
+/* Whatever is said to have been written is there, and everybody hears once. */
+static void
+ends_while_sets_are_queued(bool clean)
+{
+	struct piece p[400];
+	int64_t written[2] = { 0, 0 };
+	struct house h;
+
+	house_init(&h, 2);
+	for (int i = 0; i < 400; i++)
+		give(&h.f, h.log[i % 2], &p[i], &(struct batch_spec){ .value_len = 500 });
+	log_unref(&h.log[0]);
+	log_unref(&h.log[1]);
+	if (clean)
+		log_dirs_shutdown(h.f.dirs);
+	log_dirs_free(&h.f.dirs);
+	for (int i = 0; i < 400; i++) {
+		CHECK_EQ(p[i].answers, 1);
+		if (p[i].set.result.error == KERR_NONE)
+			CHECK_EQ(p[i].set.result.base_offset, written[i % 2]++);
+		else
+			CHECK_EQ(p[i].set.result.error, KERR_NOT_LEADER_OR_FOLLOWER);
+		piece_fini(&p[i]);
+	}
+	OPEN(&h.f);
+	CHECK_EQ(log_dirs_was_clean(h.f.dirs), clean);
+	h.log[0] = log_dirs_find(h.f.dirs, "t", 0);
+	h.log[1] = log_dirs_find(h.f.dirs, "u", 0);
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(log_end_offset(h.log[i]), written[i]);
+		CHECK_EQ(fixture_read_all(h.log[i], 0), written[i]);
+	}
+	house_fini(&h);
+}
+
+TEST(an_end_with_sets_queued_answers_each_once)
+{
+	ends_while_sets_are_queued(true);
+	ends_while_sets_are_queued(false);
+}
+
+UNIT_MAIN("log/apart",
+    T(whoever_appends_never_writes_and_the_order_is_kept), T(a_sequence_is_judged_behind_what_is_queued_before_it),
+    T(what_was_queued_under_another_epoch_is_refused_before_it_is_written), T(a_queue_behind_a_hanging_disk_is_bounded),
+    T(sets_that_wait_while_their_log_moves_are_written_in_the_new_place_in_order),
+    T(a_disk_that_hangs_in_a_write_stops_its_own_directory_only), T(a_disk_that_hangs_in_a_roll_stops_its_own_directory_only),
+    T(a_disk_that_hangs_in_a_sync_stops_neither_other_directories_nor_writes), T(a_write_that_hangs_and_fails_takes_all_behind_it_along),
+    T(a_log_that_is_deleted_answers_all_that_waits), T(an_end_with_sets_queued_answers_each_once))
