@@ -2,11 +2,16 @@
 """Groups through all their states, step by step, on Java and on the broker under test: every answer the same, field by field.
 
 Which member leads and in which order members are listed is fixed by the order in which they come; ids are named by who has them."""
+import collections
+import itertools
+import random
+import select
+import time
 import uuid
 
 import pytest
 
-from harness.groups import Member, ready, written
+from harness.groups import Member, ready, subscription, written
 from harness.pair import difference, normalise
 from harness.proc import wait_until
 
@@ -251,3 +256,147 @@ def test_every_answer_in_every_state_is_javas(both, kind, flow, version):
     assert [w for w, _ in java] == [w for w, _ in ours]
     bad = [f"{w}: {difference(o, j)}" for (w, j), (_, o) in zip(java, ours) if j != o]
     assert not bad, "\n".join(bad)
+
+
+# ---- at random --------------------------------------------------------------------------------------------------------------------------
+class Walker(Script):
+    """One of the two brokers on a random walk: five clients, two of which claim the same instance id."""
+
+    def __init__(self, broker, group, versions):
+        super().__init__(broker, group, 9)
+        self.waiting, self.count = {}, itertools.count(1)
+        self.m = {letter: self.member(letter, instance="one" if letter in "st" else None) for letter in versions}
+        for letter, v in versions.items():
+            self.m[letter].version = v
+
+    def answered(self):
+        found, _, _ = select.select([self.m[x].c.sock for x in self.waiting], [], [], 0)
+        return {x for x in self.waiting if self.m[x].c.sock in found}
+
+    def seen(self):
+        a = in_order(normalise(self.broker, self.name(self.c.call("DescribeGroups", 5, {"Groups": [self.group]}))))
+        self.size, self.state = len(a["Groups"][0]["Members"]), a["Groups"][0]["GroupState"]
+        return a
+
+    def hear(self, letter):
+        m = self.m[letter]
+        if self.waiting.pop(letter) == "sync":
+            return self.note(f"{letter} synced", m.receive_sync())
+        a = m.c.receive("JoinGroup", m.version, m.sent)
+        if a["MemberId"]:
+            self.names.setdefault(a["MemberId"], f"{letter}{next(self.count)}")
+        self.note(f"{letter} joined", a)
+        if a["ErrorCode"] == 0:
+            m.id, m.generation, m.leader, m.others = a["MemberId"], a["GenerationId"], a["Leader"], a["Members"]
+        elif a["ErrorCode"] == 79:
+            m.id = a["MemberId"]
+        elif a["ErrorCode"] in (25, 82):
+            m.id, m.generation = "", -1
+        return None
+
+    # the steps
+    def join(self, letter):
+        self.waiting[letter] = "join"
+        self.m[letter].send_join()
+
+    def start_sync(self, letter, some):
+        m = self.m[letter]
+        self.waiting[letter] = "sync"
+        m.send_sync([(x["MemberId"], f"{m.generation} of {self.names.get(x['MemberId'])}".encode()) for x in m.others if some or x["MemberId"] == m.id] if m.leads() else ())
+
+    def heartbeat(self, letter, generation):
+        m = self.m[letter]
+        m.generation += generation
+        self.beat(m)
+        m.generation -= generation
+
+    def commits(self, letter, offset, version):
+        m = self.m[letter]
+        self.note(f"{letter} commit {version}", m.commit(T, offset % 2, offset, f"{offset}", max(version, 7) if m.instance else version))
+
+    def goes(self, letter, named):
+        m = self.m[letter]
+        self.ask(f"{letter} leaves", "LeaveGroup", 4, {"GroupId": self.group, "Members": [{"MemberId": "" if named else m.id, "GroupInstanceId": m.instance}]})
+
+    def changes(self, letter, protocols, topics):
+        self.m[letter].protocols = [{"Name": p, "Metadata": subscription(*topics)} for p in protocols]
+
+    def fetch(self, version):
+        self.ask("offsets", "OffsetFetch", version, {"GroupId": self.group, "Topics": None})
+
+
+def settle(sides, words):
+    """Until both have answered the same members and describe the group alike; what was answered is read and noted."""
+    end = time.monotonic() + 8
+    time.sleep(0.008)
+    while True:
+        answered, seen = [s.answered() for s in sides], [s.seen() for s in sides]
+        if answered[0] == answered[1] and seen[0] == seen[1]:
+            break
+        assert time.monotonic() < end, f"{words}: {difference(seen[1], seen[0])}; answered: Java {answered[0]}, ours {answered[1]}"
+        time.sleep(0.005)
+    for s in sides:
+        for letter in sorted(answered[0]):
+            s.hear(letter)
+
+
+def choose(rng, s, step):
+    """A step that is possible on `s`, and so on both: (its name, arguments)."""
+    letter = rng.choice([*s.m])
+    m, waits = s.m[letter], s.waiting.get(letter)
+    # Of several that are left Java takes whichever leader its hash table has first; whose sync waits when it leaves it forgets.
+    goes = waits != "sync" and (m.id or m.instance) and (s.size <= 2 or not m.leads() and not m.instance)
+    what = rng.choices(["join", "start_sync", "heartbeat", "commits", "goes", "changes", "fetch", "delete"], [30, 30, 10, 10, 6, 5, 3, 2])[0]
+    if what == "goes":
+        return ("goes", letter, bool(m.instance) and rng.random() < 0.5) if goes else None
+    if what == "fetch":
+        return "fetch", rng.randrange(2, 8)
+    if what == "delete":
+        return ("remove",)
+    if waits:
+        return None
+    return {"join": ("join", letter), "start_sync": ("start_sync", letter, rng.random() < 0.7), "heartbeat": ("heartbeat", letter, rng.choice([0, 0, 0, -1, 1])),
+            "commits": ("commits", letter, step, rng.randrange(1, 9)),
+            "changes": ("changes", letter, rng.choice([("range", "roundrobin"), ("range",), ("roundrobin",)]), rng.choice([(T,), (T, "x"), ("x",)]))}[what]
+
+
+def walk(both, rng, steps, met):
+    """`met`: counts of the group's states and of the errors in the answers."""
+    group, versions = f"walk-{uuid.uuid4().hex[:8]}", {x: rng.randrange(5 if x in "st" else 0, 10) for x in "abcst"}
+    sides, done = [], []
+    try:
+        for b in both:
+            sides.append(Walker(b, group, versions))
+        settle(sides, "at first")
+        for step in range(steps):
+            chosen = choose(rng, sides[1], step)
+            if chosen is None:
+                continue
+            done.append(chosen)
+            for s in sides:
+                getattr(s, chosen[0])(*chosen[1:])
+            words = f"versions {versions}, {done[-25:]}"
+            settle(sides, words)
+            java, ours = (s.log for s in sides)
+            met.update([sides[1].state, *(a if isinstance(a, int) else a.get("ErrorCode") for _, a in ours if not isinstance(a, list))])
+            bad = [f"{w}: {difference(o, j)}" for (w, j), (_, o) in zip(java, ours) if j != o]
+            assert len(java) == len(ours) and not bad, f"{words}: {bad}"
+            for s in sides:
+                s.log.clear()
+        for s in sides:
+            s.read()
+        assert sides[0].log == sides[1].log, difference(sides[1].log, sides[0].log)
+    finally:
+        for s in sides:
+            s.close()
+
+
+@pytest.mark.parametrize("walks,steps", [pytest.param(2, 120, id="two"), pytest.param(12, 300, id="long", marks=[pytest.mark.long, pytest.mark.timeout(1500)])])
+def test_random_members_are_answered_as_java_does(both, kind, rng, walks, steps):
+    met = collections.Counter()
+    for n in range(walks):
+        seed = rng.randrange(1 << 32) if walks > 2 else 7 + n
+        print("seed", seed)
+        walk(both, random.Random(seed), steps, met)
+    print(met)
+    assert {"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", 0, 22, 23, 25, 27, 79, 82} <= {*met}, met
