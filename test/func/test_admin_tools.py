@@ -135,6 +135,10 @@ def test_completion_knows_what_the_cluster_has(broker, topic):
     t = topic(broker)
     assert completed(broker, f"ottla topic describe --bootstrap-server {{}} {t[:-1]}") == [t]
     assert completed(broker, f"ottla config alter --bootstrap-server {{}} topic {t[:-1]}") == [t]
+    group = f"{t}-group"
+    on(broker, "group", "reset", group, "--offset", 0, "--topic", t, "--apply")
+    for verb in ("describe", "reset", "delete"):
+        assert completed(broker, f"ottla group {verb} --bootstrap-server {{}} {group[:-2]}") == [group]
     assert completed(broker, "ottla config describe --bootstrap-server {} broker ") == [str(broker.id), "default"]
     assert completed(broker, "ottla config describe br") == ["broker", "broker-logger"]
     assert completed(broker, "ottla topic list --boot") == ["--bootstrap-server"]

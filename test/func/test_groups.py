@@ -502,8 +502,10 @@ def test_offsets_are_kept_without_any_group(broker, topic, group):
             return a["Topics"][0]["Partitions"][0]["ErrorCode"]
 
         for v in range(1, 10):
-            assert commit(v, CommittedOffset=v, CommittedMetadata=f"version {v}", **({"CommittedLeaderEpoch": 3} if v >= 6 else {})) == NONE
+            assert commit(v, CommittedOffset=v, CommittedMetadata=f"version {v}", **({"CommittedLeaderEpoch": v} if v >= 6 else {})) == NONE
             assert committed(broker, group, t, range(3)) == {0: (v, f"version {v}")}
+            a = c.call("OffsetFetch", 5, {"GroupId": group, "Topics": [{"Name": t, "PartitionIndexes": [0]}]})
+            assert a["Topics"][0]["Partitions"][0]["CommittedLeaderEpoch"] == (v if v >= 6 else -1)
         assert commit(8, CommittedOffset=3, CommittedMetadata=None) == NONE and committed(broker, group, t, [0]) == {0: (3, "")}
         assert commit(8, CommittedOffset=9, CommittedMetadata="x" * 4096) == NONE
         assert commit(8, CommittedOffset=10, CommittedMetadata="x" * 4097) == 12
@@ -514,6 +516,66 @@ def test_offsets_are_kept_without_any_group(broker, topic, group):
         assert a["Topics"][0]["Partitions"][0] == {"PartitionIndex": 5, "CommittedOffset": -1, "CommittedLeaderEpoch": -1, "Metadata": "", "ErrorCode": 0}
         d = described(broker, group)
         assert (d["GroupState"], d["ProtocolType"], d["Members"]) == ("Empty", "", [])
+
+
+def test_offsets_expire_by_the_rules_of_their_groups(brokers, kind, topic, group, members):
+    """With an expiry of their own, which old clients may name: a simple group's at once; of a consumer group what nobody is subscribed to, the rest when
+    it is empty.  A group that has none left is gone.  What is gone stays so."""
+    b = ready(brokers(kind, config={"offsets.retention.check.interval.ms": 300, "zookeeper.session.timeout.ms": 4000}).start(), group)
+    for other in ("simple", "gone"):
+        ready(b, f"{group}-{other}")
+    t, u = topic(b, partitions=2), topic(b)
+    simple = members(f"{group}-simple", where=b)
+    soon = {"version": 3, "RetentionTimeMs": 1}
+    assert simple.commit(t, 0, 1, **soon) == simple.commit(t, 1, 2) == NONE
+    wait_until(lambda: committed(b, f"{group}-simple", t, range(2)) == {1: (2, "")}, 20, "one to go")
+    m = members(group, where=b, session=60000, topics=(t,))
+    m.join()
+    m.sync([(m.id, b"")])
+    assert m.commit(t, 0, 3, **soon) == m.commit(u, 0, 4, **soon) == m.commit(u, 0, 5, version=2, RetentionTimeMs=3600000) == NONE
+    assert m.commit(t, 1, 6, **soon) == NONE
+    gone = members(f"{group}-gone", where=b)
+    assert gone.commit(u, 0, 7, **soon) == NONE
+    wait_until(lambda: described(b, f"{group}-gone")["GroupState"] == "Dead", 20, "the group to end")
+    assert committed(b, group, t, range(2)) == {0: (3, ""), 1: (6, "")} and committed(b, group, u, [0]) == {0: (5, "")}, "the later commit says when"
+    assert m.commit(u, 0, 8, **soon) == NONE
+    wait_until(lambda: committed(b, group, u, [0]) == {}, 20, "what nobody is subscribed to")
+    assert committed(b, group, t, range(2)) == {0: (3, ""), 1: (6, "")} and m.heartbeat() == NONE
+    m.leave()
+    wait_until(lambda: described(b, group)["GroupState"] == "Dead", 20, "the group to end")
+    b.kill9()
+    b.start()
+    for other in ("", "-simple", "-gone"):
+        ready(b, group + other)
+    assert [described(b, group + x)["GroupState"] for x in ("", "-gone", "-simple")] == ["Dead", "Dead", "Empty"]
+    assert committed(b, group, t, range(2)) == {} and committed(b, f"{group}-simple", t, range(2)) == {1: (2, "")}
+
+
+def test_what_is_too_large_for_a_record_is_refused_and_harms_nobody_else(brokers, kind, topic, group, members):
+    b = ready(brokers(kind, config={"message.max.bytes": 3000}).start(), group)
+    ready(b, f"{group}-small")
+    t = topic(b)
+    small = members(f"{group}-small", where=b)
+    assert small.join()["ErrorCode"] == small.sync([(small.id, b"x")])["ErrorCode"] == small.commit(t, 0, 1) == NONE
+    huge = members(group, where=b, topics=["t" * 200] * 20)
+    assert huge.join()["ErrorCode"] == NONE
+    assert huge.sync([(huge.id, b"")])["ErrorCode"] == -1, "its subscription does not fit into the record"
+    assert huge.heartbeat() == REBALANCE_IN_PROGRESS
+    huge.protocols = small.protocols
+    assert huge.join()["ErrorCode"] == NONE
+    assert huge.sync([(huge.id, b"y" * 3000)])["ErrorCode"] == -1, "nor its assignment"
+    assert huge.join()["ErrorCode"] == huge.sync([(huge.id, b"y" * 100)])["ErrorCode"] == NONE
+    generation = huge.generation
+    assert huge.commit(t, 0, 2, "m" * 3500) == 28
+    assert huge.commit(t, 0, 3, "m" * 100) == NONE
+    assert committed(b, group, t, [0]) == {0: (3, "m" * 100)}
+    b.restart()
+    ready(ready(b, group), f"{group}-small")
+    for m in (small, huge):
+        m.close()
+        m.c = b.connect()
+        assert m.heartbeat() == NONE
+    assert huge.generation == generation and committed(b, f"{group}-small", t, [0]) == {0: (1, "")}
 
 
 def test_offsets_of_a_deleted_topic_are_gone(broker, topic, group):
