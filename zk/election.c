@@ -94,6 +94,13 @@ struct electing {
 
 static void electing_epoch_read(void *, const struct zk_result *);
 
+/* The node may say any number; behind the last there is none (Java's turns negative). */
+static int32_t
+epoch_after(int32_t epoch)
+{
+	return (epoch == INT32_MAX ? epoch : epoch + 1);
+}
+
 static void
 electing_end(struct electing *g, enum err e, int32_t epoch, int32_t version)
 {
@@ -121,7 +128,7 @@ electing_looked(void *ctx, const struct zk_result *results, uint32_t n)
 	else if (controller->error != ZKE_OK || epoch->error != ZKE_OK)
 		electing_end(g, zk_step_error(&g->eb, controller->error != ZKE_OK ? controller : epoch, "reading"), 0, 0);
 	else if (controller->stat.ephemeral_owner == zk_session_id(g->zk) && zk_controller_epoch_decode(epoch->data, &value, &g->eb) == OK &&
-	    value == g->epoch + 1)
+	    value == epoch_after(g->epoch))
 		electing_end(g, OK, value, epoch->stat.version);
 	else
 		electing_lost(g);
@@ -134,7 +141,7 @@ electing_tried(void *ctx, const struct zk_result *r)
 	struct electing *g = ctx;
 
 	if (r->error == ZKE_OK)
-		electing_end(g, OK, g->epoch + 1, r->results[1].stat.version);
+		electing_end(g, OK, epoch_after(g->epoch), r->results[1].stat.version);
 	else if (r->error == ZKE_NODE_EXISTS || r->error == ZKE_BAD_VERSION)
 		zk_many(g->zk, look, 2, electing_looked, g);
 	else {
@@ -152,7 +159,7 @@ electing_try(struct electing *g)
 
 	arena_init(&a, SMALL_ARENA);
 	ops[0] = ZK_CREATE_EPHEMERAL(ZK_CONTROLLER, zk_controller_encode(&a, &info));
-	ops[1] = ZK_SET(ZK_CONTROLLER_EPOCH, zk_controller_epoch_encode(&a, g->epoch + 1), g->version);
+	ops[1] = ZK_SET(ZK_CONTROLLER_EPOCH, zk_controller_epoch_encode(&a, epoch_after(g->epoch)), g->version);
 	zk_multi(g->zk, ops, 2, electing_tried, g);
 	arena_fini(&a);
 }

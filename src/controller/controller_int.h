@@ -145,6 +145,13 @@ void	 batch_stop_replica(struct controller *, struct ctl_partition *, int32_t br
 void	 batch_send(struct controller *);
 void	 batch_clear(struct batch *);
 
+/* A state node may say any number.  Behind the last there is none: Java's turns negative, which no broker takes any more, not even a new one. */
+static inline int32_t
+leader_epoch_after(int32_t epoch)
+{
+	return (epoch == INT32_MAX ? epoch : epoch + 1);
+}
+
 /* ---- machine.c: each ends by calling next (never from inside) ---- */
 /* Partitions without a state node: New -> Online with the first usable replica as leader. */
 void	 machine_create(struct controller *, const struct partition_list *, void (*next)(struct controller *));

@@ -263,7 +263,7 @@ prefer(struct controller *c, const struct ctl_partition *p, uint32_t n, struct c
 		return;
 	ch->chosen = true;
 	ch->l.leader = p->replicas.v[i];
-	ch->l.leader_epoch++;
+	ch->l.leader_epoch = leader_epoch_after(ch->l.leader_epoch);
 	ch->l.controller_epoch = c->ctx.epoch;
 }
 
@@ -290,7 +290,7 @@ elect_choose(struct controller *c, const struct ctl_partition *p, bool unclean, 
 		ch->l.recovery_state = 1;
 	}
 	ch->chosen = ch->l.leader >= 0;
-	ch->l.leader_epoch++;
+	ch->l.leader_epoch = leader_epoch_after(ch->l.leader_epoch);
 	ch->l.controller_epoch = c->ctx.epoch;
 }
 
@@ -525,7 +525,7 @@ shrink_leadership(struct controller *c, const struct ctl_partition *p, bool all,
 		new->isr.n = n;
 		changed = true;
 	}
-	new->leader_epoch++;
+	new->leader_epoch = leader_epoch_after(new->leader_epoch);
 	new->controller_epoch = c->ctx.epoch;
 	return (changed);
 }

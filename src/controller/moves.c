@@ -284,7 +284,7 @@ raise_epoch(struct controller *c)
 	struct zk_op op;
 
 	*l = p->l;
-	l->leader_epoch++;
+	l->leader_epoch = leader_epoch_after(l->leader_epoch);
 	l->controller_epoch = c->ctx.epoch;
 	op = machine_write_op(c, p, l);
 	step_write(c, &op, 1, raised);
@@ -322,7 +322,7 @@ leave_isr(struct controller *c, const struct ctl_partition *p, struct leadership
 		if (!id_list_has(l->isr, one.v[0]))
 			continue;
 		found = true;
-		l->leader_epoch++;
+		l->leader_epoch = leader_epoch_after(l->leader_epoch);
 		if (l->leader == one.v[0])
 			l->leader = -1;
 		if (l->isr.n > 1)

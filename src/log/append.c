@@ -30,6 +30,7 @@
 
 #include "base/limits.h"
 #include "log/log_int.h"
+#include "log/names_int.h"
 
 enum { SLOW_WRITE_MS = 50 };
 
@@ -135,6 +136,14 @@ assign_batch(struct write *w, uint8_t *bytes, struct batch_header *h, int64_t ba
 	h->leader_epoch = w->s->leader_epoch;
 }
 
+#define NO_OFFSETS	"no offsets are left in this log"
+
+static bool
+offsets_left(int64_t next, int32_t delta)
+{
+	return (delta < LOG_OFFSET_MAX - next);
+}
+
 static enum kerr
 assign_client(struct write *w)
 {
@@ -143,6 +152,8 @@ assign_client(struct write *w)
 	struct batch_header h;
 
 	must(s->info != NULL && s->info->size == s->len && !s->info->needs_rebuild);
+	if (!offsets_left(w->tail.end, s->info->last_offset_delta))
+		return (refuse(s, KERR_UNKNOWN_SERVER_ERROR, NO_OFFSETS));
 	record_assign(s->records, s->info, s->log_append_time ? TIMESTAMP_LOG_APPEND_TIME : TIMESTAMP_CREATE_TIME, w->tail.end, s->leader_epoch, w->now_ms, &a);
 	must(batch_header_decode(slice_of(s->records, s->len), &h) == OK);
 	note_batch(w, &h);
@@ -160,6 +171,8 @@ assign_coordinator(struct write *w)
 
 	while ((e = batch_iter_next(&it, &h, &whole)) == OK) {
 		must(h.magic == 2 && h.last_offset_delta >= 0);
+		if (!offsets_left(next, h.last_offset_delta))
+			return (refuse(w->s, KERR_UNKNOWN_SERVER_ERROR, NO_OFFSETS));
 		assign_batch(w, (uint8_t *)(uintptr_t)whole.p, &h, next);
 		note_batch(w, &h);
 		next = h.last_offset + 1;
@@ -184,6 +197,8 @@ take_replicated(struct write *w)
 			return (refuse(w->s, KERR_CORRUPT_MESSAGE, "offsets of replicated batches do not increase"));
 		if (h.last_offset < 0 || h.last_offset_delta < 0)
 			return (refuse(w->s, KERR_CORRUPT_MESSAGE, "a replicated batch has no offsets"));
+		if (h.last_offset >= LOG_OFFSET_MAX)
+			return (refuse(w->s, KERR_CORRUPT_MESSAGE, "offsets of a replicated batch that no log may have"));
 		note_batch(w, &h);
 	}
 	if (e == ERR_CORRUPT)

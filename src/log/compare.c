@@ -74,7 +74,7 @@ step(struct side *s, struct errbuf *eb)
 		e = batch_scan_whole(&s->scan, &s->h, &s->whole, &s->at, &why);
 		if (e == OK) {
 			s->have = true;
-			s->end = s->h.last_offset + 1;
+			s->end = batch_next_offset(&s->h);
 			return (OK);
 		}
 		if (e != ERR_NOTFOUND && e != ERR_CORRUPT) {
@@ -171,7 +171,7 @@ walk_both(struct side *s, const struct log_progress *progress, struct log_compar
 			differ(c, s);
 			return (OK);
 		}
-		c->offset = s[0].h.last_offset + 1;
+		c->offset = batch_next_offset(&s[0].h);
 		c->common_epoch = s[0].h.leader_epoch;
 		c->batches++;
 		c->bytes += s[0].whole.len;

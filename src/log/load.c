@@ -176,7 +176,7 @@ swap_range(struct load *ld, const struct names *ns, int64_t *from, int64_t *to, 
 		if (e == OK) {
 			batch_scan_init(&sc, f, 0, size, NULL, 65536);
 			while (batch_scan_header(&sc, &h, &at, NULL) == OK)
-				next = h.last_offset + 1;
+				next = batch_next_offset(&h);
 			batch_scan_fini(&sc);
 		}
 		*from = MIN(*from, base);
@@ -401,7 +401,7 @@ recover_at(struct load *ld, uint32_t i, bool *cut_short, struct errbuf *eb)
 	enum err e;
 
 	before.n = i;
-	e = recover_segment(&before, ld->segs[i], i + 1 < ld->n ? ld->segs[i + 1]->base : INT64_MAX, &cut, &next, eb);
+	e = recover_segment(&before, ld->segs[i], i + 1 < ld->n ? ld->segs[i + 1]->base : LOG_OFFSET_MAX, &cut, &next, eb);
 	ld->recovery_point = before.recovery_point;
 	ld->broken[i] = false;
 	*cut_short = cut > 0;
@@ -625,9 +625,11 @@ enum err
 log_load(struct log *log, const struct log_load *in, struct errbuf *eb)
 {
 	struct epochs_met met = { -1, false };
-	struct load ld = { .log = log, .in = in, .recovery_point = in->clean ? INT64_MAX : in->recovery_point, .fs = log->env->fs, .met = &met };
+	struct log_load bounded = *in;
+	struct load ld = { .log = log, .in = &bounded, .recovery_point = in->clean ? INT64_MAX : in->recovery_point, .fs = log->env->fs, .met = &met };
 	enum err e;
 
+	bounded.start_offset = MIN(bounded.start_offset, LOG_OFFSET_MAX);	/* a checkpoint may say any number */
 	log_segment_options(log, &ld.so);
 	producer_state_set_end(log->producers, -1);
 	e = load_steps(&ld, eb);

@@ -42,7 +42,7 @@ name_leading_offset(const char *name, int64_t *offset)
 {
 	size_t n = strspn(name, "0123456789");
 
-	return (n > 0 && name[n] == '.' && str_to_i64(slice_of(name, n), offset) && *offset >= 0);
+	return (n > 0 && name[n] == '.' && str_to_i64(slice_of(name, n), offset) && *offset >= 0 && *offset <= LOG_OFFSET_MAX);
 }
 
 bool

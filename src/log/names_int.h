@@ -17,11 +17,14 @@
 #define SUFFIX_CLEANED	".cleaned"
 #define SUFFIX_SWAP	".swap"
 
+/* The end of a log lies here at most, and no segment begins above: so an offset with a relative one of 31 bits added, and its successor, are numbers. */
+#define LOG_OFFSET_MAX	(INT64_MAX - INT32_MAX - 1)
+
 /* "<dir>/<20 digits><suffix>"; malloc'ed. */
 char *segment_path(const char *dir, int64_t base, const char *suffix);
 char *path_join(const char *dir, const char *name);	/* malloc'ed */
 
-/* "<20 digits><suffix>", nothing behind it.  Java reads any number of digits; so do we. */
+/* "<20 digits><suffix>", nothing behind it.  Java reads any number of digits; so do we, up to LOG_OFFSET_MAX. */
 bool  name_parse_offset(const char *name, const char *suffix, int64_t *offset);
 bool  name_has_suffix(const char *name, const char *suffix);
 bool  name_leading_offset(const char *name, int64_t *offset);	/* the digits before the first dot */

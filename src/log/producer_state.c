@@ -316,7 +316,7 @@ apply_data(struct producer_state *ps, struct producer_entry *e, const struct pro
 	}
 	e->batches[e->nbatches++] = (struct producer_batch){
 		.last_sequence = f->last_sequence,
-		.offset_delta = (int32_t)(f->last_offset - f->base_offset),
+		.offset_delta = (int32_t)((uint64_t)f->last_offset - (uint64_t)f->base_offset),	/* as the header has it, whatever that is */
 		.last_offset = f->last_offset,
 		.timestamp_ms = f->max_timestamp_ms,
 	};

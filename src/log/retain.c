@@ -124,7 +124,7 @@ first_kept(struct log *log, struct rules *r, enum rule rule, uint32_t n)
 {
 	const struct segment_list *l = log->segments;
 
-	r->excess = (int64_t)log_size(log) - r->options.retention_bytes;
+	r->excess = (int64_t)log_size(log) - MAX(r->options.retention_bytes, 0);	/* below 0 there is no such rule; any number is allowed */
 	for (uint32_t i = 0; i < n; i++)
 		r->excess -= l->segments[i]->size;
 	for (; n < l->n; n++) {

@@ -436,8 +436,14 @@ segment_next_offset(struct segment *s, int64_t *next, struct errbuf *eb)
 	if (index_last(&s->offsets, &ie) && ie.position < s->size)
 		from = ie.position;
 	batch_scan_init(&sc, s->data, from, s->size, buf, sizeof(buf));
-	while ((e = batch_scan_header(&sc, &h, &at, eb)) == OK)
+	while ((e = batch_scan_header(&sc, &h, &at, eb)) == OK) {
+		if (!fits_relative(s, h.last_offset) || h.last_offset >= LOG_OFFSET_MAX) {
+			errbuf_set(eb, "%s: a batch that ends with offset %" PRId64 " at position %" PRIu64, s->data->path, h.last_offset, at);
+			e = ERR_CORRUPT;
+			break;
+		}
 		*next = h.last_offset + 1;
+	}
 	batch_scan_fini(&sc);
 	return (e == ERR_NOTFOUND ? OK : e);
 }

@@ -161,7 +161,7 @@ walk_segment(struct walk *w, uint32_t i, struct errbuf *eb)
 	w->segment = i;
 	w->base = s->base = w->files.bases[i];
 	w->last = i + 1 == w->files.n;
-	w->limit = w->last ? INT64_MAX : w->files.bases[i + 1];
+	w->limit = w->last ? LOG_OFFSET_MAX : w->files.bases[i + 1];
 	w->path = segment_path(w->dir, w->base, SUFFIX_DATA);
 	choose_rigour(w);
 	if (i == 0)

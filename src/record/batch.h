@@ -114,6 +114,13 @@ batch_first_offset(const struct batch_header *h)
 	return (h->magic == 2 || h->base_offset >= 0 ? h->base_offset : h->last_offset);
 }
 
+/* Behind its last; where a peer or a disk wrote the largest there is, that. */
+static inline int64_t
+batch_next_offset(const struct batch_header *h)
+{
+	return (h->last_offset == INT64_MAX ? INT64_MAX : h->last_offset + 1);
+}
+
 static inline bool batch_is_transactional(const struct batch_header *h) { return (h->magic == 2 && (h->attributes & BATCH_ATTR_TRANSACTIONAL)); }
 static inline bool batch_is_control(const struct batch_header *h) { return (h->magic == 2 && (h->attributes & BATCH_ATTR_CONTROL)); }
 static inline bool batch_has_delete_horizon(const struct batch_header *h) { return (h->magic == 2 && (h->attributes & BATCH_ATTR_HORIZON)); }

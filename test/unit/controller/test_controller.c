@@ -840,6 +840,29 @@ TEST(a_dead_leader_is_replaced_from_the_isr)
 	arena_fini(&a);
 }
 
+TEST(the_largest_leader_epoch_that_a_state_node_can_have_does_not_overflow)
+{
+	struct world w;
+	struct arena a;
+	int32_t both[] = { 7, 1 };
+	struct zk_topic_partition p = { .id = 0, .replicas = { both, 2 } };
+	struct zk_topic_info info = { .partitions = &p, .npartitions = 1 };
+	struct zk_partition_state s = { .controller_epoch = 0, .leader = 7, .leader_epoch = INT32_MAX, .isr = { both, 2 } };
+
+	arena_init(&a, 1 << 20);
+	world_init(&w);
+	info.id = uuid_random(&w.random.random);
+	zk_create(w.user, "/brokers/topics/t", zk_topic_encode(&a, &info), ZK_PERSISTENT, ignore_result, NULL);
+	zk_create_recursive(w.user, "/brokers/topics/t/partitions/0/state", zk_partition_state_encode(&a, &s), ignore_result, NULL);
+	zk_fake_settle(w.loop);
+	world_start(&w);
+	s = state(&w, &a, "t", 0);
+	CHECK_EQ(s.leader, 1);
+	CHECK_EQ(s.leader_epoch, INT32_MAX);
+	world_fini(&w);
+	arena_fini(&a);
+}
+
 TEST(acknowledged_records_are_not_given_up_without_permission)
 {
 	struct world w;
@@ -1529,7 +1552,7 @@ UNIT_MAIN("controller",
     T(a_controller_can_be_freed_at_any_operation),
     T(a_foreign_broker_is_reported_and_gets_nothing),
     T(a_dead_leader_is_replaced_from_the_isr),
-    T(acknowledged_records_are_not_given_up_without_permission),
+    T(acknowledged_records_are_not_given_up_without_permission), T(the_largest_leader_epoch_that_a_state_node_can_have_does_not_overflow),
     T(a_leader_can_be_asked_for), T(partitions_that_are_being_reassigned_are_listed),
     T(dead_brokers_leave_an_assignment), T(a_reassignment_that_cannot_be_done_is_refused), T(a_reassignment_to_a_dead_replica_waits_and_can_be_taken_back),
     T(a_replica_that_leaves_us_is_deleted), T(what_another_controller_began_is_finished), T(a_reassignment_survives_a_fault_at_every_operation),

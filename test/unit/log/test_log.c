@@ -465,6 +465,96 @@ TEST(a_log_emptied_to_begin_elsewhere_begins_there)
 	fixture_fini(&f);
 }
 
+/* Where offsets end a set is refused, and the log goes on being one. */
+TEST(offsets_do_not_wrap_where_all_numbers_end)
+{
+	const int64_t end = INT64_MAX - INT32_MAX - 1;
+	const struct batch_spec beyond[] = { { .base_offset = INT64_MAX, .leader_epoch = 6 }, { .base_offset = INT64_MAX - 1, .leader_epoch = 6 } };
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	log = fixture_log(&f);
+	CHECK_EQ(log_truncate_fully_and_start_at(log, end - 2, NULL), OK);
+	fixture_follow(log, 7);
+	for (size_t i = 0; i < NELEM(beyond); i++)
+		CHECK_EQ(fixture_replicate(&f, log, &beyond[i], 1).error, KERR_CORRUPT_MESSAGE);
+	fixture_lead(log, 9);
+	CHECK_EQ(fixture_append(&f, log, &(struct batch_spec){ .records = 3 }).error, KERR_UNKNOWN_SERVER_ERROR);
+	CHECK_EQ(fixture_put(&f, log), end - 2);
+	CHECK_EQ(fixture_put(&f, log), end - 1);
+	CHECK_EQ(fixture_append(&f, log, &(struct batch_spec){ .records = 1 }).error, KERR_UNKNOWN_SERVER_ERROR);
+	CHECK_EQ(log_end_offset(log), end);
+	CHECK_EQ(log_roll(log, NULL), OK);
+	log_check(log);
+	log_unref(&log);
+	fixture_close(&f);
+	OPEN(&f);
+	log = fixture_log(&f);
+	CHECK_EQ(log_end_offset(log), end);
+	CHECK_EQ(fixture_read_all(log, end - 2), 2);
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
+/* The base offset lies outside of the checksum. */
+TEST(an_offset_that_no_log_may_have_is_damage_after_a_clean_end_too)
+{
+	static const uint8_t wrong[][8] = { { 0x7f, 255, 255, 255, 255, 255, 255, 255 }, { 0x80 }, { 255, 255, 255, 255, 255, 255, 255, 255 }, { 0x10 } };
+	struct fixture f;
+	struct log *log;
+	FILE *file;
+
+	for (size_t i = 0; i < NELEM(wrong); i++) {
+		int64_t size, first;
+
+		fixture_init(&f, 1);
+		OPEN(&f);
+		log = fixture_log(&f);
+		CHECK_EQ(fixture_put(&f, log), 0);
+		first = (int64_t)log_size(log);
+		CHECK_EQ(fixture_put(&f, log), 1);
+		log_unref(&log);
+		fixture_close(&f);
+		file = fopen(fixture_file(&f, "t-0/%020d.log", 0), "r+");
+		REQUIRE(file != NULL && fseek(file, (long)first, SEEK_SET) == 0 && fwrite(wrong[i], 1, 8, file) == 8 && fclose(file) == 0);
+		OPEN(&f);
+		log = fixture_log(&f);
+		CHECK_EQ(log_end_offset(log), 1);
+		size = fixture_size(&f, fixture_file(&f, "t-0/%020d.log", 0));
+		CHECK_EQ(size, first);
+		CHECK_EQ(fixture_put(&f, log), 1);
+		log_check(log);
+		log_unref(&log);
+		fixture_fini(&f);
+	}
+}
+
+/* The setting takes any number. */
+TEST(an_absurd_size_of_retention_keeps_everything)
+{
+	static const int64_t bytes[] = { INT64_MIN, -1, INT64_MAX };
+	struct fixture f;
+	struct log *log;
+	uint32_t deleted;
+
+	for (size_t i = 0; i < NELEM(bytes); i++) {
+		fixture_init(&f, 1);
+		f.options.retention_bytes = bytes[i];
+		f.options.retention_ms = INT64_MAX;
+		OPEN(&f);
+		log = fixture_log(&f);
+		for (int n = 0; n < 300; n++)
+			(void)fixture_append(&f, log, &(struct batch_spec){ .value_len = 150 });
+		log_set_high_watermark(log, 300);
+		CHECK_EQ(log_retain(log, &deleted, NULL), OK);
+		CHECK_EQ(deleted, 0);
+		log_unref(&log);
+		fixture_fini(&f);
+	}
+}
+
 static struct log *
 log_of(struct fixture *f, int n, unsigned value_len)
 {
@@ -734,6 +824,8 @@ UNIT_MAIN("log/log",
     T(lost_or_oversized_indexes_are_rebuilt_after_a_crash), T(reads_stop_at_the_high_watermark), T(only_the_leader_of_the_epoch_appends),
     T(a_follower_stores_what_the_leader_wrote_gaps_and_epochs_included), T(truncation_drops_the_end_and_appends_go_on_there),
     T(a_range_that_is_being_sent_survives_a_truncation_and_new_writes), T(a_log_emptied_to_begin_elsewhere_begins_there),
+    T(offsets_do_not_wrap_where_all_numbers_end), T(an_offset_that_no_log_may_have_is_damage_after_a_clean_end_too),
+    T(an_absurd_size_of_retention_keeps_everything),
     T(retention_by_size_deletes_whole_old_segments), T(retention_by_time_empties_an_old_log), T(deleted_records_stay_deleted_after_a_restart),
     T(offsets_are_found_by_time), T(a_segment_rolls_when_segment_ms_has_passed_in_record_time), T(a_set_larger_than_a_segment_is_refused),
     T(preallocated_segments_end_as_long_as_their_data))
