@@ -466,6 +466,15 @@ hold_all(const struct log_entry *en, const struct dir *only, struct log **logs, 
 			logs[(*n)++] = log_ref(en->log);
 }
 
+/* Under lock: a future log of the same partition in that directory. */
+static const struct log *
+future_in(struct log_dirs *ld, const struct log_entry *en, const struct dir *d)
+{
+	const struct log_entry *f = find_in(ld->futures, en->key);
+
+	return (f != NULL && f->log->dir == &d->base ? f->log : NULL);
+}
+
 struct log **
 log_dirs_hold(struct log_dirs *ld, const struct dir *only, uint32_t *n)
 {
@@ -478,6 +487,41 @@ log_dirs_hold(struct log_dirs *ld, const struct dir *only, uint32_t *n)
 	hold_all(ld->futures, only, logs, n);
 	lock_release(&ld->lock);
 	return (logs);
+}
+
+struct log **
+log_dirs_hold_rows(struct log_dirs *ld, const struct dir *d, uint32_t *n)
+{
+	struct log **logs = log_dirs_hold(ld, d, n);
+	const struct log_entry *en;
+	uint32_t before = 0;
+
+	lock_acquire(&ld->lock);
+	for (en = ld->table; en != NULL; en = en->hh.next)
+		before += en->before != NULL;
+	if (before > 0)
+		logs = xreallocarray(logs, (size_t)*n + before, sizeof(*logs));
+	for (en = ld->table; before > 0 && en != NULL; en = en->hh.next)
+		if (en->before != NULL && en->before->dir == &d->base && !en->before->gone && future_in(ld, en, d) == NULL)
+			logs[(*n)++] = log_ref(en->before);
+	lock_release(&ld->lock);
+	return (logs);
+}
+
+bool
+log_dirs_holds(struct log_dirs *ld, const struct log *log)
+{
+	char *key = log_key(log->topic, log->partition);
+	const struct log_entry *en, *f;
+	bool here;
+
+	lock_acquire(&ld->lock);
+	en = find_entry(ld, key);
+	f = find_in(ld->futures, key);
+	here = (en != NULL && (en->log == log || en->before == log)) || (f != NULL && f->log == log);
+	lock_release(&ld->lock);
+	free(key);
+	return (here);
 }
 
 void
@@ -764,6 +808,7 @@ log_dirs_rename_for_deletion(struct log_dirs *ld, struct log *log, struct errbuf
 		return (e);
 	}
 	log->path = to;
+	log->gone = true;
 	reclaim_defer(free, old);	/* somebody may be printing it */
 	return (OK);
 }

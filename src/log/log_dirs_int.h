@@ -70,6 +70,10 @@ struct log_dirs {
 
 char	    *log_key(const char *topic, int32_t partition);		/* malloc'ed */
 struct log **log_dirs_hold(struct log_dirs *, const struct dir *only, uint32_t *n);	/* referenced; only: NULL = every directory */
+/* Those of a directory that its checkpoints tell of: also what a swap has replaced, as long as its files have the name.  They are all there is if the
+ * other directory is lost then.  (Where a future log of the same partition stands already, the one row there can be is that one's.) */
+struct log **log_dirs_hold_rows(struct log_dirs *, const struct dir *, uint32_t *n);
+bool	     log_dirs_holds(struct log_dirs *, const struct log *);	/* it is in the table, in whatever part */
 void	     log_dirs_release(struct log **, uint32_t n);
 enum err     log_dirs_add(struct log_dirs *, struct dir *, struct log *, struct errbuf *) MUST_CHECK;	/* ERR_CONFLICT: already there */
 void	     log_dirs_add_deletion(struct log_dirs *, struct dir *, const char *path);	/* due after the delay */

@@ -13,11 +13,13 @@
  *   cancel    the future log becomes -delete instead
  *
  * IF IT DIES
- *   before the renaming         the current log stands, the future one is a -future directory that the next start goes on with.
+ *   before the renaming         the current log stands, the future one is a -future directory that the next start goes on with.  Its directory's
+ *                               recovery points cover all but its last segment by then: from the renaming on they are this log's.
  *   between renaming the new    two directories have the name.  The new one has a file `ottla.moved-from` that names the other; it was synced before
  *   one and retiring the old    the renaming.  Both hold everything up to the swap (the new log was flushed before it), and at most one of them was
  *                               appended to after it: the one that ends later is kept (the new one when they are equal), the other becomes -delete.
- *                               Java refuses such a pair, ours as its own, and asks the operator.
+ *                               Java refuses such a pair, ours as its own, and asks the operator.  The old directory's checkpoints go on to tell
+ *                               of the old log, which may be all that is left if the new directory is lost with the broker.
  *   after retiring              the file alone is left over; the next start removes it.
  *   A directory that fails is the same as a death as far as its files go: the other one serves on.
  *
@@ -278,6 +280,23 @@ log_dirs_move_copy(struct log_dirs *ld, struct log *current, struct log *future,
 
 /* ---- swap ---- */
 
+/* The directory it is in knows what is flushed of it.  Under its name, and killed before the next checkpoint, it would be read from its beginning as if
+ * it had never been flushed, and cut where a compaction once left a hole between two segments: so every segment but the last lies below the point. */
+static enum err
+store_point(struct log_dirs *ld, struct log *future, struct errbuf *eb)
+{
+	struct dir *d = CONTAINER_OF(future->dir, struct dir, base);
+
+	if (future->stored_recovery_point < future->tail_base)
+		dir_checkpoint_recovery(ld, d);
+	if (!dir_is_online(d))
+		return (ERR_OFFLINE);
+	if (future->stored_recovery_point >= future->tail_base || !d->behind[DIR_RECOVERY])
+		return (OK);
+	errbuf_set(eb, "%s: no room for the checkpoint of recovery points", d->base.path);
+	return (ERR_NOSPACE);
+}
+
 static enum err
 write_marker(struct log_dirs *ld, const struct log *current, const struct log *future, struct errbuf *eb)
 {
@@ -435,6 +454,8 @@ log_dirs_move_swap(struct log_dirs *ld, struct log *current, struct log *future,
 	if (e == OK)
 		dir_checkpoint_starts(ld, CONTAINER_OF(future->dir, struct dir, base));
 	if (e == OK)
+		e = store_point(ld, future, eb);
+	if (e == OK)
 		e = log_dirs_hold_move(ld, current, future);
 	if (e != OK)
 		return (e == ERR_AGAIN ? OK : e);
@@ -445,6 +466,8 @@ log_dirs_move_swap(struct log_dirs *ld, struct log *current, struct log *future,
 		e = log_dirs_move_copy(ld, current, future, MOVE_SWAP_BYTES, &copied, &caught_up, eb);
 	if (e == OK && caught_up)
 		e = log_flush(future, eb);	/* what was durable in the old place is durable in the new one */
+	if (e == OK && caught_up)
+		e = store_point(ld, future, eb);	/* writes only when the last bytes began a segment */
 	if (e == OK && caught_up) {
 		log_own(future);
 		log_flush_begin(future);

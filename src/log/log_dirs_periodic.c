@@ -61,7 +61,7 @@ struct look {			/* at the logs of a directory */
 static void
 look_at_logs(struct log_dirs *ld, struct dir *d, offset_fn *offset_of, struct look *k)
 {
-	k->logs = log_dirs_hold(ld, d, &k->n);
+	k->logs = log_dirs_hold_rows(ld, d, &k->n);
 	k->offsets = xcalloc((size_t)k->n + 1, sizeof(*k->offsets));
 	k->rows = xcalloc((size_t)k->n + 1, sizeof(*k->rows));
 	for (uint32_t i = 0; i < k->n; i++)
@@ -243,6 +243,10 @@ log_dirs_lower_recovery_point(struct log *log, int64_t to, struct errbuf *eb)
 		return (ERR_OFFLINE);
 	if (log->stored_recovery_point <= to)
 		return (OK);
+	if (!log_dirs_holds(ld, log)) {		/* no look sees it; who took it out waits for its owner, and then renames it */
+		errbuf_set(eb, "%s is being deleted", log->path);
+		return (ERR_CLOSED);
+	}
 	errbuf_set(eb, "%s: no room for the checkpoint of recovery points", d->base.path);
 	return (ERR_NOSPACE);
 }

@@ -73,6 +73,7 @@ struct log {
 	int32_t		    partition;
 	struct log	   *moved_to;		/* [L] set once, referenced: another log has taken its place */
 	_Atomic bool	    future;		/* its directory is named -future */
+	_Atomic bool	    gone;		/* its directory is named -delete: no checkpoint may tell of it */
 	char		   *path;		/* [O]; borrowed by others until the log is deleted */
 
 	struct lock	    lock;
@@ -195,7 +196,8 @@ enum err    log_load(struct log *, const struct log_load *, struct errbuf *) MUS
 /* What may stand on the disk: below the end of a segment that is not closed and synced, so that it is recovered even if another one is rolled at
  * its end.  (It would be recovered anyway: it is the last.) */
 int64_t	    log_recovery_point_to_store(struct log *);
-/* On the disk, before anything below it is changed.  While a directory is loaded, or later: then log->recovery_point has been lowered. */
+/* On the disk, before anything below it is changed.  While a directory is loaded, or later: then log->recovery_point has been lowered.
+ * ERR_CLOSED: the log is out of the table, to be deleted; nothing of it needs to be changed any more.  ERR_NOSPACE. */
 enum err    log_dirs_lower_recovery_point(struct log *, int64_t to, struct errbuf *) MUST_CHECK;
 /* *start: what is on the disk; when there was no room for it, what should be.  ERR_OFFLINE. */
 enum err    log_dirs_store_start(struct log *, int64_t *start, struct errbuf *) MUST_CHECK;

@@ -61,7 +61,7 @@ finish(struct log *log, enum err e, const char *doing, struct errbuf *eb)
 {
 	log_flush_end(log);
 	log_disown(log);
-	if (e != OK)
+	if (e != OK && e != ERR_CLOSED)	/* CLOSED: it is being deleted, and that is nothing the disk did */
 		(void)log_fail(log, doing, e, eb);
 	return (e);
 }

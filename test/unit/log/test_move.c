@@ -2,9 +2,13 @@
  *
  * test/unit/log/test_move.c - a log moves to another directory: what it holds afterwards, and what a death or a failing disk leaves at every step.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
+#include "base/reclaim.h"
+#include "log/log_int.h"
 #include "test/unit/fs_fault.h"
 #include "test/unit/log/fixture.h"
 #include "test/unit/unit.h"
@@ -461,7 +465,213 @@ TEST(whatever_dies_during_a_move_one_whole_log_is_left)
 	}
 }
 
+/* ---- the recovery point moves, too ---- */
+
+/* A log that was compacted once: a segment at 5, a hole, a segment at 50 that nothing closed.  Flushed, and the checkpoints say so. */
+static struct log *
+log_with_a_hole(struct fixture *f)
+{
+	const struct batch_spec below = { .base_offset = 5, .leader_epoch = 7, .value_len = 200 }, above = { .base_offset = 50, .leader_epoch = 7 };
+	struct log *log = fixture_log(f);
+
+	fixture_follow(log, 7);
+	CHECK_EQ(fixture_replicate(f, log, &below, 1).error, KERR_NONE);
+	f->options.segment_bytes = 300;
+	log_set_options(log, &f->options);
+	CHECK_EQ(fixture_replicate(f, log, &above, 1).error, KERR_NONE);
+	CHECK_EQ(log_segment_count(log), 2);
+	CHECK_EQ(log_flush(log, NULL), OK);
+	log_dirs_checkpoint_recovery_points(f->dirs);
+	return (log);
+}
+
+static void
+check_both_segments(struct fixture *f, const char *when, unsigned n)
+{
+	struct log *log = log_dirs_find(f->dirs, "t", 0);
+
+	unit_check(log != NULL && log_end_offset(log) == 51 && log_segment_count(log) == 2, __FILE__, __LINE__, "%s (%u): ends at %lld, %u segments, in %s", when, n,
+	    log == NULL ? -1LL : (long long)log_end_offset(log), log == NULL ? 0 : (unsigned)log_segment_count(log), log == NULL ? "no place" : log_path(log));
+	log_unref(&log);
+}
+
+static bool
+has_point(struct fixture *f, unsigned dir)
+{
+	char command[1200];
+
+	snprintf(command, sizeof(command), "grep -q '^t 0 ' '%s/recovery-point-offset-checkpoint'", f->path[dir]);
+	return (system(command) == 0);
+}
+
+TEST(a_log_killed_right_after_it_has_moved_keeps_what_is_behind_an_old_hole)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	struct log *log;
+	bool swapped;
+
+	fixture_init(&f, 2);
+	OPEN(&f);
+	log = log_with_a_hole(&f);
+	CHECK_EQ(move(&f, log, &swapped, &eb), OK);
+	REQUIRE(swapped);
+	log_unref(&log);
+	CHECK(!has_point(&f, 0));
+	CHECK(has_point(&f, 1));
+	fixture_crash(&f);
+	OPEN(&f);
+	check_both_segments(&f, "moved", 0);
+	fixture_fini(&f);
+}
+
+/* A checkpoint comes between the swap and the retirement, then a kill, and the new directory never comes back. */
+TEST(what_a_swap_has_replaced_keeps_its_recovery_point_until_it_is_retired)
+{
+	struct fixture f;
+	struct log *old, *new;
+	char command[1200];
+
+	fixture_init(&f, 2);
+	OPEN(&f);
+	old = log_with_a_hole(&f);
+	new = moved_not_retired(&f, old);
+	log_dirs_checkpoint_recovery_points(f.dirs);
+	CHECK(has_point(&f, 0));
+	CHECK(has_point(&f, 1));
+	log_unref(&old);
+	log_unref(&new);
+	fixture_crash(&f);
+	snprintf(command, sizeof(command), "rm -r '%s'", f.path[1]);
+	CHECK_EQ(system(command), 0);
+	OPEN(&f);
+	check_both_segments(&f, "the old one", 0);
+	fixture_fini(&f);
+}
+
+/* Both directories, or one, die at the n-th call of a move, and the broker with them. */
+static bool
+die_with_a_hole(unsigned n, enum victim who)
+{
+	struct fs *fs = fs_fault_new(fixture_fs());
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	struct log *log;
+	bool swapped, fired;
+
+	fixture_init(&f, 2);
+	f.fs = fs;
+	OPEN(&f);
+	log = log_with_a_hole(&f);
+	fs_fault_only(fs, who == BOTH ? NULL : f.path[who == SOURCE ? 0 : 1]);
+	fs_fault_stay(fs, true);
+	fs_fault_arm(fs, FS_FAULT_RENAME | FS_FAULT_MKDIR | FS_FAULT_SYNC_DIR | FS_FAULT_WRITE | FS_FAULT_SYNC | FS_FAULT_UNLINK | FS_FAULT_TRUNCATE, n, ERR_IO);
+	(void)!move(&f, log, &swapped, &eb);
+	log_unref(&log);
+	fired = fs_fault_fired(fs);
+	fs_fault_arm(fs, 0, 0, OK);
+	fixture_crash(&f);
+	OPEN(&f);
+	check_both_segments(&f, "died at call", n);
+	fixture_fini(&f);
+	fs_fault_free(&fs);
+	return (fired);
+}
+
+TEST(whatever_dies_during_a_move_nothing_behind_an_old_hole_is_lost)
+{
+	for (enum victim who = BOTH; who < VICTIMS; who++) {
+		unsigned n = 1;
+
+		while (die_with_a_hole(n, who))
+			n++;
+		CHECK_GE(n, who == SOURCE ? 3 : 20);
+	}
+}
+
+/* ---- a log that is out of the table ---- */
+
+struct cut {
+	pthread_t thread;
+	struct log_dirs *dirs;
+	struct log *log;
+	enum err e;
+};
+
+static void *
+cut_run(void *p)
+{
+	struct cut *c = p;
+
+	reclaim_thread_register();
+	c->e = log_truncate_to(c->log, 5, NULL);
+	reclaim_thread_unregister();
+	return (NULL);
+}
+
+static void *
+cancel_run(void *p)
+{
+	struct cut *c = p;
+
+	reclaim_thread_register();
+	c->e = log_dirs_move_cancel(c->dirs, "t", 0, NULL);
+	reclaim_thread_unregister();
+	return (NULL);
+}
+
+static void
+a_moment(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+}
+
+/* Its truncation waits for a reader, and in that time it is taken out of the table: no checkpoint knows it any more, and no disk has failed. */
+TEST(a_log_taken_away_while_it_is_cut_fails_no_directory)
+{
+	struct fixture f;
+	struct log *log, *future = NULL, *there;
+	struct cut cut = { .e = OK }, cancel = { .e = OK };
+	uint64_t copied;
+	bool caught_up;
+	uint32_t phase;
+
+	fixture_init(&f, 2);
+	OPEN(&f);
+	log = fixture_log(&f);
+	for (int i = 0; i < 10; i++)
+		(void)fixture_put(&f, log);
+	CHECK_EQ(log_dirs_move_begin(f.dirs, "t", 0, f.path[1], &f.options, &future, NULL), OK);
+	REQUIRE(future != NULL);
+	CHECK_EQ(log_dirs_move_align(f.dirs, log, future, NULL), OK);
+	CHECK_EQ(log_dirs_move_copy(f.dirs, log, future, UINT64_MAX, &copied, &caught_up, NULL), OK);
+	CHECK_EQ(log_flush(future, NULL), OK);
+	log_dirs_checkpoint_recovery_points(f.dirs);
+	phase = log_read_enter(future);
+	cut.log = future;
+	cancel.dirs = f.dirs;
+	REQUIRE(pthread_create(&cut.thread, NULL, cut_run, &cut) == 0);
+	while (log_end_offset(future) != 5)
+		a_moment();
+	REQUIRE(pthread_create(&cancel.thread, NULL, cancel_run, &cancel) == 0);
+	while ((there = log_dirs_find_future(f.dirs, "t", 0)) != NULL) {
+		log_unref(&there);
+		a_moment();
+	}
+	log_read_leave(future, phase);
+	pthread_join(cut.thread, NULL);
+	pthread_join(cancel.thread, NULL);
+	CHECK_EQ(cut.e, ERR_CLOSED);
+	CHECK_EQ(cancel.e, OK);
+	CHECK_EQ(f.offline, 0);
+	log_unref(&future);
+	log_unref(&log);
+	fixture_fini(&f);
+}
+
 UNIT_MAIN("log/move", T(a_log_that_has_moved_is_the_same_log), T(a_move_that_is_broken_off_goes_on_after_a_restart),
     T(a_topic_deleted_before_the_old_log_is_retired_takes_it_along), T(a_log_sent_back_before_it_is_retired_waits_for_that),
     T(a_log_that_begins_in_the_middle_of_a_batch_moves), T(a_move_can_be_cancelled_and_a_deleted_topic_ends_it), T(a_partition_that_comes_later_is_made_where_it_was_asked_for),
-    T(whatever_dies_during_a_move_one_whole_log_is_left))
+    T(whatever_dies_during_a_move_one_whole_log_is_left), T(a_log_killed_right_after_it_has_moved_keeps_what_is_behind_an_old_hole),
+    T(what_a_swap_has_replaced_keeps_its_recovery_point_until_it_is_retired), T(whatever_dies_during_a_move_nothing_behind_an_old_hole_is_lost),
+    T(a_log_taken_away_while_it_is_cut_fails_no_directory))
