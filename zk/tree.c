@@ -7,8 +7,9 @@
  * INVARIANTS
  *   (1) Every node but "/" has a parent that lists it; parents of nodes are not ephemeral.
  *   (2) A node's ephemeral owner is 0 or a live session, whose list holds it.
- *   (3) `creates` counts the children ever made: the next sequence number.  The cversion clients see is 2 * creates - children (each create
- *       and each delete counts one).  It and versions go on behind INT32_MAX at INT32_MIN, as Java's do.
+ *   (3) `creates` counts the children ever made (those that a server's own start makes are not counted): the next sequence number.  The cversion
+ *       clients see is 2 * creates - children (each create and each delete counts one).  It and versions go on behind INT32_MAX at INT32_MIN,
+ *       as Java's do.
  *   (4) zxid grows by one per write operation, transaction, session begun or ended - also when the write fails, as on a real server.
  *
  * TRANSACTIONS  Operations change the tree at once and leave an undo record; at the first failure the records are played back.  What watches
@@ -1227,7 +1228,7 @@ zk_tree_check(const struct zk_tree *t)
 			must(c->parent == n);
 			count++;
 		}
-		must(count == n->nchildren && n->creates >= n->nchildren);			/* (3) */
+		must(count == n->nchildren);
 		must(n->stat.mzxid <= t->zxid && n->stat.pzxid <= t->zxid);			/* (4) */
 	}
 }
