@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from harness import env, jute
-from harness.broker import OttlaBroker
+from harness.broker import OttlaBroker, embedded_port
 from harness.clients import confluent_consume, confluent_produce
 from harness.jute import Peer, acl, buf, i32, i64, vector
 from harness.proc import wait_until
@@ -287,10 +287,6 @@ def embedded(directory, connect="embedded", **config):
     return b
 
 
-def zookeeper_port(b):
-    return int(b.text().rsplit("embedded, for this broker alone, at 127.0.0.1:", 1)[1].split()[0])
-
-
 @pytest.fixture
 def embedded_broker(tmp_path):
     made = []
@@ -308,13 +304,13 @@ def embedded_broker(tmp_path):
 def test_a_broker_carries_its_own_zookeeper(kind, embedded_broker):
     b = embedded_broker().start()
     confluent_produce(b, "t", [b"1", b"2"])
-    with_words = Peer(zookeeper_port(b))
+    with_words = Peer(embedded_port(b))
     _, error, _, (data, stat) = with_words.ask(jute.GET, buf("/brokers/ids/0") + b"\0")
     assert error == 0 and json.loads(data)["port"] == b.port and stat["owner"] != 0
     b.kill9()
     b.start()                   # at once: the dead daemon's session is ended before anything is served
     assert confluent_consume(b, "t", 2) == [b"1", b"2"]
-    again = Peer(zookeeper_port(b), with_words.session, with_words.password)
+    again = Peer(embedded_port(b), with_words.session, with_words.password)
     assert again.session == with_words.session, "sessions of others live on"
     confluent_produce(b, "t", [b"3"])
     assert b.stop() == 0

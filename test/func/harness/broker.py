@@ -27,6 +27,11 @@ COMMON = {
 }
 
 
+def embedded_port(b):
+    """Where the ZooKeeper of a broker with zookeeper.connect=embedded listens."""
+    return int(b.text().rsplit("embedded, for this broker alone, at 127.0.0.1:", 1)[1].split()[0])
+
+
 def make_broker(kind, *args, **kwargs):
     return {"java": JavaBroker, "ottla": OttlaBroker}[kind](*args, **kwargs)
 
@@ -170,7 +175,7 @@ class Broker:
         other.may_wait_for_session = other.kind == "java" or self.kind == "java"
         return other
 
-    def create_topic(self, name, partitions=1):
+    def create_topic(self, name, partitions=1, every=0.02):
         """Returns when every partition has its leader."""
         with self.connect() as c:
             answer = c.call("CreateTopics", 4, {"Topics": [{"Name": name, "NumPartitions": partitions, "ReplicationFactor": 1}], "timeoutMs": 30000})
@@ -180,7 +185,7 @@ class Broker:
                 t = c.call("Metadata", 1, {"Topics": [{"Name": name}]})["Topics"][0]
                 return t["ErrorCode"] == 0 and len(t["Partitions"]) == partitions and not any(p["ErrorCode"] for p in t["Partitions"])
 
-            wait_until(led, 30, f"{name} to have leaders")
+            wait_until(led, 30, f"{name} to have leaders", every=every)
 
     # ---- looking at it ----------------------------------------------------------------------------------------------------------
     def partition_dir(self, topic, partition=0):

@@ -27,7 +27,7 @@ def class_path(directory):
 class ZooKeeper:
     """One server; the data stays over stop and start, as does the port."""
 
-    def __init__(self, directory, more=(), heap="256m"):
+    def __init__(self, directory, more=(), heap="256m", jvm=("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
@@ -37,7 +37,7 @@ class ZooKeeper:
             "maxClientCnxns=0", "admin.enableServer=false", "4lw.commands.whitelist=*", "forceSync=no", *more, ""]))
         (self.directory / "log4j.properties").write_text(LOG4J)
         self.process = Process(
-            [env.need_command("java"), f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.jmx.log4j.disable=true",
+            [env.need_command("java"), f"-Xmx{heap}", *jvm, "-Dzookeeper.jmx.log4j.disable=true",
              "-cp", class_path(self.directory), "org.apache.zookeeper.server.quorum.QuorumPeerMain", conf],
             self.directory / "zookeeper.log")
 

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ROWS=embedded: Ottla on its embedded ZooKeeper beside Ottla on a ZooKeeper 3.8 (never Java Kafka), with the limits of issue 8.
+
+	start		exec on an empty directory to the first acknowledged record of a topic that is made meanwhile (the other ZooKeeper runs already)
+	memory		RssAnon + RssShmem, idle, 1.5 s after that
+	writes		create, setData, delete a second, answered to 10 sessions that have 100 requests each under way (zkload.c; the other server alone on its
+			side, ours inside the idle ottlad); both answer when it is on disk (forceSync=yes), ZooKeeper with a heap of 1 GB and as Java
+			compiles by default; it has been warmed up by as long a run before
+	one by one	the same with one request under way in one session: the latency of a write
+	topic		CreateTopics of 2,000 partitions to the moment when Metadata names a leader for each; the median of --topics topics
+
+Both sides keep their files in the bench's temporary directory (TMPDIR), each on the same disk as its broker's logs."""
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+from harness import env
+from harness.broker import OttlaBroker, embedded_port
+from harness.zookeeper import ZooKeeper
+
+import data_rows
+
+KINDS = ["zookeeper", "embedded"]
+
+
+def at_most(most, unit):
+    return lambda other, ours: (f"{ours:.1f} of <= {most} {unit}", ours <= most)
+
+
+def more_by_at_most(most, unit):
+    return lambda other, ours: (f"{ours - other:+.2f} of <= +{most} {unit}", ours - other <= most)
+
+
+def times_at_least(least):
+    return lambda other, ours: (f"{ours / other:.2f} of >= {least} x", ours >= least * other)
+
+
+def times_at_most(most):
+    return lambda other, ours: (f"{ours / other:.2f} of <= {most} x", ours <= most * other)
+
+
+ROWS = [    # (key, words, unit, better when, what must hold)
+    ("start_metadata", "start to first metadata", "ms", "low", None),
+    ("start_record", "start to first acknowledged record", "ms", "low", at_most(150, "ms")),
+    ("memory_idle", "memory, idle", "MiB", "low", more_by_at_most(2, "MiB")),
+    ("writes", "create+setData+delete, 10 sessions", "1/s", "high", times_at_least(1)),
+    ("one_by_one", "the same, one after the other", "1/s", "high", None),
+    ("topic", "topic of 2,000 partitions", "ms", "low", times_at_most(0.5)),
+]
+
+
+def zkload(port, sessions, in_flight, seconds):
+    program = pathlib.Path(env.ottlad()).parent / "test/bench/zkload"
+    if not program.exists():
+        sys.exit("bench: no test/bench/zkload beside ottlad; make builds it")
+    done = subprocess.run([program, str(port), str(sessions), str(in_flight), f"{seconds:g}"], capture_output=True, text=True, timeout=seconds * 10 + 60)
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout)
+
+
+def topics(b, args):
+    took = []
+    for i in range(args.topics):
+        began = time.monotonic()
+        b.create_topic(f"wide-{i}", args.wide, every=0.002)
+        took.append((time.monotonic() - began) * 1e3)
+    return statistics.median(took)
+
+
+def run(kind, directory, zk, chroot, args):
+    """One broker through all of it; -> {row: figure}"""
+    server = None
+    if kind == "embedded":
+        b = OttlaBroker(directory / "broker", "embedded", 0, {"ottla.embedded.zookeeper.listener": "127.0.0.1:0"})
+        b.may_wait_for_session = False
+    else:
+        server = ZooKeeper(directory / "zookeeper", more=["forceSync=yes"], heap="1g", jvm=[])
+        server.start()
+        b = OttlaBroker(directory / "broker", f"{server.address}{chroot}", 0)
+    try:
+        r = data_rows.Run(b, 0)
+        r.start()
+        port = server.port if server else embedded_port(b)
+        zkload(port, 10, 100, args.write_seconds)
+        r.out["writes"] = zkload(port, 10, 100, args.write_seconds)
+        r.out["one_by_one"] = zkload(port, 1, 1, args.write_seconds)
+        r.out["topic"] = topics(b, args)
+        b.stop()
+    finally:
+        b.cleanup()
+        if server:
+            server.stop()
+    return r.out
