@@ -9,9 +9,11 @@
  * A deletion takes effect in memory first; then its tombstones are appended, and the caller is answered when that is over.  If the broker dies in
  * between, or the append fails, the offsets are back after the next load: nobody was told that they are gone, or expiry finds them again.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/limits.h"
 #include "base/must.h"
 #include "base/str.h"
 #include "group/coordinator_int.h"
@@ -78,6 +80,7 @@ commit_appended(void *ctx, enum kerr k, int64_t base_offset)
 		at++;
 		it->error = commit_error(k);
 	}
+	hosted_weigh(g);
 	hosted_unref(&m->private->hosted);
 	call_done(&m->call);
 }
@@ -116,6 +119,29 @@ commit_batch(struct group_commit_call *m, struct home *home)
 	return (b);
 }
 
+/* Offsets that are there may go on whatever else is; what makes more of them may not when they are too many. */
+static bool
+has_memory(struct hosted *g, const struct group_commit_item *it)
+{
+	struct coordinator_loop *l = g->home->on;
+	const struct group_coordinator_options *opt = &l->c->opt;
+	uint64_t max = opt->offsets_bytes_max > 0 ? opt->offsets_bytes_max : LIMIT_OFFSETS_BYTES_MAX;
+	struct offset_value is;
+
+	if (l->offsets_bytes < max) {
+		l->offsets_full = l->offsets_full && l->offsets_bytes >= max / 8 * 7;
+		return (true);
+	}
+	if (offsets_get(&g->offsets, it->topic, it->partition, &is) && it->metadata.len <= is.metadata.len)
+		return (true);
+	if (!l->offsets_full)
+		diag_warning(opt->diag, "group", "the committed offsets of one loop take %" PRIu64 " bytes, and %" PRIu64 " are allowed: those of other partitions, "
+		    "or with more metadata, are refused until some are deleted or expire, %.*s's first", l->offsets_bytes, max, (int)MIN(g->id_len, 200),
+		    (const char *)g->id);
+	l->offsets_full = true;
+	return (false);
+}
+
 static void
 commit_store(struct group_commit_call *m, struct hosted *g)
 {
@@ -126,7 +152,7 @@ commit_store(struct group_commit_call *m, struct hosted *g)
 		struct group_commit_item *it = &m->items[i];
 
 		it->error = !metadata_fits(opt, it->metadata) ? KERR_OFFSET_METADATA_TOO_LARGE :
-		    it->topic.len > INT16_MAX ? KERR_INVALID_TOPIC_EXCEPTION : KERR_NONE;
+		    it->topic.len > INT16_MAX ? KERR_INVALID_TOPIC_EXCEPTION : has_memory(g, it) ? KERR_NONE : KERR_COORDINATOR_NOT_AVAILABLE;
 		good += it->error == KERR_NONE;
 	}
 	if (good == 0) {
@@ -136,6 +162,7 @@ commit_store(struct group_commit_call *m, struct hosted *g)
 	for (uint32_t i = 0; i < m->nitems; i++)
 		if (m->items[i].error == KERR_NONE)
 			m->items[i].ticket = offsets_begin(&g->offsets, m->items[i].topic, m->items[i].partition);
+	hosted_weigh(g);
 	g->refs++;
 	m->private->hosted = g;
 	appends_send(g->home, commit_batch(m, g->home), opt->commit_acks, commit_appended, m);
@@ -298,6 +325,7 @@ bury(struct hosted *g, struct tombstones *t)
 {
 	bool ended = hosted_end_if_unused(g, t);
 
+	hosted_weigh(g);
 	tombstones_send(t);
 	if (ended)
 		hosted_leave(g);
@@ -309,6 +337,7 @@ hosted_remove_topic(struct hosted *g, struct slice topic)
 	struct tombstones t = { .hosted = g };
 
 	offsets_remove_topic(&g->offsets, topic, tombstone_offset, &t);
+	hosted_weigh(g);
 	if (t.builder != NULL)
 		bury(g, &t);
 }

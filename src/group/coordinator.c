@@ -108,8 +108,10 @@ group_coordinator_free(struct group_coordinator **cp)
 	must(!c->active && c->on_the_way == 0);
 	for (uint32_t i = 0; i < c->npartitions; i++)
 		must(c->homes[i].groups == NULL);
-	for (uint32_t i = 0; i < c->opt.nloops; i++)
+	for (uint32_t i = 0; i < c->opt.nloops; i++) {
+		must(c->loops[i].offsets_bytes == 0);
 		codec_ctx_free(c->loops[i].codec);
+	}
 	free(c->homes);
 	free(c->loops);
 	free(c);
@@ -288,10 +290,18 @@ hosted_unref(struct hosted **gp)
 	*gp = NULL;
 	if (g == NULL || --g->refs > 0)
 		return;
+	g->home->on->offsets_bytes -= g->weight;
 	offsets_fini(&g->offsets);
 	group_unref(&g->group);
 	free(g->record);
 	free(g);
+}
+
+void
+hosted_weigh(struct hosted *g)
+{
+	g->home->on->offsets_bytes += g->offsets.bytes - g->weight;
+	g->weight = g->offsets.bytes;
 }
 
 void

@@ -45,6 +45,7 @@ struct group_coordinator_options {
 	int32_t		metadata_max;			/* offset.metadata.max.bytes: in UTF-16 units, as Kafka counts */
 	int32_t		load_buffer_bytes;		/* offsets.load.buffer.size */
 	size_t		groups_bytes_max;	/* of the groups of one loop; 0: LIMIT_GROUPS_BYTES_MAX */
+	uint64_t	offsets_bytes_max;	/* of their offsets; 0: LIMIT_OFFSETS_BYTES_MAX */
 	int64_t		retention_ms, retention_check_ms;	/* offsets.retention.minutes, offsets.retention.check.interval.ms */
 	int32_t		commit_timeout_ms;		/* offsets.commit.timeout.ms */
 	int16_t		commit_acks;			/* offsets.commit.required.acks */

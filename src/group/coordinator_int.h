@@ -28,6 +28,7 @@ struct hosted {
 	struct home	*home;
 	struct group	*group;		/* NULL while its partition is being loaded */
 	struct offsets	 offsets;
+	uint64_t	 weight;	/* of them, as counted in loop.offsets_bytes */
 	uint32_t	 refs;		/* the table's, and one per commit on its way */
 	bool		 out;		/* of the table: deleted, or coordinated elsewhere */
 	uint8_t		*record;	/* load: the value of its last record, until the group is made of it */
@@ -53,7 +54,8 @@ struct coordinator_loop {
 	struct group_coordinator *c;
 	struct loop	*loop;
 	struct group_host host;
-	bool		 full;		/* said so: LIMIT_GROUPS_BYTES_MAX */
+	bool		 full, offsets_full;	/* said so: LIMIT_GROUPS_BYTES_MAX, LIMIT_OFFSETS_BYTES_MAX */
+	uint64_t	 offsets_bytes;	/* of all groups in its tables */
 	struct codec_ctx *codec;
 	struct timer	 expiry;
 	uint32_t	 expiry_at;	/* the partition whose turn it is */
@@ -78,6 +80,7 @@ struct hosted *hosted_find_in(struct hosted *table, uint64_t seed, struct slice 
 void	 hosted_add_to(struct hosted **table, uint64_t seed, struct hosted *);
 struct hosted *hosted_create(struct home *, struct slice id);	/* EMPTY, in the table */
 void	 hosted_leave(struct hosted *);		/* the table */
+void	 hosted_weigh(struct hosted *);		/* after its offsets have changed, on its loop */
 void	 hosted_unref(struct hosted **);
 void	 home_drop(struct home *);		/* all groups; whoever waits is answered */
 /* May a call about the group make the groups of the loop `more` bytes larger, `is` of them already there?  If not, that was said. */

@@ -377,6 +377,7 @@ make_group(struct load *l, struct hosted *g)
 	}
 	free(g->record);
 	g->record = NULL;
+	hosted_weigh(g);
 	if (g->group != NULL)
 		group_loaded(g->group);
 	else if (offsets_any(&g->offsets))	/* offsets alone, of consumers that assign partitions themselves */

@@ -1291,6 +1291,44 @@ TEST(groups_of_refused_commits_and_large_assignments_take_no_more_memory_than_th
 	world_fini(&w);
 }
 
+TEST(committed_offsets_take_no_more_memory_than_they_may_and_those_that_are_there_go_on)
+{
+	char topic[64];
+	unsigned taken = 0;
+	struct world w;
+
+	world_init(&w);
+	coordinator_end(&w);
+	w.opt.offsets_bytes_max = 20000;
+	coordinator_begin(&w);
+	lead_both(&w);
+	for (int round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < 400; i++) {
+			enum kerr k;
+
+			snprintf(topic, sizeof(topic), "t%u", i);
+			k = commit(&w, G0, topic, 0, (int64_t)i);
+			if (round == 0 && k == KERR_NONE)
+				CHECK_EQ(taken++, i);		/* the first ones, and no other */
+			CHECK_EQ(k, i < taken ? KERR_NONE : KERR_COORDINATOR_NOT_AVAILABLE);
+		}
+		CHECK(taken > 20 && taken < 300);
+		CHECK_EQ(fetch(&w, G0, "t399", 0), -1);
+		CHECK_EQ(commit_as(&w, G0, "", -1, "t0", 0, 5, "more"), KERR_COORDINATOR_NOT_AVAILABLE);
+		CHECK_EQ(commit_as(&w, G0, "", -1, "t0", 0, 6, "n"), KERR_NONE);
+		CHECK_EQ(commit(&w, G1, "t", 0, 1), KERR_NONE);	/* of the other loop */
+		CHECK_EQ(fetch(&w, G0, "t0", 0), 6);
+		world_restart(&w);			/* what was loaded is counted */
+	}
+	CHECK_EQ(delete_group(&w, G0), KERR_NONE);
+	CHECK_EQ(commit(&w, G0, "t399", 0, 1), KERR_NONE);
+	bed_pass(&w.bed, w.opt.retention_ms + 1);
+	for (int i = 0; i < 4; i++)
+		bed_pass(&w.bed, 600000);
+	CHECK(is_state(&w, G0, "Dead") && is_state(&w, G1, "Dead"));
+	world_fini(&w);
+}
+
 TEST(a_list_of_many_states_is_gone_through_once)
 {
 	enum { STATES = 300000, GROUPS = 600 };
@@ -1320,7 +1358,7 @@ TEST(a_list_of_many_states_is_gone_through_once)
 }
 
 UNIT_MAIN("group/coordinator", T(groups_of_refused_commits_and_large_assignments_take_no_more_memory_than_they_may_either),
-    T(a_list_of_many_states_is_gone_through_once),
+    T(a_list_of_many_states_is_gone_through_once), T(committed_offsets_take_no_more_memory_than_they_may_and_those_that_are_there_go_on),
     T(members_and_groups_take_no_more_memory_than_they_may_and_others_are_told_to_come_again), T(a_group_belongs_to_the_partition_of_javas_string_hash),
     T(commits_without_a_group_are_kept_over_a_restart_on_both_loops), T(every_codec_of_the_offsets_topic_is_written_and_loaded),
     T(a_group_goes_on_in_its_generation_after_a_restart), T(whoever_waits_is_answered_when_the_partition_is_led_elsewhere),
