@@ -8,7 +8,9 @@
  * LeaderAndIsr in four steps:
  *   1 control loop   which partitions change, which are refused; new partition objects enter the table
  *   2 (ZooKeeper)    the configurations of topics whose logs must be made
- *   3 worker         logs are made, topic ids stored, leader epochs begun: everything that touches a disk
+ *   3 workers        logs are made, topic ids stored, leader epochs begun: everything that touches a disk.  Most of it is waiting for syncs of
+ *                    single files, which a file system does together when they are asked for together: many partitions are shared out among
+ *                    several workers, each taking the next
  *   4 control loop   roles told to the logs, states published, high watermarks raised, answer
  *
  * INVARIANTS
@@ -40,13 +42,25 @@ struct change {
 	enum kerr	  error;
 };
 
+enum {
+	PART_MIN = 16,			/* changes for each worker, at least */
+	PARTS_MAX = 4,
+};
+
+struct lisr_part {			/* one worker's */
+	struct job	 job;
+	struct lisr	*l;
+};
+
 struct lisr {
 	struct replica_manager *m;
 	struct control_request *c;
 	struct change	*changes;
 	uint32_t	 n, size;
 	const char     **topics;	/* distinct, for the configuration */
-	struct job	 job;
+	struct lisr_part parts[PARTS_MAX];
+	uint32_t	 left;		/* parts under way; of the control loop */
+	uint32_t	 next;		/* atomic: change that nobody has taken yet */
 };
 
 /* ---- epochs ---- */
@@ -330,8 +344,10 @@ change_publish(struct lisr *l, struct change *ch)
 static void
 lisr_done(struct job *job)
 {
-	struct lisr *l = CONTAINER_OF(job, struct lisr, job);
+	struct lisr *l = CONTAINER_OF(job, struct lisr_part, job)->l;
 
+	if (--l->left > 0)
+		return;
 	for (uint32_t i = 0; i < l->n; i++)
 		change_publish(l, &l->changes[i]);
 	lisr_finish(l);
@@ -378,9 +394,10 @@ change_prepare(struct lisr *l, struct change *ch, struct errbuf *eb)
 static void
 lisr_run(struct job *job)
 {
-	struct lisr *l = CONTAINER_OF(job, struct lisr, job);
+	struct lisr *l = CONTAINER_OF(job, struct lisr_part, job)->l;
+	uint32_t i;
 
-	for (uint32_t i = 0; i < l->n; i++) {
+	while ((i = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED)) < l->n) {
 		struct change *ch = &l->changes[i];
 		struct errbuf eb = ERRBUF_INIT;
 		enum err e = change_prepare(l, ch, &eb);
@@ -392,6 +409,13 @@ lisr_run(struct job *job)
 	}
 }
 
+/* No more than half of the workers: a disk that hangs must not have them all. */
+static uint32_t
+lisr_parts(const struct lisr *l)
+{
+	return (MAX(1U, MIN(MIN(workers_count(l->m->opt.workers) / 2, l->n / PART_MIN), (uint32_t)PARTS_MAX)));
+}
+
 /* Between 2 and 3. */
 static void
 lisr_configured(void *v)
@@ -400,8 +424,11 @@ lisr_configured(void *v)
 
 	for (uint32_t i = 0; i < l->n; i++)
 		l->m->opt.configs.get(l->m->opt.configs.ctx, l->changes[i].topic, &l->changes[i].config);
-	l->job = (struct job){ .run = lisr_run, .done = lisr_done, .loop = l->m->opt.control };
-	workers_submit(l->m->opt.workers, &l->job);
+	l->left = lisr_parts(l);
+	for (uint32_t i = 0, n = l->left; i < n; i++) {
+		l->parts[i] = (struct lisr_part){ { .run = lisr_run, .done = lisr_done, .loop = l->m->opt.control }, l };
+		workers_submit(l->m->opt.workers, &l->parts[i].job);
+	}
 }
 
 /* Changes stand topic by topic, so neighbours are compared. */
