@@ -3,7 +3,10 @@
 import json
 import pathlib
 import random
+import re
+import resource
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -12,7 +15,7 @@ from harness import env, jute
 from harness.broker import OttlaBroker, embedded_port
 from harness.clients import confluent_consume, confluent_produce
 from harness.jute import Peer, acl, buf, i32, i64, vector
-from harness.proc import wait_until
+from harness.proc import memory_kib, wait_until
 
 
 class Alone:
@@ -276,6 +279,90 @@ def test_a_kill_loses_nothing_that_was_answered(kind, alone, request):
             again = Peer(alone.port, old.session, old.password)
             assert again.session == old.session
             again.ask(jute.CLOSE)
+
+
+# ---- many ----------------------------------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def many_files():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = (min(4096, before[1]), before[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, most)
+    yield most
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def sent(p, kind, payload):
+    p.xid += 1
+    p.send(i32(p.xid) + i32(kind) + payload)
+
+
+def answers(p, n):
+    """Of n requests sent: -> the events that came between."""
+    events = []
+    while n:
+        r = jute.Reader(p.frame())
+        xid, _, error = r.i32(), r.i64(), r.i32()
+        if xid == -1:
+            events.append((r.i32(), r.i32(), r.buf())[::2])
+        else:
+            assert error == 0, (xid, error)
+            n -= 1
+    return events
+
+
+def watch_count(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as s:
+        s.sendall(b"mntr")
+        text = b"".join(iter(lambda: s.recv(65536), b""))
+    return int(re.search(rb"zk_watch_count\t(\d+)", text).group(1))
+
+
+@pytest.mark.only("ottla")
+def test_a_thousand_sessions_with_ten_thousand_watches(kind, alone, many_files):
+    """Each watch fires once, to its session; what sessions and watches cost is bounded, and given back."""
+    nodes, sessions, each = 1000, 1000, 10
+    resource.prlimit(alone.process.pid, resource.RLIMIT_NOFILE, many_files)
+    peers = [Peer(alone.port)]
+    writer = peers[0]
+    for n in range(nodes):
+        sent(writer, jute.CREATE, buf(f"/brokers-topics-{n:04}") + buf("x") + acl(jute.OPEN_ACL) + i32(0))
+    assert answers(writer, nodes) == []
+    memory = [memory_kib(alone.process.pid)]
+    peers += [Peer(alone.port) for _ in range(sessions - 1)]
+    memory.append(memory_kib(alone.process.pid))
+    expected = []
+    for s, p in enumerate(peers):
+        watched = [(j % 2, f"/brokers-topics-{(s + 97 * j) % nodes:04}".encode()) for j in range(each)]
+        for children, path in watched:
+            sent(p, jute.CHILDREN if children else jute.GET, buf(path) + b"\1")
+        expected.append(sorted((4 if children else 3, path) for children, path in watched))
+    for p in peers:
+        assert answers(p, each) == []
+    memory.append(memory_kib(alone.process.pid))
+    peers.pop().close()             # maxClientCnxns is reached: one of them makes room for who asks
+    expected.pop()
+    wait_until(lambda: watch_count(alone.port) == len(peers) * each, 30, "the watches of the one that left to be gone")
+    got = [[] for _ in peers]
+    for turn in range(2):           # the second finds nobody who watches
+        for n in range(nodes):
+            path = f"/brokers-topics-{n:04}"
+            sent(writer, jute.SET, buf(path) + buf("y") + i32(-1))
+            sent(writer, jute.CREATE, buf(f"{path}/{turn}") + buf("") + acl(jute.OPEN_ACL) + i32(0))
+        got[0] += answers(writer, 2 * nodes)
+    for p in peers[1:]:
+        p.send(i32(-2) + i32(jute.PING))
+    for p, events in zip(peers[1:], got[1:]):
+        events += answers(p, 1)
+    for s, events in enumerate(got):
+        assert sorted(events) == expected[s], s
+    assert watch_count(alone.port) == 0
+    session, watch = (memory[1] - memory[0]) / (sessions - 1), (memory[2] - memory[1]) * 1024 / (sessions * each)
+    print(f"a session and its connection: {session:.1f} KiB; a watch: {watch:.0f} bytes")
+    if not env.sanitized():
+        assert session < 24 and watch < 400
+    for p in peers:
+        p.close()
 
 
 # ---- a broker on it ----------------------------------------------------------------------------------------------------------------------
