@@ -22,8 +22,9 @@ from harness.zookeeper import ZooKeeper                                      # n
 import data_rows                                                             # noqa: E402
 import embedded_rows                                                         # noqa: E402
 import group_rows                                                            # noqa: E402
+import latency_rows                                                          # noqa: E402
 
-SETS = {"data": data_rows, "groups": group_rows, "embedded": embedded_rows}
+SETS = {"data": data_rows, "groups": group_rows, "embedded": embedded_rows, "latency": latency_rows}
 # what Kafka's own start script gives
 JAVA_OPTS = "-Xms1g -Xmx1g -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent"
 
@@ -71,7 +72,7 @@ def run_set(name, args, kinds, zk, tmp):
 def arguments():
     words = "\n\n".join([__doc__, *(s.__doc__ for s in SETS.values())])
     p = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--rows", default="", help="data, groups, embedded, or several with commas (make bench ROWS=...); default: everything")
+    p.add_argument("--rows", default="", help="data, groups, embedded, latency, or several with commas (make bench ROWS=...); default: everything")
     p.add_argument("--brokers", default="java,ottla", help="A,B (java,java proves the bench: every ratio is about 1)")
     p.add_argument("--rounds", type=int, default=1, help="how often A B B A")
     p.add_argument("--verbose", action="store_true", help="what the client measured, too")
@@ -90,6 +91,11 @@ def arguments():
     embedded.add_argument("--write-seconds", type=int, default=6, help="of each run of writes, a third of it uncounted")
     embedded.add_argument("--wide", type=int, default=2000, help="partitions of a topic")
     embedded.add_argument("--topics", type=int, default=3, help="such topics, of which the median counts")
+    latency = p.add_argument_group("rows of latency")
+    latency.add_argument("--records", type=float, default=5000, help="a second, each in a request of its own")
+    latency.add_argument("--latency-seconds", type=float, default=12, help="of a block")
+    latency.add_argument("--warm", type=int, default=4, help="blocks of 5 s that do not count")
+    latency.add_argument("--cold-mb", type=int, default=1000, help="what the lagging consumer reads")
     args = p.parse_args()
     args.rows = [r for r in args.rows.split(",") if r] or list(SETS)
     if unknown := [r for r in args.rows if r not in SETS]:

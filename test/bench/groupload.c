@@ -8,6 +8,8 @@
  *	commit				every member commits its partitions once
  *	run SECONDS HEARTBEATS COMMITS	so many per second of each, open loop; latencies, the broker's and our own CPU seconds
  *	fill COMMITS PARTITIONS		commits of one partition each, without members
+ *	records SECONDS RATE BYTES CONSUMERS	so many records of that size per second, each a request (acks=all) to the partitions in turn, while so many
+ *					consumers wait for them; latencies until acknowledged and until consumed
  *	fetch				connects as soon as it is possible, and fetches every group's offsets; times of CLOCK_MONOTONIC
  */
 #include <err.h>
@@ -61,7 +63,7 @@ option(struct load *l, const char *text)
 static void
 descriptors_raise(struct load *l)
 {
-	rlim_t need = (rlim_t)l->groups * (rlim_t)l->members + DESCRIPTORS_SPARE;
+	rlim_t need = (rlim_t)l->groups * (rlim_t)l->members + (rlim_t)l->partitions + DESCRIPTORS_SPARE;
 	struct rlimit r;
 
 	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
@@ -78,7 +80,7 @@ command(struct load *l, const char *line)
 {
 	double seconds, heartbeats, commits;
 	int64_t n;
-	int partitions;
+	int partitions, bytes, consumers;
 
 	if (strcmp(line, "join") == 0 && l->member == NULL)
 		members_join(l);
@@ -88,6 +90,8 @@ command(struct load *l, const char *line)
 		members_run(l, seconds, heartbeats, commits);
 	else if (sscanf(line, "fill %" SCNd64 " %d", &n, &partitions) == 2 && n > 0 && partitions > 0)
 		fill(l, n, partitions);
+	else if (sscanf(line, "records %lf %lf %d %d", &seconds, &heartbeats, &bytes, &consumers) == 4 && bytes > 0 && consumers >= 0)
+		records_run(l, seconds, heartbeats, bytes, consumers);
 	else if (strcmp(line, "fetch") == 0)
 		fetch(l);
 	else

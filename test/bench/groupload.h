@@ -58,6 +58,8 @@ struct load {
 	/* load_fill.c */
 	int64_t		 filled;
 	int		 fill_partitions;
+	/* load_records.c */
+	struct run	*records;
 };
 
 /* ---- load_conn.c ---- */
@@ -79,6 +81,13 @@ struct slice group_name(struct load *, int group);			/* in the arena */
 int	 plain_connect(struct load *);					/* -1: refused */
 bool	 plain_send(struct load *, int fd, enum api_key, void *request);
 const void *plain_receive(struct load *, int fd, enum api_key);		/* in the arena, which it resets; NULL: closed */
+
+/* Of a process (0: our own; negative: none, 0). */
+double	 cpu_seconds(int pid);
+void	 latencies_print(const char *name, const struct histogram *);	/* , "name": {...} */
+
+/* ---- load_records.c ---- */
+void	 records_run(struct load *, double seconds, double rate, int record_bytes, int consumers);
 
 /* ---- load_members.c ---- */
 void	 members_join(struct load *);					/* all of them, until every group is whole */

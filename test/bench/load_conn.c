@@ -6,6 +6,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@
 #include "base/must.h"
 #include "groupload.h"
 
-enum { INBOX = 1 << 20, EVENTS = 256, CORRELATION_AT = 8, ARENA_MAX = 64 << 20 };
+enum { INBOX = 1 << 20, EVENTS = 256, CORRELATION_AT = 8, ARENA_MAX = 64 << 20, FETCH_BY_NAME = 12 };
 
 int64_t
 now_ns(void)
@@ -60,6 +61,13 @@ group_name(struct load *l, int group)
 
 /* ---- frames ---- */
 
+/* The newest there is; of Fetch the newest that names topics. */
+static int
+version_of(const struct wire_api *api)
+{
+	return (api->key == API_FETCH ? FETCH_BY_NAME : api->max);
+}
+
 void
 frame_make(struct load *l, enum api_key key, int32_t correlation, void *request)
 {
@@ -68,7 +76,7 @@ frame_make(struct load *l, enum api_key key, int32_t correlation, void *request)
 	struct chain chain;
 
 	chain_init(&chain);
-	if (wire_request_frame(api, api->max, correlation, SLICE_LIT("groupload"), request, &l->arena, &chain, &eb) != OK)
+	if (wire_request_frame(api, version_of(api), correlation, SLICE_LIT("groupload"), request, &l->arena, &chain, &eb) != OK)
 		errx(1, "%s cannot be encoded: %s", api->name, eb.text);
 	if (chain.len > l->frame_room) {
 		free(l->frame);
@@ -93,7 +101,7 @@ answer_of(struct load *l, const struct wire_api *api, int32_t correlation, struc
 	arena_reset(&l->arena);
 	if (wire_response_correlation(frame, &got) != OK || got != correlation)
 		errx(1, "%s was answered with another question's answer", api->name);
-	if (wire_response_decode(api, api->max, frame, &l->arena, &body, &eb) != OK)
+	if (wire_response_decode(api, version_of(api), frame, &l->arena, &body, &eb) != OK)
 		errx(1, "the answer to %s cannot be read: %s", api->name, eb.text);
 	return (body);
 }
@@ -354,4 +362,27 @@ plain_receive(struct load *l, int fd, enum api_key key)
 	if (!plain_read(fd, l->inbox, len))
 		return (NULL);
 	return (answer_of(l, wire_api((int)key), 0, slice_of(l->inbox, len)));
+}
+
+/* ---- figures ---- */
+
+double
+cpu_seconds(int pid)
+{
+	struct timespec t;
+	clockid_t id;
+
+	if (pid < 0)
+		return (0);
+	if (clock_getcpuclockid(pid, &id) != 0 || clock_gettime(id, &t) != 0)
+		errx(1, "process %d: no CPU time", pid);
+	return ((double)t.tv_sec + (double)t.tv_nsec / 1e9);
+}
+
+void
+latencies_print(const char *name, const struct histogram *h)
+{
+	printf(", \"%s\": {\"n\": %" PRIu64 ", \"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f}", name, h->count,
+	    (double)histogram_percentile(h, 50) / 1e3, (double)histogram_percentile(h, 99) / 1e3, (double)histogram_percentile(h, 99.9) / 1e3,
+	    (double)h->max / 1e3);
 }

@@ -428,27 +428,6 @@ answers_wait(struct load *l)
 	}
 }
 
-static double
-cpu_seconds(int pid)
-{
-	struct timespec t;
-	clockid_t id;
-
-	if (pid < 0)
-		return (0);
-	if (clock_getcpuclockid(pid, &id) != 0 || clock_gettime(id, &t) != 0)
-		errx(1, "process %d: no CPU time", pid);
-	return ((double)t.tv_sec + (double)t.tv_nsec / 1e9);
-}
-
-static void
-latencies_print(const char *name, const struct histogram *h)
-{
-	printf(", \"%s\": {\"n\": %" PRIu64 ", \"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f}", name, h->count,
-	    (double)histogram_percentile(h, 50) / 1e3, (double)histogram_percentile(h, 99) / 1e3, (double)histogram_percentile(h, 99.9) / 1e3,
-	    (double)h->max / 1e3);
-}
-
 void
 members_run(struct load *l, double seconds, double heartbeats, double commits)
 {

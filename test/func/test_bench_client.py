@@ -49,6 +49,15 @@ def test_members_join_beat_and_commit_as_often_as_they_should(broker, name, load
             assert committed(broker, f"{name}-{g}", name, range(MEMBERS * PARTITIONS)) == {p: (4, "") for p in range(MEMBERS * PARTITIONS)}
 
 
+def test_records_are_counted_when_acknowledged_and_when_consumed(broker, load):
+    with load(pid=broker.pid) as l:
+        ran = l.ask("records", 0.3, 100, 1000, 2 * PARTITIONS)
+        assert (ran["acknowledged"]["n"], ran["consumed"]["n"], ran["client_cpu"] > 0) == (30, 60, True), ran
+        assert 0 < ran["fetches"] <= 60 and ran["acknowledged"]["max_us"] > 0, ran
+        again = l.ask("records", 0.2, 0, 1000, PARTITIONS)      # from the new end: nothing of what was there is counted
+        assert (again["acknowledged"]["n"], again["consumed"]["n"], again["fetches"]) == (0, 0, 0), again
+
+
 def test_a_broker_that_stands_still_is_charged_for_all_that_was_due(broker, load):
     """No coordinated omission: not one late request per connection, but all of that time."""
     with load() as l:
