@@ -22,6 +22,7 @@
 
 struct fs;
 struct file;
+struct workers;		/* event/workers.h */
 
 enum {
 	FS_RDONLY = 0, FS_RDWR = 1, FS_CREATE = 2, FS_EXCL = 4, FS_NOFOLLOW = 8, FS_TRUNC = 16,
@@ -79,6 +80,7 @@ struct fs_ops {
 	enum err (*map)(struct file *, size_t len, struct file_map *, struct errbuf *);	/* read-only, shared */
 	void	 (*unmap)(struct file_map *);
 	bool	 (*cached)(struct file *, uint64_t pos, size_t len);		/* reading would not block (a guess; true when unknown) */
+	bool	 (*map_cached)(const struct file_map *, size_t len);		/* the same of its first len bytes; may be NULL: unknown */
 	void	 (*advise)(struct file *, enum fs_advice, uint64_t pos, size_t len);	/* may be NULL; never fails: it is advice */
 	void	 (*close)(struct file *);					/* frees the file; called by the last unref */
 };
@@ -93,6 +95,7 @@ struct file {
 	_Atomic uint32_t refs;
 	int		 fd;	/* a descriptor for sendfile(2), or -1: then read with file_pread */
 	char		*path;	/* as opened, for diagnostics; may be stale after a rename */
+	struct workers	*readers;	/* whose threads may wait for its disk, as who opened it says; NULL: anybody's.  They outlive the file's use */
 };
 
 struct fs *fs_real(void);

@@ -411,6 +411,24 @@ real_cached(struct file *f, uint64_t pos, size_t len)
 	return (len == 0 || byte_cached(f->fd, pos + len - 1));
 }
 
+static bool
+real_map_cached(const struct file_map *m, size_t len)
+{
+	unsigned char pages[512];
+	const size_t chunk = sizeof(pages) * 4096;	/* at least; larger pages leave some unused */
+
+	for (size_t at = 0; at < len; at += chunk) {
+		size_t part = MIN(chunk, len - at);
+
+		if (mincore((void *)(uintptr_t)(m->p + at), part, pages) != 0)
+			return (true);
+		for (size_t i = 0; i * (size_t)getpagesize() < part; i++)
+			if ((pages[i] & 1) == 0)
+				return (false);
+	}
+	return (true);
+}
+
 static void
 real_advise(struct file *f, enum fs_advice advice, uint64_t pos, size_t len)
 {
@@ -449,6 +467,7 @@ static const struct fs_ops real_ops = {
 	.map = real_map,
 	.unmap = real_unmap,
 	.cached = real_cached,
+	.map_cached = real_map_cached,
 	.advise = real_advise,
 	.close = real_close,
 };

@@ -321,6 +321,44 @@ view_get(struct sparse_index *ix, uint32_t entries)
 	return (v == NULL ? NULL : v->map.p);
 }
 
+bool
+index_is_warm(struct sparse_index *ix)
+{
+	size_t need = (size_t)ix->entries * ix->entry_size;
+	const struct index_view *v = reclaim_read(&ix->view);
+
+	if (need == 0)
+		return (true);
+	if (v == NULL || v->map.len < need)
+		return (false);
+	return (v->fs->ops->map_cached == NULL || v->fs->ops->map_cached(&v->map, need));
+}
+
+struct touch {
+	const uint8_t *p;
+	size_t	       len;
+	unsigned       sum;
+};
+
+static void
+touch_run(void *ctx)
+{
+	struct touch *t = ctx;
+
+	for (size_t at = 0; at < t->len; at += 4096)
+		t->sum += *(const volatile uint8_t *)(t->p + at);
+}
+
+void
+index_warm(struct sparse_index *ix)
+{
+	uint32_t entries = ix->entries;
+	struct touch t = { .len = (size_t)entries * ix->entry_size };
+
+	if (entries > 0 && (t.p = view_get(ix, entries)) != NULL)
+		(void)!map_guard(touch_run, &t);	/* what cannot be read is met again by who looks there */
+}
+
 struct search {
 	const struct sparse_index *ix;
 	const uint8_t *p;

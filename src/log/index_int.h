@@ -65,6 +65,9 @@ struct index_entry {
 	int64_t	 offset;
 	uint32_t position;	/* offset index only */
 };
+/* A look-up will not wait for a disk: the file is mapped, and all entries are in memory.  (A guess.) */
+bool	 index_is_warm(struct sparse_index *);
+void	 index_warm(struct sparse_index *);		/* worker: makes it so */
 /* The greatest entry with key <= target; false: none. */
 bool	 index_lookup(struct sparse_index *, int64_t target, struct index_entry *);
 bool	 index_get(struct sparse_index *, uint32_t n, struct index_entry *);		/* false: no such entry, or unreadable */

@@ -127,6 +127,8 @@ bool log_is_future(const struct log *log) { return (log->future); }
 const char *log_dir(const struct log *log) { return (log->dir->path); }
 const char *log_path(const struct log *log) { return (log->path); }
 bool	    log_is_offline(const struct log *log) { return (log->dir->offline); }
+bool	    log_is_apart(const struct log *log) { return (log->dir->apart); }
+struct workers *log_readers(const struct log *log) { return (log->dir->readers != NULL ? log->dir->readers : log->env->workers); }
 
 struct uuid
 log_topic_id(const struct log *clog)
@@ -186,6 +188,7 @@ log_segment_options(struct log *log, struct segment_options *out)
 	jitter = MIN(log->options.segment_jitter_ms, log->options.segment_ms);
 	*out = (struct segment_options){
 		.fs = log->env->fs,
+		.readers = log->dir->readers,
 		.index_interval = (uint32_t)log->options.index_interval_bytes,
 		.index_bytes = (uint32_t)log->options.segment_index_bytes,
 		.preallocate_bytes = log->options.preallocate ? (uint32_t)log->options.segment_bytes : 0,

@@ -21,7 +21,7 @@
 #include "log/names_int.h"
 #include "log/scrub.h"
 
-enum { SYNCERS_PER_DIR = 2 };	/* a flush that a disk is slow with, and one more */
+enum { SYNCERS_PER_DIR = 2, READERS_PER_DIR = 2 };	/* one that a disk is slow with, and one more */
 
 char *
 log_key(const char *topic, int32_t partition)
@@ -113,6 +113,9 @@ start_own_threads(struct log_dirs *ld, struct errbuf *eb)
 		str_format(name, sizeof(name), "sync%u", i);
 		if (threads && e == OK)
 			e = workers_new(SYNCERS_PER_DIR, name, &d->syncer, eb);
+		str_format(name, sizeof(name), "read%u", i);
+		if (threads && e == OK)
+			e = workers_new(READERS_PER_DIR, name, &d->readers, eb);
 	}
 	return (e);
 }
@@ -124,6 +127,7 @@ end_own_threads(struct log_dirs *ld)
 	for (uint32_t i = 0; i < ld->ndirs; i++) {
 		workers_free(&ld->dirs[i].base.writer);
 		workers_free(&ld->dirs[i].base.syncer);
+		workers_free(&ld->dirs[i].base.readers);
 	}
 }
 

@@ -46,6 +46,7 @@ struct log_dir {
 	bool		apart;
 	struct workers *writer;		/* one thread: drains */
 	struct workers *syncer;		/* a few: flushes after rolls, and drains that flush before they answer */
+	struct workers *readers;	/* a few: reads of what is not in memory, for requests */
 	_Atomic bool	slow;		/* its last write took long: sets are drained by workers, one after the other */
 	_Atomic uint32_t writers;	/* writes of sets under way ... */
 	_Atomic int64_t	progress_ms;	/* ... and when the last one ended, or the first of them began */

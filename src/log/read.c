@@ -23,6 +23,7 @@ struct view {			/* one consistent look */
 	int64_t	    start, high_watermark, last_stable;
 	int64_t	    bound;
 	const struct segment_list *list;
+	bool	    no_wait;
 };
 
 static void
@@ -31,6 +32,7 @@ look(struct log *log, enum log_bound bound, struct view *v)
 	int64_t unstable;
 
 	v->log = log;
+	v->no_wait = false;
 	v->high_watermark = log->high_watermark;
 	unstable = log->first_unstable;
 	v->last_stable = unstable >= 0 && unstable < v->high_watermark ? unstable : v->high_watermark;
@@ -65,6 +67,12 @@ data_end(const struct view *v, const struct segment *s)
 	return (s->base == v->tail.base ? MIN(v->tail.size, (uint32_t)s->size) : s->size);
 }
 
+static enum err
+find(const struct view *v, struct segment *s, int64_t offset, uint64_t end, struct segment_hit *hit, struct errbuf *eb)
+{
+	return (v->no_wait ? segment_find_warm(s, offset, end, hit, eb) : segment_find(s, offset, end, hit, eb));
+}
+
 /* Where the bound lies in segment i. */
 static enum err
 bound_position(const struct view *v, uint32_t i, uint64_t *pos, struct errbuf *eb)
@@ -76,7 +84,7 @@ bound_position(const struct view *v, uint32_t i, uint64_t *pos, struct errbuf *e
 	*pos = data_end(v, s);
 	if (v->bound >= v->tail.end || (i + 1 < v->list->n && v->list->segments[i + 1]->base <= v->bound))
 		return (OK);
-	e = segment_find(s, v->bound, *pos, &hit, eb);
+	e = find(v, s, v->bound, *pos, &hit, eb);
 	if (e == OK)
 		*pos = hit.position;
 	return (e == ERR_NOTFOUND ? OK : e);
@@ -173,7 +181,7 @@ read_at(const struct view *v, uint32_t i, const struct log_read_options *o, stru
 	enum err e = bound_position(v, i, &end, eb);
 
 	if (e == OK)
-		e = segment_find(s, o->offset, data_end(v, s), &hit, eb);
+		e = find(v, s, o->offset, data_end(v, s), &hit, eb);
 	tell_misled(v, s);
 	if (e != OK)
 		return (e);
@@ -243,10 +251,12 @@ do_read(struct log *log, const struct log_read_options *o, struct arena *arena, 
 		return (KERR_OFFSET_OUT_OF_RANGE);
 	if (o->offset >= v.bound)
 		return (KERR_NONE);
+	v.no_wait = o->no_wait;
 	e = read_from(&v, o, arena, r, &eb);
 	if (e != OK)
 		log_read_result_fini(r);
-	return (read_error(log, e, &eb));
+	r->cold = e == ERR_AGAIN;
+	return (r->cold ? KERR_NONE : read_error(log, e, &eb));
 }
 
 enum kerr
@@ -265,6 +275,28 @@ log_read_result_fini(struct log_read_result *r)
 	file_range_fini(&r->range);
 }
 
+void
+log_warm(struct log *log, int64_t offset, enum log_bound bound)
+{
+	uint32_t phase = log_read_enter(log);
+	struct view v;
+	int64_t i;
+
+	look(log, bound, &v);
+	i = floor_segment(v.list, offset);
+	if (!log->dir->offline && i >= 0 && offset >= v.start && offset < v.bound) {
+		/* The bound may lie in the same one; behind a gap it is the next that is read. */
+		for (int64_t k = i; k < v.list->n && k <= i + 1; k++) {
+			struct segment *s = v.list->segments[k];
+
+			segment_warm(s, MAX(offset, s->base), data_end(&v, s));
+			if (v.bound < v.tail.end)
+				segment_warm(s, v.bound, data_end(&v, s));
+		}
+	}
+	log_read_leave(log, phase);
+}
+
 static uint64_t
 measure(struct log *log, int64_t offset, enum log_bound bound)
 {
@@ -274,6 +306,7 @@ measure(struct log *log, int64_t offset, enum log_bound bound)
 	int64_t i;
 
 	look(log, bound, &v);
+	v.no_wait = log->dir->apart;	/* then it may say too much: who reads finds out */
 	if (log->dir->offline || offset < v.start || offset >= v.bound || (i = floor_segment(v.list, offset)) < 0)
 		return (0);
 	for (int64_t k = i; k < v.list->n && v.list->segments[k]->base < v.bound; k++) {
@@ -281,7 +314,7 @@ measure(struct log *log, int64_t offset, enum log_bound bound)
 			return (sum);
 		sum += end;
 	}
-	if (segment_find(v.list->segments[i], offset, data_end(&v, v.list->segments[i]), &hit, NULL) == OK)
+	if (find(&v, v.list->segments[i], offset, data_end(&v, v.list->segments[i]), &hit, NULL) == OK)
 		sum -= MIN(sum, hit.position);
 	return (sum);
 }

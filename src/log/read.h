@@ -2,6 +2,8 @@
  *
  * log/read.h - reading a log: ranges of bytes for Fetch, offsets by time for ListOffsets.
  *
+ * Cold pages log_read with no_wait looks before it reads index and headers.  (A guess: pages may go in between.  Transactions that were aborted are
+ *            read from their index all the same.)  When it says cold, log_warm on a worker, and read again.
  * Threads    log_read takes no lock.  The calling thread is registered with base/reclaim and online (loops are; workers while they run a
  *            job; tests call reclaim_thread_register).  It touches at most a few pages of an index and a few batch headers, which can
  *            block on a cold page; log_offset_for_time inflates batches: call it on a worker.
@@ -32,6 +34,7 @@ struct log_read_options {
 	int64_t	       offset;		/* the first record wanted; the range may begin with earlier records of the same batch */
 	uint64_t       bytes_max;
 	bool	       min_one;		/* at least one whole batch, even above bytes_max */
+	bool	       no_wait;		/* say `cold` instead of waiting for a disk */
 	enum log_bound bound;
 };
 
@@ -41,6 +44,7 @@ struct aborted_txn {
 };
 
 struct log_read_result {
+	bool		    cold;		/* no_wait: there is something, and it is not in memory.  The offsets are filled in */
 	struct file_range   range;		/* file NULL and len 0: nothing between offset and the bound */
 	int64_t		    segment_base;	/* where the range begins: base offset of the segment ... */
 	int64_t		    first_offset;	/* ... and base offset of the first batch in the range (-1 when empty) */
@@ -52,6 +56,7 @@ struct log_read_result {
 
 enum kerr log_read(struct log *, const struct log_read_options *, struct arena *, struct log_read_result *) MUST_CHECK;
 void	  log_read_result_fini(struct log_read_result *);
+void	  log_warm(struct log *, int64_t offset, enum log_bound);	/* worker: brings into memory what log_read looks at */
 
 /* Bytes from `offset` up to the bound, for fetch.min.bytes: cheap, may be an estimate across segments; 0 when out of range. */
 uint64_t  log_bytes_available(struct log *, int64_t offset, enum log_bound);

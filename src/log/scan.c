@@ -55,6 +55,8 @@ fill(struct batch_scan *sc, size_t n, struct errbuf *eb)
 	if (sc->pos >= sc->buf_pos && sc->pos + n <= sc->buf_pos + sc->have)
 		return (OK);
 	want = (size_t)MIN((uint64_t)sc->room, sc->end - sc->pos);
+	if (sc->no_wait && !sc->file->fs->ops->cached(sc->file, sc->pos, want))
+		return (ERR_AGAIN);
 	sc->have = 0;
 	sc->buf_pos = sc->pos;
 	if (sc->forget)

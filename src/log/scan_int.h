@@ -17,6 +17,7 @@ struct batch_scan {
 	size_t	     room, have;
 	uint64_t     buf_pos;	/* file position of buf[0] */
 	bool	     own;	/* buf is malloc'ed here */
+	bool	     no_wait;	/* ERR_AGAIN instead of a read that might wait for the disk */
 	bool	     forget;	/* pages that were not in memory before a read are dropped after it */
 };
 

@@ -37,6 +37,7 @@ segment_new(const char *dir, int64_t base, const struct segment_options *o)
 	s->magic.value = SEGMENT_MAGIC;
 	s->refs = 1;
 	s->fs = o->fs;
+	s->readers = o->readers;
 	s->dir = xstrdup(dir);
 	s->base = base;
 	s->index_interval = o->index_interval;
@@ -103,8 +104,10 @@ open_data(struct segment *s, unsigned flags, struct errbuf *eb)
 	uint64_t size = 0;
 	enum err e = file_open(s->fs, path, FS_RDWR | flags, &s->data, eb);
 
-	if (e == OK)
+	if (e == OK) {
+		s->data->readers = s->readers;
 		e = file_size(s->data, &size, eb);
+	}
 	if (e == OK && size > INT32_MAX) {
 		errbuf_set(eb, "%s: %" PRIu64 " bytes, no segment can be that large", path, size);
 		e = ERR_CORRUPT;
@@ -364,9 +367,13 @@ is_whole(struct segment *s, const struct segment_hit *hit)
 /* A gap before the batch that was found: compaction, or the last offset in the header before it is damaged.  Then that one is the hit, and its
  * reader meets the wrong checksum. */
 static enum err
-look_before(struct segment *s, enum err e, int64_t offset, const struct segment_hit *before, struct segment_hit *hit)
+look_before(struct segment *s, enum err e, int64_t offset, bool no_wait, const struct segment_hit *before, struct segment_hit *hit)
 {
-	if (before->header.size == 0 || (e == OK ? batch_first_offset(&hit->header) <= offset : e != ERR_NOTFOUND) || is_whole(s, before))
+	if (before->header.size == 0 || (e == OK ? batch_first_offset(&hit->header) <= offset : e != ERR_NOTFOUND))
+		return (e);
+	if (no_wait && !s->fs->ops->cached(s->data, before->position, before->header.size))
+		return (ERR_AGAIN);
+	if (is_whole(s, before))
 		return (e);
 	*hit = *before;
 	return (OK);
@@ -374,7 +381,7 @@ look_before(struct segment *s, enum err e, int64_t offset, const struct segment_
 
 /* key: of the index entry that led to `from`.  The batch there begins at or before it, else the entry lies (or was being cut back). */
 static enum err
-find_from(struct segment *s, uint64_t from, int64_t key, int64_t offset, uint64_t end, struct segment_hit *hit, struct errbuf *eb)
+find_from(struct segment *s, uint64_t from, int64_t key, int64_t offset, uint64_t end, bool no_wait, struct segment_hit *hit, struct errbuf *eb)
 {
 	struct segment_hit before = { 0 };
 	uint8_t buf[FIND_WINDOW];
@@ -382,6 +389,7 @@ find_from(struct segment *s, uint64_t from, int64_t key, int64_t offset, uint64_
 	enum err e;
 
 	batch_scan_init(&sc, s->data, from, end, buf, sizeof(buf));
+	sc.no_wait = no_wait;
 	while ((e = batch_scan_header(&sc, &hit->header, &hit->position, eb)) == OK) {
 		if (from > 0 && hit->position == from && batch_first_offset(&hit->header) > key)
 			e = ERR_CORRUPT;
@@ -392,7 +400,7 @@ find_from(struct segment *s, uint64_t from, int64_t key, int64_t offset, uint64_
 	batch_scan_fini(&sc);
 	if (e == OK && from > 0 && (hit->header.last_offset - offset > INT32_MAX || hit->header.last_offset < s->base))
 		e = ERR_CORRUPT;
-	return (look_before(s, e, offset, &before, hit));
+	return (look_before(s, e, offset, no_wait, &before, hit));
 }
 
 bool
@@ -400,26 +408,47 @@ segment_entry_fits(struct segment *s, const struct index_entry *ie, uint64_t end
 {
 	struct segment_hit hit;
 
-	return (ie->position < end && ie->offset >= s->base && find_from(s, ie->position, ie->offset, s->base, end, &hit, NULL) == OK);
+	return (ie->position < end && ie->offset >= s->base && find_from(s, ie->position, ie->offset, s->base, end, false, &hit, NULL) == OK);
 }
 
 /* The data decides: where an entry leads nowhere, those before it are tried. */
-enum err
-segment_find(struct segment *s, int64_t offset, uint64_t end, struct segment_hit *hit, struct errbuf *eb)
+static enum err
+find(struct segment *s, int64_t offset, uint64_t end, bool no_wait, struct segment_hit *hit, struct errbuf *eb)
 {
 	struct index_entry ie;
 	int64_t below = offset;
 	enum err e;
 
 	for (int tries = 0; tries < INDEX_TRIES && index_lookup(&s->offsets, below, &ie) && ie.position > 0; tries++) {
-		e = ie.position < end ? find_from(s, ie.position, ie.key, offset, end, hit, eb) : ERR_CORRUPT;
+		e = ie.position < end ? find_from(s, ie.position, ie.key, offset, end, no_wait, hit, eb) : ERR_CORRUPT;
 		if (e != ERR_CORRUPT)
 			return (e);
 		if (ie.position < end)
 			s->misled = true;
 		below = ie.key - 1;
 	}
-	return (find_from(s, 0, 0, offset, end, hit, eb));
+	return (find_from(s, 0, 0, offset, end, no_wait, hit, eb));
+}
+
+enum err
+segment_find(struct segment *s, int64_t offset, uint64_t end, struct segment_hit *hit, struct errbuf *eb)
+{
+	return (find(s, offset, end, false, hit, eb));
+}
+
+enum err
+segment_find_warm(struct segment *s, int64_t offset, uint64_t end, struct segment_hit *hit, struct errbuf *eb)
+{
+	return (index_is_warm(&s->offsets) ? find(s, offset, end, true, hit, eb) : ERR_AGAIN);
+}
+
+void
+segment_warm(struct segment *s, int64_t offset, uint64_t end)
+{
+	struct segment_hit hit;
+
+	index_warm(&s->offsets);
+	(void)!find(s, offset, end, false, &hit, NULL);
 }
 
 enum err

@@ -25,6 +25,7 @@ struct segment {
 	struct magic	    magic;
 	_Atomic uint32_t    refs;
 	struct fs	   *fs;
+	struct workers	   *readers;		/* of data */
 	char		   *dir;		/* of the log */
 	int64_t		    base;		/* smallest offset it may hold; also the file names */
 	struct file	   *data;
@@ -54,6 +55,7 @@ struct segment_options {
 	struct fs *fs;
 	uint32_t   index_interval, index_bytes;
 	uint32_t   preallocate_bytes;		/* new data files get this size at once; 0: no */
+	struct workers *readers;		/* of its data file (base/fs.h) */
 	int64_t	   now_ms;
 	int64_t	   jitter_ms;
 };
@@ -90,6 +92,9 @@ enum err segment_sync(struct segment *, struct errbuf *) MUST_CHECK;
 
 /* First batch whose last offset is at or above, before position `end`.  ERR_NOTFOUND: none. */
 enum err segment_find(struct segment *, int64_t offset, uint64_t end, struct segment_hit *, struct errbuf *) MUST_CHECK;
+/* The same where nobody may wait for a disk; ERR_AGAIN: one would have to.  segment_warm, on a worker, makes that unlikely. */
+enum err segment_find_warm(struct segment *, int64_t offset, uint64_t end, struct segment_hit *, struct errbuf *) MUST_CHECK;
+void	 segment_warm(struct segment *, int64_t offset, uint64_t end);
 /* Does the entry lead to a batch at or before its offset?  Reads a header. */
 bool	 segment_entry_fits(struct segment *, const struct index_entry *, uint64_t end);
 enum err segment_next_offset(struct segment *, int64_t *, struct errbuf *) MUST_CHECK;	/* behind its last batch; base when empty */

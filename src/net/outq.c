@@ -241,7 +241,7 @@ job_start(struct outq *q, struct outq_prefetch *p)
 	p->job.done = prefetch_done;
 	p->job.loop = q->opt.loop;
 	q->prefetch = p;
-	workers_submit(q->opt.workers, &p->job);
+	workers_submit(p->file != NULL && p->file->readers != NULL ? p->file->readers : q->opt.workers, &p->job);
 }
 
 static void

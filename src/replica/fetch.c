@@ -11,7 +11,10 @@
 #include "replica/fetch.h"
 #include "replica/replica_int.h"
 
-enum { REPLICA_FUTURE = -3 };	/* Java's threads that move a replica between directories call themselves so */
+enum {
+	REPLICA_FUTURE = -3,	/* Java's threads that move a replica between directories call themselves so */
+	WARM_TRIES = 32,	/* each for one directory; then the memory is too short for what is warmed, and the loop reads: a fetch comes to its end */
+};
 
 static enum log_bound
 fetch_bound(const struct replica_fetch *f)
@@ -29,7 +32,7 @@ item_reset(struct replica_fetch_item *it)
 	it->error = KERR_NONE;
 	it->high_watermark = it->last_stable_offset = it->log_start_offset = -1;
 	it->range = (struct file_range){ NULL, 0, 0 };
-	it->withheld = false;
+	it->withheld = it->cold = false;
 	it->aborted = NULL;
 	it->naborted = 0;
 	it->diverging_epoch = -1;
@@ -114,6 +117,8 @@ item_has_more(const struct replica_fetch *f, const struct replica_fetch_item *it
 	}
 }
 
+/* ---- reading ---- */
+
 /* Bytes for this item under the limit; 0 on errors, which stand in the item.  A limit below zero is an error where there is something to read. */
 static uint64_t
 item_read(struct replica_fetch *f, struct replica_fetch_item *it, int64_t limit, bool min_one)
@@ -135,7 +140,12 @@ item_read(struct replica_fetch *f, struct replica_fetch_item *it, int64_t limit,
 	}
 	opt.bytes_max = it->diverging_epoch >= 0 ? 0 : (uint64_t)MAX(bytes_max, 0);
 	opt.min_one = min_one && it->diverging_epoch < 0;
+	opt.no_wait = log_is_apart(log) && f->warmed < WARM_TRIES;
 	it->error = log_read(log, &opt, f->arena, &res);
+	if (it->error == KERR_NONE && res.cold) {
+		it->cold = true;
+		return (0);
+	}
 	if (it->error != KERR_NONE) {
 		if (it->diverging_epoch < 0)
 			return (0);
@@ -228,14 +238,6 @@ fetch_is_due(struct replica_fetch *f, const void *key)
 	return (changed || total >= (uint64_t)MAX(f->min_bytes, 0));
 }
 
-static void
-fetch_finish(struct replica_fetch *f)
-{
-	fetch_read(f);
-	fetch_release(f);
-	f->done(f);
-}
-
 static bool
 wait_try(struct waiter *w, const void *key)
 {
@@ -246,16 +248,17 @@ wait_try(struct waiter *w, const void *key)
 	return (f->manager->stopping || fetch_is_due(f, key));
 }
 
-static void
-wait_done(struct waiter *w)
-{
-	fetch_finish(CONTAINER_OF(w, struct replica_fetch, waiter));
-}
+static bool fetch_step(struct replica_fetch *);
 
+/* Woken, or the time is up. */
 static void
-wait_expired(struct waiter *w)
+wait_over(struct waiter *w)
 {
-	fetch_finish(CONTAINER_OF(w, struct replica_fetch, waiter));
+	struct replica_fetch *f = CONTAINER_OF(w, struct replica_fetch, waiter);
+
+	f->last = true;
+	if (fetch_step(f))
+		f->done(f);
 }
 
 /* false: by now it is due after all. */
@@ -264,6 +267,8 @@ fetch_wait(struct replica_fetch *f)
 {
 	uint32_t loop = manager_loop_index(f->manager, f->loop);
 
+	free(f->links);
+	free(f->keys);
 	f->links = xcalloc((size_t)f->nitems + 1, sizeof(*f->links));
 	f->keys = xcalloc((size_t)f->nitems + 1, sizeof(*f->keys));
 	for (uint32_t i = 0; i < f->nitems; i++) {
@@ -273,8 +278,99 @@ fetch_wait(struct replica_fetch *f)
 	}
 	if (fetch_is_due(f, NULL))
 		return (false);
-	f->waiter = (struct waiter){ .try = wait_try, .done = wait_done, .expire = wait_expired };
+	f->waiter = (struct waiter){ .try = wait_try, .done = wait_over, .expire = wait_over };
 	wait_begin(f->manager->loops[loop].waits, &f->waiter, f->links, f->nitems, f->keys, f->max_wait_ms);
+	return (true);
+}
+
+/* ---- cold records ---- */
+
+/* All that is cold in one directory: the directories do not wait for each other's disks. */
+struct fetch_warming {
+	struct job	      job;
+	struct replica_fetch *f;	/* NULL: it was cancelled */
+	enum log_bound	      bound;
+	uint32_t	      n;
+	struct cold {
+		struct log *log;	/* referenced, until it was read */
+		int64_t	    offset;
+	} items[];
+};
+
+static void
+warm_run(struct job *job)
+{
+	struct fetch_warming *w = CONTAINER_OF(job, struct fetch_warming, job);
+
+	for (uint32_t i = 0; i < w->n; i++) {
+		log_warm(w->items[i].log, w->items[i].offset, w->bound);
+		log_unref(&w->items[i].log);
+	}
+}
+
+static void
+warm_done(struct job *job)
+{
+	struct fetch_warming *w = CONTAINER_OF(job, struct fetch_warming, job);
+	struct replica_fetch *f = w->f;
+
+	free(w);
+	if (f == NULL)
+		return;
+	f->warming = NULL;
+	f->warmed++;
+	if (fetch_step(f))
+		f->done(f);
+}
+
+/* false: nothing is cold. */
+static bool
+fetch_warm(struct replica_fetch *f)
+{
+	struct fetch_warming *w = NULL;
+	struct workers *readers = NULL;
+
+	for (uint32_t i = 0; i < f->nitems; i++) {
+		struct replica_fetch_item *it = &f->items[i];
+		struct log *log = it->cold ? partition_log(it->p) : NULL;
+
+		if (it->cold && log == NULL)	/* deleted since it was read */
+			it->error = KERR_NOT_LEADER_OR_FOLLOWER;
+		if (log == NULL || (w != NULL && log_dir(log) != log_dir(w->items[0].log)))
+			continue;
+		if (w == NULL) {
+			w = xcalloc(1, sizeof(*w) + (f->nitems - i) * sizeof(w->items[0]));
+			readers = log_readers(log);
+		}
+		w->items[w->n++] = (struct cold){ log_ref(log), it->fetch_offset };
+	}
+	if (w == NULL)
+		return (false);
+	w->f = f;
+	w->bound = fetch_bound(f);
+	w->job = (struct job){ .run = warm_run, .done = warm_done, .loop = f->loop };
+	f->warming = w;
+	workers_submit(readers, &w->job);
+	return (true);
+}
+
+/* ---- the request ---- */
+
+/* true: it is answered.  false: it will be, by whatever it waits for. */
+static bool
+fetch_step(struct replica_fetch *f)
+{
+	bool enough = fetch_read(f);
+
+	if (fetch_warm(f))
+		return (false);
+	if (!enough && !f->last && f->max_wait_ms > 0 && f->nitems > 0 && !f->manager->stopping) {
+		if (fetch_wait(f))
+			return (false);
+		f->last = true;
+		return (fetch_step(f));
+	}
+	fetch_release(f);
 	return (true);
 }
 
@@ -282,25 +378,26 @@ bool
 replica_fetch(struct replica_manager *m, struct replica_fetch *f)
 {
 	f->manager = m;
+	f->last = false;
+	f->warmed = 0;
+	f->warming = NULL;
 	f->links = NULL;
 	f->keys = NULL;
 	for (uint32_t i = 0; i < f->nitems; i++) {
 		f->items[i].p = NULL;
 		f->items[i].range = (struct file_range){ NULL, 0, 0 };
 	}
-	if (!fetch_read(f) && f->max_wait_ms > 0 && f->nitems > 0 && !m->stopping) {
-		if (fetch_wait(f))
-			return (false);
-		fetch_read(f);
-	}
-	fetch_release(f);
-	return (true);
+	return (fetch_step(f));
 }
 
 void
 replica_fetch_cancel(struct replica_fetch *f)
 {
-	wait_cancel(&f->waiter);
+	if (f->warming != NULL)
+		f->warming->f = NULL;
+	else
+		wait_cancel(&f->waiter);
+	f->warming = NULL;
 	for (uint32_t i = 0; i < f->nitems; i++)
 		file_range_fini(&f->items[i].range);
 	fetch_release(f);

@@ -5,6 +5,8 @@
  * Ownership  Request and items are the caller's, alive until `done` has begun (or replica_fetch returned true).  Each item's `range` owns a
  *            file reference: move it into a chain, or drop it with file_range_fini.
  * Threads    The loop named in the request, one of the manager's.
+ * Disks      Where there are several log directories, what is not in memory is read by threads of the directory first, so that a disk that hangs
+ *            stops the fetches that ask for its cold records, and not their loops.  With one directory the loop reads.
  * Order      Items are read in the order given; the first with data gets at least one whole batch (min_one), the rest share max_bytes.
  */
 #ifndef REPLICA_FETCH_H
@@ -37,6 +39,7 @@ struct replica_fetch_item {
 	int32_t		leader_id, leader_epoch;	/* with NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH; -1 unknown */
 	/* ---- private ---- */
 	struct partition *p;
+	bool		cold;		/* what it is answered with must be read from the disk first */
 };
 
 struct replica_fetch {
@@ -52,13 +55,16 @@ struct replica_fetch {
 	void (*done)(struct replica_fetch *);
 	/* ---- private ---- */
 	struct replica_manager *manager;
+	bool		last;		/* it has waited: answered with what is there */
+	unsigned	warmed;		/* how often it was */
+	struct fetch_warming *warming;	/* on a worker; not NULL: nothing else goes on */
 	struct waiter	waiter;
 	struct wait_link *links;
 	const void    **keys;
 };
 
 /* true: answered now, done will not be called.  false: done will be called on the loop: when enough bytes are there, when an item's answer
- * changes kind (error, truncation), or after max_wait_ms. */
+ * changes kind (error, truncation), or after max_wait_ms; later when a disk keeps it waiting. */
 bool replica_fetch(struct replica_manager *, struct replica_fetch *) MUST_CHECK;
 /* The peer is gone: done will not be called. */
 void replica_fetch_cancel(struct replica_fetch *);

@@ -4,7 +4,7 @@
  *
  *	OP errno N PATH		OP sleep MS PATH
  *
- * OP is write, sync, read or map; PATH a part of the file's path.  The file is read at each call, so a test changes it while the broker runs.
+ * OP is write, sync, read, map, or cold: nothing of a file is in memory until the first read of it has taken that long.  PATH a part of the file's path.  The file is read at each call, so a test changes it while the broker runs.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -97,10 +98,63 @@ fsync(int fd)
 	return (sick(fd, "sync") ? -1 : NEXT(fsync)(fd));
 }
 
+/* Files that were cold and have been read; where there is no room for one it stays cold, and its test fails. */
+static _Atomic ino_t warm[64];
+
+static int
+is_warm(ino_t ino)
+{
+	for (int i = 0; i < 64; i++)
+		if (warm[i] == ino)
+			return (1);
+	return (0);
+}
+
+static void
+make_warm(ino_t ino)
+{
+	for (int i = 0; i < 64 && !is_warm(ino); i++) {
+		ino_t none = 0;
+
+		(void)__atomic_compare_exchange_n((ino_t *)&warm[i], &none, ino, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	}
+}
+
+/* Of the first rule only. */
+static int
+cold(int fd, int wait)
+{
+	char text[1024], path[4096], what[8], part[512];
+	struct stat st;
+	long ms;
+
+	if (!rules(text, sizeof(text)) || sscanf(text, "%7s sleep %ld %511s", what, &ms, part) != 3 || strcmp(what, "cold") != 0)
+		return (0);
+	path_of(fd, path, sizeof(path));
+	if (strstr(path, part) == NULL || fstat(fd, &st) != 0 || is_warm(st.st_ino))
+		return (0);
+	if (wait) {
+		sleep_ms(ms);
+		make_warm(st.st_ino);
+	}
+	return (1);
+}
+
 ssize_t
 pread(int fd, void *buf, size_t len, off_t pos)
 {
+	(void)cold(fd, 1);
 	return (sick(fd, "read") ? -1 : NEXT(pread)(fd, buf, len, pos));
+}
+
+ssize_t
+preadv2(int fd, const struct iovec *v, int n, off_t pos, int flags)
+{
+	if ((flags & RWF_NOWAIT) != 0 && cold(fd, 0)) {
+		errno = EAGAIN;
+		return (-1);
+	}
+	return (NEXT(preadv2)(fd, v, n, pos, flags));
 }
 
 ssize_t

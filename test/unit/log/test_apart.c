@@ -105,6 +105,27 @@ gated_open(struct fs *fs, const char *path, unsigned flags, struct file **out, s
 	return (e == OK ? fixture_fs()->ops->open(fs, path, flags, out, eb) : e);
 }
 
+/* ---- a memory that has nothing of the data until it is read ---- */
+
+static struct {
+	_Atomic bool	 cold;
+	_Atomic unsigned reads;
+} memory;
+
+static bool
+memory_cached(struct file *file, uint64_t pos, size_t len)
+{
+	return (!memory.cold && fixture_fs()->ops->cached(file, pos, len));
+}
+
+static enum err
+memory_pread(struct file *file, void *buf, size_t len, uint64_t pos, size_t *got, struct errbuf *eb)
+{
+	memory.cold = false;
+	memory.reads++;
+	return (fixture_fs()->ops->pread(file, buf, len, pos, got, eb));
+}
+
 /* ---- sets ---- */
 
 struct piece {
@@ -203,6 +224,9 @@ house_init(struct house *h, unsigned workers)
 	h->ops.pwritev = gated_pwritev;
 	h->ops.sync = gated_sync;
 	h->ops.open = gated_open;
+	h->ops.cached = memory_cached;
+	h->ops.pread = memory_pread;
+	memory.cold = false;
 	h->fs.ops = &h->ops;
 	fixture_init(&h->f, 2);
 	h->f.fs = &h->fs;
@@ -349,6 +373,67 @@ TEST(sets_that_wait_while_their_log_moves_are_written_in_the_new_place_in_order)
 	CHECK_EQ(log_end_offset(h.log[0]), 1);
 	log_dirs_move_retire(h.f.dirs, h.log[0]);
 	log_unref(&future);
+	house_fini(&h);
+}
+
+/* ---- reading ---- */
+
+static void
+read_careful(struct log *log, int64_t offset, struct log_read_result *r)
+{
+	const struct log_read_options o = { .offset = offset, .bytes_max = 1 << 20, .min_one = true, .no_wait = true, .bound = LOG_BOUND_END };
+	struct arena arena;
+
+	arena_init(&arena, 65536);
+	CHECK_EQ(log_read(log, &o, &arena, r), KERR_NONE);
+	CHECK_EQ(r->end_offset, 60);
+	CHECK(!r->cold || r->range.file == NULL);
+	arena_fini(&arena);
+}
+
+/* Data that is not there, indexes that are not mapped; of the active segment and of one that is closed. */
+TEST(who_must_not_wait_is_told_what_is_cold_and_touches_no_file)
+{
+	const int64_t offsets[] = { 1, 17, 40, 59 };
+	struct log_read_result r;
+	struct piece p[60];
+	struct house h;
+
+	house_init(&h, 0);
+	for (int i = 0; i < 60; i++)
+		give(&h.f, h.log[0], &p[i], &(struct batch_spec){ .value_len = 700 });
+	run_by_hand(&h);
+	for (int i = 0; i < 60; i++)
+		piece_fini(&p[i]);
+	CHECK_GE(log_segment_count(h.log[0]), 3);
+	for (unsigned i = 0; i < NELEM(offsets); i++) {
+		unsigned before;
+
+		memory.cold = true;
+		before = memory.reads;
+		read_careful(h.log[0], offsets[i], &r);
+		CHECK(r.cold);
+		CHECK_EQ(memory.reads, before);
+		log_warm(h.log[0], offsets[i], LOG_BOUND_END);
+		CHECK_GE(memory.reads, before + 1);
+		read_careful(h.log[0], offsets[i], &r);
+		CHECK(!r.cold);
+		CHECK_EQ(r.first_offset, offsets[i]);
+		log_read_result_fini(&r);
+	}
+	/* Indexes alone. */
+	log_unref(&h.log[0]);
+	log_unref(&h.log[1]);
+	fixture_close(&h.f);
+	OPEN(&h.f);
+	h.log[0] = log_dirs_find(h.f.dirs, "t", 0);
+	h.log[1] = log_dirs_find(h.f.dirs, "u", 0);
+	read_careful(h.log[0], 5, &r);
+	CHECK(r.cold);
+	log_warm(h.log[0], 5, LOG_BOUND_END);
+	read_careful(h.log[0], 5, &r);
+	CHECK_EQ(r.first_offset, 5);
+	log_read_result_fini(&r);
 	house_fini(&h);
 }
 
@@ -583,6 +668,7 @@ UNIT_MAIN("log/apart",
     T(whoever_appends_never_writes_and_the_order_is_kept), T(a_sequence_is_judged_behind_what_is_queued_before_it),
     T(what_was_queued_under_another_epoch_is_refused_before_it_is_written), T(a_queue_behind_a_hanging_disk_is_bounded),
     T(sets_that_wait_while_their_log_moves_are_written_in_the_new_place_in_order),
+    T(who_must_not_wait_is_told_what_is_cold_and_touches_no_file),
     T(a_disk_that_hangs_in_a_write_stops_its_own_directory_only), T(a_disk_that_hangs_in_a_roll_stops_its_own_directory_only),
     T(a_disk_that_hangs_in_a_sync_stops_neither_other_directories_nor_writes), T(a_write_that_hangs_and_fails_takes_all_behind_it_along),
     T(a_log_that_is_deleted_answers_all_that_waits), T(an_end_with_sets_queued_answers_each_once))

@@ -632,7 +632,97 @@ TEST(the_oldest_version_hides_what_is_above_the_high_watermark)
 	bed_fini(&b);
 }
 
-UNIT_MAIN("replica/fetch", T(what_is_below_the_high_watermark_is_read_at_once),
+/* ---- several directories: what is not in memory is read by others than the loop ---- */
+
+/* t-0 and t-1 in a directory each, with indexes that nobody has mapped yet: that is cold. */
+static void
+init_cold(struct bed *b)
+{
+	bed_init_dirs(b, 2);
+	b->config.log.index_interval_bytes = 1;
+	for (int32_t p = 0; p < 2; p++) {
+		CHECK_EQ(bed_lead(b, "t", p, 0), KERR_NONE);
+		for (int i = 0; i < 5; i++)
+			bed_put(b, "t", p);
+	}
+}
+
+TEST(cold_records_are_brought_in_before_the_loop_reads_them)
+{
+	struct bed b;
+	struct bed_fetch *x;
+
+	init_cold(&b);
+	x = bed_fetch_new(&b, "t", 0, 2);
+	x->f.nitems = 2;
+	x->item[1].partition = 1;
+	CHECK(bed_fetch(&b, x));
+	CHECK(x->done);			/* not at once */
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(x->item[i].error, KERR_NONE);
+		CHECK_EQ(first_offset(&x->item[i]), 2);
+		CHECK_EQ(x->item[i].high_watermark, 5);
+	}
+	bed_fetch_drop(x);
+	CHECK(bed_fetch(&b, x));
+	CHECK(x->now);			/* they are warm now */
+	CHECK_EQ(first_offset(&x->item[1]), 2);
+	bed_fetch_drop(x);
+	bed_fini(&b);
+}
+
+TEST(a_fetch_of_cold_records_waits_for_more_all_the_same)
+{
+	struct bed b;
+	struct bed_fetch *x;
+
+	init_cold(&b);
+	x = bed_fetch_new(&b, "t", 0, 2);
+	x->f.min_bytes = 1 << 20;
+	x->f.max_wait_ms = 1000;
+	CHECK(!bed_fetch(&b, x));
+	bed_pass(&b, 999);
+	CHECK(!x->done);
+	bed_pass(&b, 2);
+	CHECK(x->done);
+	CHECK_EQ(first_offset(&x->item[0]), 2);
+	bed_fetch_drop(x);
+	bed_fini(&b);
+}
+
+TEST(a_fetch_that_is_cancelled_while_its_records_are_brought_in_is_never_heard_of_again)
+{
+	struct bed b;
+	struct bed_fetch *x;
+
+	init_cold(&b);
+	x = bed_fetch_new(&b, "t", 0, 2);
+	CHECK(!replica_fetch(b.manager, &x->f));
+	replica_fetch_cancel(&x->f);
+	bed_run(&b);
+	CHECK(!x->done);
+	CHECK_EQ(bed_stop(&b, &(struct bed_stop){ .delete = true, .leader_epoch = 1 }), KERR_NONE);
+	bed_fini(&b);
+}
+
+TEST(cold_records_that_are_deleted_before_they_are_read_are_an_error)
+{
+	struct bed b;
+	struct bed_fetch *x;
+
+	init_cold(&b);
+	x = bed_fetch_new(&b, "t", 0, 2);
+	CHECK(!replica_fetch(b.manager, &x->f));
+	CHECK_EQ(bed_stop(&b, &(struct bed_stop){ .delete = true, .leader_epoch = 1 }), KERR_NONE);
+	CHECK(x->done);
+	CHECK(x->item[0].error != KERR_NONE);
+	bed_fini(&b);
+}
+
+UNIT_MAIN("replica/fetch", T(cold_records_are_brought_in_before_the_loop_reads_them), T(a_fetch_of_cold_records_waits_for_more_all_the_same),
+    T(a_fetch_that_is_cancelled_while_its_records_are_brought_in_is_never_heard_of_again),
+    T(cold_records_that_are_deleted_before_they_are_read_are_an_error),
+    T(what_is_below_the_high_watermark_is_read_at_once),
     T(consumers_stop_at_the_high_watermark_and_followers_at_the_end), T(errors_come_in_kafka_s_order_and_at_once),
     T(limits_hold_except_for_the_first_batch), T(a_fetch_waits_for_bytes_and_wakes), T(bytes_of_all_partitions_count_together),
     T(time_ends_a_fetch_with_what_there_is), T(the_high_watermark_wakes_consumers_not_the_end), T(a_follower_is_woken_by_the_end),
