@@ -551,11 +551,19 @@ may_receive(const struct net_conn *c)
 	return (pipeline_room(c, 0));
 }
 
+/* Who lacks memory for the rest is among them: it may be what the others wait for, and they what it waits for. */
+bool
+conn_awaits_bytes(const struct net_conn *c)
+{
+	return (rxbuf_unparsed(&c->rx) > 0 && (c->is_short || may_receive(c)));
+}
+
 static void
 received(struct net_conn *c, size_t n)
 {
 	rxbuf_received(&c->rx, n);
 	count_received(c);
+	held_moved(c, n);
 	metric_add(c->net->opt.metrics, METRIC_received_bytes_total, (int64_t)n);
 	net_loop_touch(c->nl, c);
 }
@@ -631,6 +639,7 @@ flush(struct net_conn *c)
 	c->send_more = r == OUTQ_MORE;
 	if (sent > 0) {
 		metric_add(c->net->opt.metrics, METRIC_sent_bytes_total, (int64_t)sent);
+		held_moved(c, sent);
 		net_loop_touch(c->nl, c);
 	}
 	if (r == OUTQ_ERROR)

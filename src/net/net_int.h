@@ -93,7 +93,8 @@ struct net_conn {
 	int64_t		 held;			/* bytes of memory: the receive block, and requests until their answers have left */
 	size_t		 held_rx;		/* of them: the receive block */
 	size_t		 unsent_held;		/* of them: answered requests in `out` */
-	int64_t		 done_ms;		/* when it last got something done, or began to hold much */
+	int64_t		 done_ms;		/* when it last got something done or moved its share of bytes, or began to hold much */
+	int64_t		 moved;			/* bytes received and sent since then */
 	struct timer	 throttle;
 	int64_t		 throttled_until_ms;
 	int64_t		 active_ms;		/* last activity, or a little before (net_loop_touch) */
@@ -151,6 +152,7 @@ enum err conn_start(struct net_conn *, struct errbuf *) MUST_CHECK;	/* on its lo
 void	 conn_stop_input(struct net_conn *);	/* shutdown: what runs is answered, then it closes */
 void	 conn_unpark(struct net_conn *);
 void	 conn_retry(struct net_conn *);		/* there may be memory now */
+bool	 conn_awaits_bytes(const struct net_conn *);	/* of a request that has begun to come: it is the peer's turn, whatever runs */
 void	 conn_check(const struct net_conn *);
 void	 conn_at_end(struct net_conn *);	/* conn_end, once, at the end of this turn, whoever asked */
 void	 conn_end(struct task *);
@@ -164,6 +166,7 @@ void	 conn_move_if_still(struct net_conn *);	/* at the end of a turn; it may be 
 void	 held_init(struct net_loop *);
 void	 held_set(struct net_conn *, size_t *slot, size_t now);	/* something of the connection's holds `now` bytes, and held *slot before */
 void	 held_done(struct net_conn *);			/* it got something done */
+void	 held_moved(struct net_conn *, uint64_t bytes);	/* received, or taken by the peer: enough of them are something done */
 bool	 held_may_grow(const struct net_conn *);	/* may its receive block take what it needs next? */
 void	 held_short(struct net_conn *, bool);		/* it waits for that, or no longer */
 uint64_t held_total(const struct net *);

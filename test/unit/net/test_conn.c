@@ -872,7 +872,7 @@ TEST(who_holds_much_and_gets_nothing_done_makes_room_for_those_who_do)
 		ssize_t got = send(honest, b, MIN(sizeof(b), 4 + n - sent), MSG_NOSIGNAL);
 
 		sent += got > 0 ? (size_t)got : 0;
-		turns(&w);
+		advance_ms(&w, 100);		/* an eighth of the limit at a look */
 	}
 	CHECK_EQ(w.nseen, 1);
 	for (unsigned i = 0; i < w.nseen; i++)
@@ -881,6 +881,143 @@ TEST(who_holds_much_and_gets_nothing_done_makes_room_for_those_who_do)
 	for (int i = 0; i < 3; i++)
 		close(stuck[i]);
 	close(honest);
+	turns(&w);
+	advance_ms(&w, 200);
+	CHECK_EQ(held(&w), 0);
+	world_fini(&w);
+}
+
+/* A large frame that waits for memory; the rest of it, when there is some. */
+struct waiting {
+	int    fd;
+	size_t len, sent;
+};
+
+static void
+begin_waiting(struct world *w, struct waiting *h, size_t len)
+{
+	unsigned seen = w->nseen;
+
+	h->fd = join(w, NULL);
+	h->len = 4 + len;
+	h->sent = send_part(w, h->fd, (uint32_t)len, len);	/* the kernel may take it all */
+	CHECK_EQ(w->nseen, seen);
+}
+
+static void
+send_rest(struct world *w, struct waiting *h)
+{
+	static const uint8_t b[8192];
+
+	for (int tries = 0; h->sent < h->len && tries < 200; tries++) {
+		ssize_t got = send(h->fd, b, MIN(sizeof(b), h->len - h->sent), MSG_NOSIGNAL);
+
+		h->sent += got > 0 ? (size_t)got : 0;
+		turns(w);
+	}
+}
+
+static void
+end_waiting(struct world *w, struct waiting *h)
+{
+	for (unsigned i = 0; i < w->nseen; i++)
+		if (w->seen[i] != NULL)
+			reply_bytes(w->seen[i], "x", 1);
+	w->nseen = 0;
+	turns(w);
+	close(h->fd);
+	turns(w);
+}
+
+TEST(small_halves_of_many_peers_make_room)
+{
+	enum { MANY = 66 };
+	struct waiting honest;
+	struct world w;
+	int fd[MANY];
+
+	world_init(&w, budget);
+	for (int i = 0; i < MANY; i++) {
+		fd[i] = join(&w, NULL);
+		send_part(&w, fd[i], 1000, 10);
+	}
+	CHECK_EQ(held(&w), MANY * RX_BLOCK);
+	begin_waiting(&w, &honest, 300000);
+	advance_ms(&w, STUCK_MS - 200);
+	CHECK_EQ(metric_get(&w.metrics, METRIC_connections_shed_total), 0);
+	for (int i = 0; i < 20; i++) {
+		advance_ms(&w, 100);
+		send_rest(&w, &honest);
+	}
+	CHECK_EQ(w.nseen, 1);
+	CHECK(metric_get(&w.metrics, METRIC_connections_shed_total) < MANY);	/* as many as needed, not all */
+	end_waiting(&w, &honest);
+	for (int i = 0; i < MANY; i++)
+		close(fd[i]);
+	turns(&w);
+	advance_ms(&w, 200);
+	CHECK_EQ(held(&w), 0);
+	world_fini(&w);
+}
+
+/* Both have sent a large part, and go on: 60 KB and 10 bytes in ten seconds. */
+TEST(a_slow_sender_keeps_its_place_and_one_that_trickles_does_not)
+{
+	static const uint8_t some[6000];
+	struct waiting honest;
+	struct world w;
+	int slow, trickle;
+
+	world_init(&w, budget);
+	slow = join(&w, NULL);
+	send_part(&w, slow, 500000, 300000);
+	trickle = join(&w, NULL);
+	send_part(&w, trickle, 8 << 20, 200000);
+	begin_waiting(&w, &honest, 400000);
+	for (int i = 0; i < STUCK_MS / 1000 + 5; i++) {
+		advance_ms(&w, 1000);
+		CHECK_EQ(send(slow, some, sizeof(some), MSG_NOSIGNAL), sizeof(some));
+		(void)!send(trickle, some, 1, MSG_NOSIGNAL);
+		turns(&w);
+		send_rest(&w, &honest);
+	}
+	CHECK_EQ(metric_get(&w.metrics, METRIC_connections_shed_total), 1);
+	CHECK_STR(take_all(trickle), "|");
+	CHECK_STR(take_all(slow), "");
+	CHECK_EQ(w.nseen, 1);
+	end_waiting(&w, &honest);
+	close(slow);
+	close(trickle);
+	turns(&w);
+	advance_ms(&w, 200);
+	CHECK_EQ(held(&w), 0);
+	world_fini(&w);
+}
+
+TEST(a_request_that_waits_protects_no_half_of_another_behind_it)
+{
+	struct waiting honest;
+	struct world w;
+	char byte;
+	int fd;
+
+	world_init(&w, budget);
+	w.answer_abandoned = true;
+	fd = join(&w, NULL);
+	send_frame(fd, "P1");
+	turns(&w);
+	REQUIRE(w.nseen == 1);
+	net_request_allow_next(w.seen[0]);
+	send_part(&w, fd, 8 << 20, 600000);
+	begin_waiting(&w, &honest, 600000);
+	advance_ms(&w, STUCK_MS + 200);
+	send_rest(&w, &honest);
+	CHECK_EQ(metric_get(&w.metrics, METRIC_connections_shed_total), 1);
+	CHECK(recv(fd, &byte, 1, MSG_DONTWAIT) == 0 || errno == ECONNRESET);	/* RESET: what it sent last was not read */
+	CHECK_EQ(w.nseen, 2);
+	w.seen[0] = NULL;
+	end_waiting(&w, &honest);
+	close(fd);
 	turns(&w);
 	advance_ms(&w, 200);
 	CHECK_EQ(held(&w), 0);
@@ -1118,7 +1255,8 @@ UNIT_MAIN("net/conn", T(a_request_is_heard_whole_however_it_is_cut), T(requests_
     T(a_throttled_connection_waits_its_time), T(idle_connections_are_closed_busy_ones_are_not),
     T(a_waiting_connection_whose_peer_is_gone_ends_when_it_was_idle_too_long),
     T(request_memory_is_bounded_over_all_connections),
-    T(what_is_held_is_counted_and_given_back), T(large_frames_wait_for_memory_and_small_ones_do_not),
+    T(what_is_held_is_counted_and_given_back), T(large_frames_wait_for_memory_and_small_ones_do_not), T(small_halves_of_many_peers_make_room),
+    T(a_slow_sender_keeps_its_place_and_one_that_trickles_does_not), T(a_request_that_waits_protects_no_half_of_another_behind_it),
     T(who_holds_much_and_gets_nothing_done_makes_room_for_those_who_do), T(answers_that_nobody_reads_count_with_the_memory_they_hold),
     T(memory_that_grows_past_twice_the_limit_is_taken_back_at_once), T(reading_ahead_stops_while_too_many_frames_wait),
     T(shutdown_answers_what_runs_and_takes_nothing_new), T(shutdown_cuts_after_its_grace_but_waits_for_handlers),
