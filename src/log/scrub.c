@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "log/inspect_int.h"
 #include "log/log_dirs_int.h"
 #include "log/names_int.h"
@@ -24,7 +25,9 @@
 enum {
 	SCRUB_WINDOW = 131072,		/* one read */
 	LOGS_PER_TURN = 1000,		/* without anything to read in them */
-	PASS_MS = 10000			/* from the beginning of a pass to that of the next, at least */
+	PASS_MS = 10000,		/* from the beginning of a pass to that of the next, at least */
+	AGAIN_MS = 3600000,		/* until what was told is told again */
+	TOLD_MAX = 1000			/* findings remembered as told; what is beyond them is told in each pass */
 };
 
 struct log_name {
@@ -45,6 +48,12 @@ struct scrubber {
 	int64_t		 began_ms;
 	bool		 first;
 	uint64_t	 read, found;	/* in this pass */
+	/* what was told, so that a small broker does not say the same every PASS_MS */
+	uint64_t	 told[TOLD_MAX];	/* hashes, unordered */
+	uint32_t	 ntold;
+	int64_t		 told_ms;	/* when they began to be gathered; -1 */
+	int64_t		 said_ms;	/* when a pass was last reported; -1 */
+	uint64_t	 said_found;
 	/* the log */
 	struct log_name	 at;		/* borrowed; topic NULL: none */
 	int64_t		 done;		/* the base of its last segment looked at */
@@ -95,6 +104,20 @@ count(struct scrubber *s, uint64_t bytes)
 	metric_add(s->env->metrics, METRIC_scrubbed_bytes_total, (int64_t)bytes);
 }
 
+/* Whether this was told within AGAIN_MS; it has been, from now on. */
+static bool
+told_before(struct scrubber *s, const char *path, uint64_t what, int64_t offset)
+{
+	uint64_t h = hash_mix(hash_bytes(what, path, strlen(path)), (uint64_t)offset + 1);
+
+	for (uint32_t i = 0; i < s->ntold; i++)
+		if (s->told[i] == h)
+			return (true);
+	if (s->ntold < TOLD_MAX)
+		s->told[s->ntold++] = h;
+	return (false);
+}
+
 static void
 tell(struct scrubber *s, const struct log_finding *f)
 {
@@ -104,6 +127,8 @@ tell(struct scrubber *s, const struct log_finding *f)
 		snprintf(where, sizeof(where), "position %" PRId64 ", ", f->position);
 	s->found++;
 	metric_add(s->env->metrics, METRIC_scrub_damage_total, 1);
+	if (told_before(s, f->path, (uint64_t)f->rule + 1, f->offset))
+		return;
 	diag_error(s->env->diag, "scrub", "%s: %soffset %" PRId64 ": %s (%s: %s).  Nothing was changed.  Stop the broker and run ottla log repair on %s, or let "
 	    "this replica be made anew from another one", f->path, where, f->offset, f->words, log_rule_code(f->rule), log_rule_text(f->rule), s->dir);
 }
@@ -113,6 +138,8 @@ tell_unreadable(struct scrubber *s, const char *why)
 {
 	s->found++;
 	metric_add(s->env->metrics, METRIC_scrub_damage_total, 1);
+	if (told_before(s, s->walk.path, 0, s->walk.base))
+		return;
 	diag_error(s->env->diag, "scrub", "segment %020" PRId64 " cannot be read: %s.  Nothing was changed.  Look at the disk before somebody asks for these "
 	    "records: then the directory goes offline", s->walk.base, why);
 }
@@ -277,14 +304,31 @@ read_on(struct scrubber *s, const struct segment_list *l)
 }
 
 static void
+leave_if_changed(struct scrubber *s, const struct segment_list *l)
+{
+	if (!s->open || (l != NULL && is_as_it_was(s, l)))
+		return;
+	s->again = false;
+	segment_close(s);
+}
+
+/* Also while bytes are owed: a deleted file takes room on the disk as long as we have it open. */
+static void
+leave_what_is_gone(struct scrubber *s)
+{
+	struct segment_list *l = s->open ? hold(s) : NULL;
+
+	leave_if_changed(s, l);
+	if (l != NULL)
+		segment_list_free(l);
+}
+
+static void
 log_turn(struct scrubber *s)
 {
 	struct segment_list *l = hold(s);
 
-	if (s->open && (l == NULL || !is_as_it_was(s, l))) {
-		s->again = false;
-		segment_close(s);
-	}
+	leave_if_changed(s, l);
 	if (l == NULL)
 		s->at.topic = NULL;
 	else if (s->open)
@@ -335,14 +379,24 @@ pass_begin(struct scrubber *s, int64_t now_ms)
 	s->left = s->nlogs;
 	s->began_ms = now_ms;
 	s->read = s->found = 0;
+	if (s->told_ms < 0 || now_ms - s->told_ms >= AGAIN_MS) {
+		s->ntold = 0;
+		s->told_ms = now_ms;
+	}
 }
 
+/* The first pass, one with another result, and one an hour. */
 static void
 pass_end(struct scrubber *s)
 {
+	int64_t now = clock_mono_ms(s->env->clock);
+
 	metric_add(s->env->metrics, METRIC_scrub_passes_total, 1);
-	if (s->read > 0)
+	if (s->read > 0 && (s->said_ms < 0 || s->found != s->said_found || now - s->said_ms >= AGAIN_MS)) {
 		diag_info(s->env->diag, "scrub", "all closed segments were read: %" PRIu64 " bytes, %" PRIu64 " findings", s->read, s->found);
+		s->said_ms = now;
+		s->said_found = s->found;
+	}
 	names_free(s);
 }
 
@@ -362,6 +416,7 @@ scrubber_turn(struct scrubber *s)
 
 	s->last_ms = now;
 	s->allowance = MIN(s->allowance + (int64_t)(s->rate * (uint64_t)passed / 1000), (int64_t)s->rate);
+	leave_what_is_gone(s);
 	for (unsigned logs = 0; s->allowance > 0 && !s->stopping && logs < LOGS_PER_TURN;) {
 		if (s->at.topic != NULL)
 			log_turn(s);
@@ -391,7 +446,7 @@ scrubber_new(struct log_dirs *ld, uint64_t bytes_per_second)
 	s->ld = ld;
 	s->env = &ld->env;
 	s->rate = bytes_per_second;
-	s->last_ms = s->began_ms = -1;
+	s->last_ms = s->began_ms = s->told_ms = s->said_ms = -1;
 	s->first = true;
 	return (s);
 }

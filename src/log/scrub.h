@@ -8,8 +8,9 @@
  * begins at a log chosen by chance and goes round, so that a broker that restarts often reaches all of them in the end without keeping a file.
  *
  * What is met once is looked at a second time, from the beginning of that segment; what is still so is told: an error line per file and rule (at
- * most LOG_FINDINGS_PER_FILE) with position, offset and remedy, once in each pass, and metrics.  Nothing is ever changed, and a directory whose
- * cold bytes cannot be read stays in service: nobody has asked for them yet.
+ * most LOG_FINDINGS_PER_FILE) with position, offset and remedy, at most once an hour however short the passes are (the first thousand, that is), and
+ * metrics in each pass.  That a pass is through is told when its result is another one than the last, or once an hour.  Nothing is ever changed,
+ * and a directory whose cold bytes cannot be read stays in service: nobody has asked for them yet.
  *
  * Ownership  It keeps an open file of its own and nothing of a log: logs are deleted, moved and cut without waiting for it.  A segment that is gone,
  *            or not what it was, when its turn comes is left without a word.  A deleted file's room is free a turn later.

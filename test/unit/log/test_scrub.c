@@ -162,7 +162,7 @@ TEST(a_long_sleep_is_not_made_up_for_and_a_stop_is_obeyed)
 
 /* ---- damage ---- */
 
-TEST(a_flipped_byte_is_told_once_in_each_pass_with_place_and_remedy_and_changes_nothing)
+TEST(a_flipped_byte_is_told_once_an_hour_with_place_and_remedy_and_changes_nothing)
 {
 	struct scrubbed t;
 	uint64_t size;
@@ -180,7 +180,19 @@ TEST(a_flipped_byte_is_told_once_in_each_pass_with_place_and_remedy_and_changes_
 	CHECK_EQ(lines_with(&t, "ottla log repair"), 1);
 	one_pass(&t);
 	CHECK_EQ(damage(&t), 2);
+	CHECK_EQ(lines_with(&t, where), 1);
+	CHECK_EQ(lines_with(&t, "all closed segments were read"), 1);
+	free(path);
+	path = flip(&t, 2, ".log", 300);		/* another one is told at once, and that the result is another one */
+	one_pass(&t);
+	CHECK_EQ(damage(&t), 4);
+	CHECK_EQ(lines_with(&t, "Nothing was changed"), 2);
+	CHECK_EQ(lines_with(&t, "all closed segments were read"), 2);
+	clock_manual_advance_ns(&t.f.clock, INT64_C(3600000000000));
+	one_pass(&t);
 	CHECK_EQ(lines_with(&t, where), 2);
+	CHECK_EQ(lines_with(&t, "Nothing was changed"), 4);
+	CHECK_EQ(lines_with(&t, "all closed segments were read"), 3);
 	CHECK_EQ(log_size(t.log), size);
 	CHECK(!log_is_offline(t.log));
 	free(path);
@@ -285,6 +297,25 @@ TEST(segments_and_logs_that_go_or_are_cut_while_they_are_read_are_left_without_a
 		}
 }
 
+TEST(a_deleted_file_is_closed_though_bytes_are_owed)
+{
+	struct fs *fs = fs_fault_new(fixture_fs());
+	struct scrubbed t;
+	unsigned open_files;
+
+	scrub_begin(&t, fs);
+	open_files = fs_fault_open_files(fs);
+	scrubber_free(&t.s);
+	t.s = scrubber_new(t.f.dirs, 200);	/* a second's worth is less than a batch */
+	turns(&t, 2);
+	CHECK(fs_fault_open_files(fs) > open_files);
+	change(&t, DELETE_LOG, 0);
+	turns(&t, 1);
+	CHECK_GE(open_files, fs_fault_open_files(fs));
+	scrub_end(&t);
+	fs_fault_free(&fs);
+}
+
 /* ---- the page cache ---- */
 
 static struct {			/* what the file system below was asked for */
@@ -330,6 +361,7 @@ TEST(only_pages_that_were_not_in_memory_are_dropped_from_it)
 }
 
 UNIT_MAIN("log/scrub", T(closed_segments_are_read_once_a_pass_at_the_rate_and_nothing_is_told_of_good_ones),
-    T(a_long_sleep_is_not_made_up_for_and_a_stop_is_obeyed), T(a_flipped_byte_is_told_once_in_each_pass_with_place_and_remedy_and_changes_nothing),
+    T(a_long_sleep_is_not_made_up_for_and_a_stop_is_obeyed), T(a_flipped_byte_is_told_once_an_hour_with_place_and_remedy_and_changes_nothing),
     T(indexes_that_do_not_fit_are_told), T(what_cannot_be_read_is_told_and_the_directory_stays_in_service),
-    T(segments_and_logs_that_go_or_are_cut_while_they_are_read_are_left_without_a_word), T(only_pages_that_were_not_in_memory_are_dropped_from_it))
+    T(segments_and_logs_that_go_or_are_cut_while_they_are_read_are_left_without_a_word), T(a_deleted_file_is_closed_though_bytes_are_owed),
+    T(only_pages_that_were_not_in_memory_are_dropped_from_it))
