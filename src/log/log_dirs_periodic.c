@@ -368,7 +368,6 @@ log_dirs_retain(struct log_dirs *ld)
 static void
 flush_due(struct log *log)
 {
-	struct errbuf eb = ERRBUF_INIT;
 	int64_t flush_ms;
 
 	lock_acquire(&log->lock);
@@ -377,7 +376,7 @@ flush_due(struct log *log)
 	if (flush_ms == INT64_MAX || log->recovery_point >= log->tail_end ||
 	    clock_wall_ms(log->env->clock) - log->last_flush_ms < flush_ms)
 		return;
-	(void)!log_flush(log, &eb);	/* an error has taken the directory offline */
+	log_flush_later(log, true);	/* not here: the other directories need not wait for one that hangs */
 }
 
 void

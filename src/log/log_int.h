@@ -48,6 +48,7 @@ struct log_dir {
 	struct workers *syncer;		/* a few: flushes after rolls, and drains that flush before they answer */
 	struct workers *readers;	/* a few: reads of what is not in memory, for requests */
 	_Atomic bool	slow;		/* its last write took long: sets are drained by workers, one after the other */
+	char		flushes;	/* its address is the key of the jobs that flush logs of this directory; their sets have another (the directory) */
 	_Atomic uint32_t writers;	/* writes of sets under way ... */
 	_Atomic int64_t	progress_ms;	/* ... and when the last one ended, or the first of them began */
 };
@@ -84,6 +85,7 @@ struct log {
 	bool		    drain_scheduled;	/* [L] */
 	bool		    flushing;		/* [L] somebody holds the right to sync files */
 	bool		    flush_scheduled;	/* [L] */
+	bool		    flush_all;		/* [L] by that job: the active segment, too */
 	enum log_state	    state;		/* [L] */
 	STAILQ_HEAD(, append_set) queue;	/* [L] */
 	uint64_t	    queue_bytes;	/* [L] */
@@ -163,7 +165,7 @@ void	    log_complete(struct append_set *, bool own);
 enum err    log_roll_to(struct log *, int64_t base, struct errbuf *) MUST_CHECK;	/* owner */
 enum err    log_flush_to(struct log *, int64_t up_to, bool active_too, struct errbuf *) MUST_CHECK;	/* between flush_begin and _end;
 					 * an error has taken the directory offline */
-void	    log_flush_later(struct log *);
+void	    log_flush_later(struct log *, bool all);	/* any; all: the active segment, too.  Soon, on a worker; with no workers at once */
 enum err    log_snapshot(struct log *, bool sync, struct errbuf *) MUST_CHECK;	/* owner: producer state at its end offset */
 enum err    log_snapshot_of(struct log *, struct producer_state *, bool sync, struct errbuf *) MUST_CHECK;
 enum err    log_sync_removals(struct log *, struct errbuf *) MUST_CHECK;	/* syncs the names of its directory */

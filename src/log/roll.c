@@ -251,19 +251,23 @@ flush_job(struct job *j)
 {
 	struct log *log = CONTAINER_OF(j, struct log, flush_job);
 	struct errbuf eb = ERRBUF_INIT;
+	bool all;
 
 	lock_acquire(&log->lock);
 	log->flush_scheduled = false;
+	all = log->flush_all;
+	log->flush_all = false;
 	lock_release(&log->lock);
 	log_flush_begin(log);
-	if (is_open(log))
-		(void)!log_flush_to(log, log->tail_base, false, &eb);	/* an error has taken the directory offline */
+	if (is_open(log))	/* an error has taken the directory offline */
+		(void)!log_flush_to(log, all ? log->tail_end : log->tail_base, all, &eb);
 	log_flush_end(log);
 	log_unref(&log);
 }
 
+/* By the threads of its directory; where there are none, one at a time of it by the common ones: all would be held by a disk that hangs. */
 void
-log_flush_later(struct log *log)
+log_flush_later(struct log *log, bool all)
 {
 	struct workers *syncer;
 	bool submit;
@@ -271,11 +275,12 @@ log_flush_later(struct log *log)
 	lock_acquire(&log->lock);
 	submit = !log->flush_scheduled;
 	log->flush_scheduled = true;
+	log->flush_all |= all;
 	lock_release(&log->lock);
 	if (!submit)
 		return;
 	(void)log_ref(log);
-	log->flush_job = (struct job){ .run = flush_job };
+	log->flush_job = (struct job){ .run = flush_job, .key = log->dir->syncer != NULL ? NULL : &log->dir->flushes };
 	syncer = log->dir->syncer != NULL ? log->dir->syncer : log->env->workers;
 	if (syncer != NULL)
 		workers_submit(syncer, &log->flush_job);
@@ -335,7 +340,7 @@ log_roll_to(struct log *log, int64_t base, struct errbuf *eb)
 	publish_with(log, fresh);
 	segment_unref(&fresh);
 	metric_add(log->env->metrics, METRIC_segments_rolled_total, 1);
-	log_flush_later(log);
+	log_flush_later(log, false);
 	return (OK);
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/must.h"
 #include "base/reclaim.h"
+#include "log/log_int.h"
 #include "test/unit/log/fixture.h"
 #include "test/unit/unit.h"
 
@@ -315,6 +316,120 @@ TEST(a_failed_sync_is_not_made_good_by_the_next_one)
 	free(sh);
 }
 
+/* ---- a disk that hangs in a sync ---- */
+
+enum { HANG_LOGS = 10, HANG_WORKERS = 3, HANG_PATIENCE_S = 20 };
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t	over;
+	const char     *dir;		/* NULL: nothing hangs */
+	unsigned	hanging;	/* syncs in it */
+} hang = { .lock = PTHREAD_MUTEX_INITIALIZER, .over = PTHREAD_COND_INITIALIZER };
+
+static enum err
+sync_may_hang(struct file *file, struct errbuf *eb)
+{
+	pthread_mutex_lock(&hang.lock);
+	if (hang.dir != NULL && strstr(file->path, hang.dir) != NULL) {
+		hang.hanging++;
+		while (hang.dir != NULL)
+			pthread_cond_wait(&hang.over, &hang.lock);
+		hang.hanging--;
+	}
+	pthread_mutex_unlock(&hang.lock);
+	return (fixture_fs()->ops->sync(file, eb));
+}
+
+static void
+hang_in(const char *dir)
+{
+	pthread_mutex_lock(&hang.lock);
+	hang.dir = dir;
+	pthread_cond_broadcast(&hang.over);
+	pthread_mutex_unlock(&hang.lock);
+}
+
+static unsigned
+flushed_in(struct log **logs, const char *dir)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < HANG_LOGS; i++)
+		n += strcmp(log_dir(logs[i]), dir) == 0 && log_recovery_point(logs[i]) == log_end_offset(logs[i]);
+	return (n);
+}
+
+/* Not by the threads of its directory. */
+static void
+put_now(struct fixture *f, struct log *log)
+{
+	struct append_set s = { .origin = APPEND_REPLICATION, .leader_epoch = 7 };
+	size_t len;
+	uint8_t *bytes = fixture_batch(f, &(struct batch_spec){ .leader_epoch = 7 }, &len);
+
+	fixture_follow(log, 7);
+	s.records = bytes;
+	s.len = (uint32_t)len;
+	log_own(log);
+	log_write_owned(log, &s);
+	log_disown(log);
+	CHECK_EQ(s.result.error, KERR_NONE);
+	free(bytes);
+}
+
+struct periodic_flush {
+	struct job	 job;
+	struct log_dirs *dirs;
+};
+
+static void
+flush_due(struct job *job)
+{
+	struct periodic_flush *p = CONTAINER_OF(job, struct periodic_flush, job);
+
+	log_dirs_flush_due(p->dirs);
+}
+
+TEST(logs_that_are_due_to_be_flushed_do_not_wait_for_a_directory_that_hangs)
+{
+	struct fs_ops ops = *fixture_fs()->ops;
+	struct fs fs = { &ops };
+	struct errbuf eb = ERRBUF_INIT;
+	struct periodic_flush due = { .job = { .run = flush_due } };
+	struct log *logs[HANG_LOGS];
+	struct fixture f;
+
+	ops.sync = sync_may_hang;
+	fixture_init(&f, 2);
+	f.fs = &fs;
+	f.options.flush_ms = 1;
+	CHECK_EQ(workers_new(HANG_WORKERS, "test", &f.workers, &eb), OK);
+	CHECK_EQ(fixture_open(&f, &eb), OK);
+	for (int i = 0; i < HANG_LOGS; i++) {
+		CHECK_EQ(log_dirs_create(f.dirs, "t", i, UUID_ZERO, &f.options, &logs[i], &eb), OK);
+		put_now(&f, logs[i]);
+	}
+	clock_manual_advance_ns(&f.clock, INT64_C(1000000000));
+	hang_in(f.path[0]);
+	due.dirs = f.dirs;
+	workers_submit(f.workers, &due.job);
+	for (int ms = 0; ms < 1000 * HANG_PATIENCE_S && flushed_in(logs, f.path[1]) < HANG_LOGS / 2; ms++)
+		usleep(1000);
+	CHECK_EQ(flushed_in(logs, f.path[1]), HANG_LOGS / 2);
+	CHECK_EQ(flushed_in(logs, f.path[0]), 0);
+	CHECK_GE(hang.hanging, 1);
+	hang_in(NULL);
+	for (int ms = 0; ms < 1000 * HANG_PATIENCE_S && flushed_in(logs, f.path[0]) < HANG_LOGS / 2; ms++)
+		usleep(1000);
+	CHECK_EQ(flushed_in(logs, f.path[0]), HANG_LOGS / 2);
+	for (int i = 0; i < HANG_LOGS; i++)
+		log_unref(&logs[i]);
+	fixture_close(&f);
+	fixture_fini(&f);
+}
+
 UNIT_MAIN("log/threads",
     T(appends_reads_rolls_and_retention_at_once), T(truncations_among_appends_and_reads), T(a_role_change_answers_every_queued_set_once),
-    T(with_flush_messages_1_an_answer_means_durable), T(a_failed_sync_is_not_made_good_by_the_next_one))
+    T(with_flush_messages_1_an_answer_means_durable), T(a_failed_sync_is_not_made_good_by_the_next_one),
+    T(logs_that_are_due_to_be_flushed_do_not_wait_for_a_directory_that_hangs))
