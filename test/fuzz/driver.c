@@ -49,6 +49,7 @@ run(const char *name, struct slice bytes)
 	current = slice_of(p, bytes.len);
 	alarm(SECONDS_MAX);
 	fuzz_one(current);
+	current = SLICE_NULL;
 	free(p);
 	ran++;
 }

@@ -5,6 +5,7 @@
  * A list of nodes by path.  An open file and a name each hold a reference to the node's content, so what is unlinked or replaced stays
  * readable to whoever has it open; a map holds one to the bytes.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -41,6 +42,7 @@ struct fs_mem {
 	LIST_HEAD(, node) nodes;
 	unsigned	 open;
 	uint64_t	 inos;
+	unsigned	 names_left;	/* to be made; then the disk is full */
 };
 
 struct mem_file {
@@ -162,6 +164,23 @@ parent_exists(struct fs_mem *m, const char *path)
 	return (there);
 }
 
+static bool
+is_full(struct fs_mem *m, const char *path, struct errbuf *eb)
+{
+	if (m->names_left == 0) {
+		errbuf_set(eb, "%s: the disk is full", path);
+		return (true);
+	}
+	m->names_left--;
+	return (false);
+}
+
+void
+fs_mem_limit(struct fs *fs, unsigned names)
+{
+	mem(fs)->names_left = names;
+}
+
 static enum err
 mem_open(struct fs *fs, const char *path, unsigned flags, struct file **fp, struct errbuf *eb)
 {
@@ -179,6 +198,8 @@ mem_open(struct fs *fs, const char *path, unsigned flags, struct file **fp, stru
 	}
 	if (n == NULL && ((flags & FS_CREATE) == 0 || !parent_exists(m, path)))
 		return (missing(eb, path));
+	if (n == NULL && is_full(m, path, eb))
+		return (ERR_NOSPACE);
 	if (n == NULL)
 		n = add(m, path, false);
 	if ((flags & FS_TRUNC) != 0)
@@ -238,6 +259,8 @@ mem_mkdir(struct fs *fs, const char *path, struct errbuf *eb)
 	}
 	if (!parent_exists(mem(fs), path))
 		return (missing(eb, path));
+	if (is_full(mem(fs), path, eb))
+		return (ERR_NOSPACE);
 	(void)add(mem(fs), path, true);
 	return (OK);
 }
@@ -478,6 +501,7 @@ fs_mem_new(void)
 	struct fs_mem *m = xcalloc(1, sizeof(*m));
 
 	m->fs.ops = &mem_ops;
+	m->names_left = UINT_MAX;
 	LIST_INIT(&m->nodes);
 	return (&m->fs);
 }

@@ -14,6 +14,7 @@
 #include "base/fs.h"
 
 struct fs *fs_mem_new(void);
+void	 fs_mem_limit(struct fs *, unsigned names);	/* when so many more files and directories have been made, the disk is full */
 unsigned fs_mem_free(struct fs **);	/* files still open */
 /* Directories on the way are made. */
 void	 fs_mem_put(struct fs *, const char *path, struct slice content);
