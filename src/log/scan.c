@@ -48,7 +48,7 @@ forget_new(const struct batch_scan *sc, size_t want, const bool *was)
 static enum err
 fill(struct batch_scan *sc, size_t n, struct errbuf *eb)
 {
-	bool was[PAGES_MAX];
+	bool was[PAGES_MAX] = { false };
 	size_t want;
 	enum err e;
 
