@@ -148,10 +148,10 @@ fs_sync_parent(struct fs *fs, const char *path, struct errbuf *eb)
 }
 
 static enum err
-write_new(struct fs *fs, const char *path, struct slice content, struct errbuf *eb)
+write_new(struct fs *fs, const char *path, unsigned flags, struct slice content, struct errbuf *eb)
 {
 	struct file *f = NULL;
-	enum err e = file_open(fs, path, FS_RDWR | FS_CREATE | FS_TRUNC, &f, eb);
+	enum err e = file_open(fs, path, FS_RDWR | FS_CREATE | flags, &f, eb);
 
 	if (e == OK)
 		e = file_pwrite(f, content.p, content.len, 0, eb);
@@ -161,11 +161,10 @@ write_new(struct fs *fs, const char *path, struct slice content, struct errbuf *
 	return (e);
 }
 
-enum err
-fs_write_file_atomic(struct fs *fs, const char *path, struct slice content, struct errbuf *eb)
+static enum err
+write_atomic(struct fs *fs, const char *path, const char *tmp, unsigned flags, struct slice content, struct errbuf *eb)
 {
-	char *tmp = xasprintf("%s.tmp", path);
-	enum err e = write_new(fs, tmp, content, eb);
+	enum err e = write_new(fs, tmp, flags, content, eb);
 
 	if (e == OK)
 		e = fs->ops->rename(fs, tmp, path, eb);
@@ -173,6 +172,28 @@ fs_write_file_atomic(struct fs *fs, const char *path, struct slice content, stru
 		e = fs_sync_parent(fs, path, eb);
 	else
 		(void)fs->ops->unlink(fs, tmp, NULL);
+	return (e);
+}
+
+enum err
+fs_write_file_atomic(struct fs *fs, const char *path, struct slice content, struct errbuf *eb)
+{
+	char *tmp = xasprintf("%s.tmp", path);
+	enum err e = write_atomic(fs, path, tmp, FS_TRUNC, content, eb);
+
+	free(tmp);
+	return (e);
+}
+
+/* What stands under the temporary name may be somebody's who wants to read along: it goes, and a new file is made. */
+enum err
+fs_write_secret_atomic(struct fs *fs, const char *path, struct slice content, struct errbuf *eb)
+{
+	char *tmp = xasprintf("%s.tmp", path);
+	enum err e;
+
+	(void)fs->ops->unlink(fs, tmp, NULL);
+	e = write_atomic(fs, path, tmp, FS_EXCL | FS_NOFOLLOW | FS_PRIVATE, content, eb);
 	free(tmp);
 	return (e);
 }

@@ -49,7 +49,7 @@ def test_help_teaches_at_every_level_and_a_wrong_line_is_status_2():
     for verb in ("dump", "verify", "repair", "diff"):
         text = ottla("log", verb, "--help").stdout
         assert "usage:" in text and "Examples:" in text and "Exit status:" in text
-    for verb in ("dump", "diff"):
+    for verb in ("dump", "diff", "copy", "export", "import"):
         assert "Examples:" in ottla("znode", verb, "--help").stdout
     assert ottla("version").stdout.startswith("ottla ")
     assert ottla("complete").stdout.split() == ["log", "znode", "topic", "config", "group", "version", "--help"]

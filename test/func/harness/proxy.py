@@ -11,6 +11,8 @@ class Proxy:
 
     slow(seconds): every piece takes so long, either way.
 
+    let_through(n): holds when so many more bytes have gone to the target; `spent` says that they have.
+
     lose_answers(n): what comes back for the n-th time is swallowed and that connection is cut, so that the client cannot know what was done."""
 
     def __init__(self, target):
@@ -18,6 +20,7 @@ class Proxy:
         self.refusing = False
         self.lose_every = self.answers = self.lost = 0
         self.delay = 0
+        self.allowance = None
         self.passing = None
         self.writers = set()
         self.loop = asyncio.new_event_loop()
@@ -62,6 +65,10 @@ class Proxy:
                     back.transport.abort()
                     sink.transport.abort()
                     return
+                if not back and self.allowance is not None:
+                    data, self.allowance = data[:self.allowance], self.allowance - len(data[:self.allowance])
+                    if self.spent:
+                        self.passing.clear()
                 sink.write(data)
                 await sink.drain()
         except OSError:
@@ -74,6 +81,13 @@ class Proxy:
             return False
         self.lost += 1
         return True
+
+    @property
+    def spent(self):
+        return self.allowance == 0
+
+    def let_through(self, n):
+        self.allowance = n
 
     def slow(self, seconds):
         self.delay = seconds
