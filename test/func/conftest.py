@@ -28,6 +28,7 @@ serial = itertools.count()
 def pytest_addoption(parser):
     parser.addoption("--brokers", default=None, help="kinds of broker under test: ottla, java or ottla,java (default: ottla when it is built)")
     parser.addoption("--long", action="store_true", help="the long ones too")
+    parser.addoption("--minutes", type=float, default=0.5, help="how long those of the long ones go on that are loads")
     parser.addoption("--seed", type=int, default=None, help="seed of the random tests (printed by each run)")
 
 

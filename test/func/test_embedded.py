@@ -8,14 +8,17 @@ import resource
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
+from confluent_kafka import Consumer
 
-from harness import env, jute
+from harness import env, java, jute, pair, znodes
 from harness.broker import OttlaBroker, embedded_port
-from harness.clients import confluent_consume, confluent_produce
+from harness.clients import confluent_consume, confluent_produce, confluent_sender
 from harness.jute import Peer, acl, buf, i32, i64, vector
 from harness.proc import memory_kib, wait_until
+from harness.zookeeper import ZooKeeper
 
 
 class Alone:
@@ -439,22 +442,125 @@ def test_a_damaged_store_is_refused_and_left_alone(kind, embedded_broker):
     assert db.read_bytes() == damaged
 
 
+# ---- a Java broker on it ----------------------------------------------------------------------------------------------------------------
+
 @pytest.mark.long
-def test_a_java_broker_lives_on_it(kind, brokers, tmp_path):
-    """Java Kafka (or ours) with the embedded server as its ZooKeeper, alone and after a kill of the server."""
+@pytest.mark.timeout(0)     # --minutes says how long
+def test_a_java_broker_lives_on_it(kind, brokers, zk, tmp_path, request):
+    """Java Kafka (or ours) with the embedded server as its ZooKeeper, beside one on ZooKeeper: the same administrator's script is answered in the same
+    way and leaves the same nodes; kafka-topics, -configs, -consumer-groups; then a light load for --minutes, the server killed in its midst."""
     server = Alone(tmp_path / "alone").start()
+    on_zookeeper, b = [brokers(kind, {"transaction.state.log.replication.factor": 2}, 1, f"{address}/kafka-{n}")
+                       for n, address in enumerate((zk.address, f"127.0.0.1:{server.port}"))]
     try:
-        b = brokers(kind, zk_connect=f"127.0.0.1:{server.port}/kafka")
-        b.start()
-        confluent_produce(b, "t", [b"1", b"2"])
-        assert confluent_consume(b, "t", 2) == [b"1", b"2"]
-        server.kill9()
-        server.start()
-        confluent_produce(b, "u", [b"3"])
-        wait_until(lambda: confluent_consume(b, "u", 1) == [b"3"], 30, "the topic made after the restart")
-        b.stop()
+        for each in (on_zookeeper, b):
+            each.start()
+            each.create_topic(pair.NAME, 3)
+            pair.fill(each, pair.NAME)
+            wait_until(lambda: pair.coordinated(each), 30, "the topic of the groups")
+        text = java.program("AdminScript", "", *[x for each in (on_zookeeper, b) for x in (each.address, each.directory)], seconds=300)
+        _, *parts = text.split("broker\n")
+        there, here = [[line.split("|", 2)[1:] for line in part.splitlines()] for part in parts]
+        assert len(here) > 40 and here == there
+        at = ZooKeeperAt(server.port)
+        wait_until(lambda: znodes.tree(at, b) == znodes.tree(zk, on_zookeeper), 30, "the same nodes", every=0.5)
+        on_zookeeper.stop()
+        by_scripts(b)
+        Load(b, server).run(request.config.getoption("--minutes") * 60)
+        assert b.stop() in (0, 143)
     finally:
-        server.stop()
+        if server.process.poll() is None:
+            server.stop()
+
+
+class ZooKeeperAt:
+    """What harness/znodes.py needs of one."""
+    session, client = ZooKeeper.session, ZooKeeper.client
+
+    def __init__(self, port):
+        self.address = f"127.0.0.1:{port}"
+
+
+def by_scripts(b):
+    """Kafka's own command lines, each verb."""
+    to = ["--bootstrap-server", b.address]
+    java.tool("kafka-topics", *to, "--create", "--topic", "scripted", "--partitions", "2", "--config", "retention.ms=1000000")
+    java.tool("kafka-topics", *to, "--alter", "--topic", "scripted", "--partitions", "3")
+    assert "PartitionCount: 3" in java.tool("kafka-topics", *to, "--describe", "--topic", "scripted").stdout
+    java.tool("kafka-configs", *to, "--alter", "--entity-type", "topics", "--entity-name", "scripted", "--add-config", "retention.ms=2000000")
+    wait_until(lambda: "retention.ms=2000000" in java.tool("kafka-configs", *to, "--describe", "--entity-type", "topics", "--entity-name", "scripted").stdout,
+               30, "the setting", every=0.5)
+    confluent_produce(b, "scripted", [b"a", b"b", b"c"])
+    java.tool("kafka-consumer-groups", *to, "--reset-offsets", "--group", "scripts", "--topic", "scripted", "--to-earliest", "--execute")
+    assert "scripts" in java.tool("kafka-consumer-groups", *to, "--list").stdout
+    row = [line.split() for line in java.tool("kafka-consumer-groups", *to, "--describe", "--group", "scripts").stdout.splitlines()
+           if line.split()[1:3] == ["scripted", "0"]]
+    assert row and row[0][3:6] == ["0", "3", "3"], row
+    java.tool("kafka-consumer-groups", *to, "--delete", "--group", "scripts")
+    assert "scripts" not in java.tool("kafka-consumer-groups", *to, "--list").stdout
+    java.tool("kafka-topics", *to, "--delete", "--topic", "scripted")
+    wait_until(lambda: "scripted" not in java.tool("kafka-topics", *to, "--list").stdout, 30, "the topic to be gone", every=0.5)
+
+
+class Load:
+    """A second's work again and again: records through one topic, read by a group that commits; every tenth time a topic is made, altered and deleted.
+    In the middle of it the server is killed and comes back."""
+
+    def __init__(self, b, server):
+        self.b, self.server = b, server
+        self.sent = self.read = self.rounds = 0
+        b.create_topic("load", 1)
+        self.send = confluent_sender(b)
+        self.consumer = Consumer({"bootstrap.servers": b.address, "group.id": "load", "auto.offset.reset": "earliest", "enable.auto.commit": False,
+                                  "broker.address.family": "v4"})
+        self.consumer.subscribe(["load"])
+
+    def pass_records(self, n=100):
+        self.send("load", [b"%d" % i for i in range(self.sent, self.sent + n)])
+        self.sent += n
+        while self.read < self.sent:
+            got = self.consumer.consume(self.sent - self.read, timeout=60)
+            assert got, f"{self.read} of {self.sent} within 60 s"
+            for m in got:
+                assert m.error() is None and m.value() == b"%d" % self.read, (m.error(), m.value(), self.read)
+                self.read += 1
+        self.consumer.commit(asynchronous=False)
+
+    def administrate(self):
+        name = f"load-{self.rounds}"
+        self.b.create_topic(name, 3)
+        with self.b.connect() as c:
+            a = c.call("IncrementalAlterConfigs", 0, {"Resources": [{"ResourceType": 2, "ResourceName": name, "Configs": [
+                {"Name": "retention.ms", "ConfigOperation": 0, "Value": "777777"}]}], "ValidateOnly": False})
+            assert a["Responses"][0]["ErrorCode"] == 0, a
+            a = c.call("DeleteTopics", 1, {"TopicNames": [name], "TimeoutMs": 30000})
+            assert a["Responses"][0]["ErrorCode"] == 0, a
+
+    def run(self, seconds):
+        began = time.monotonic()
+        first = memory_kib(self.server.process.pid)
+        killed = False
+        while (spent := time.monotonic() - began) < seconds:
+            self.pass_records()
+            if self.rounds % 10 == 0:
+                self.administrate()
+            if not killed and spent > seconds / 2:
+                middle = memory_kib(self.server.process.pid)
+                self.server.kill9()
+                self.server.start()
+                killed = True
+            self.rounds += 1
+            time.sleep(max(0.0, self.rounds - (time.monotonic() - began)))      # a light load, not a benchmark
+        self.consumer.close()
+        last = memory_kib(self.server.process.pid)
+        print(f"{self.rounds} rounds in {spent:.0f} s: {self.sent} records; the server's memory {first}, {middle}, after its restart {last} KiB")
+        assert self.sent == self.read and killed
+        assert env.sanitized() or middle < first + 16384, (first, middle)
+        with self.b.connect() as c:
+            left = [t["Name"] for t in c.call("Metadata", 12, {"Topics": None})["Topics"] if t["Name"].startswith("load-")]
+        assert len(left) <= 1, left
+        for words in ("Session expired", "has expired"):        # Java's, and ours
+            assert words not in self.b.text(), "its session ended"
 
 
 @pytest.mark.only("ottla")
