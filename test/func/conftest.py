@@ -5,7 +5,8 @@
 	brokers		makes private brokers, each under its own chroot and directory; all of them are stopped at the end
 	pair		Java and the broker under test, to be asked the same
 	topic		makes topic names nobody else has
-	zk		the ZooKeeper server of the run (zk_private: one that the test may stop)
+	zk		the ZooKeeper of the test: the embedded server, by itself, or a real one for files marked `zookeeper` (README says which) and in runs
+			on Java brokers.  zk_private: a real one that the test may stop
 
 Whatever happens, every process is ended; the directory of a failed test stays, and its place is printed."""
 import itertools
@@ -20,7 +21,7 @@ from harness import env, java
 from harness import pair as pairs
 from harness.broker import make_broker
 from harness.proxy import Proxy
-from harness.zookeeper import ZooKeeper
+from harness.zookeeper import EmbeddedServer, ZooKeeper
 
 serial = itertools.count()
 
@@ -93,13 +94,36 @@ def rng(request, seed):
     return random.Random(f"{seed} {request.node.name}")
 
 
-@pytest.fixture(scope="session")
-def zk(tmp_path_factory):
-    server = ZooKeeper(tmp_path_factory.mktemp("zookeeper"))
+def serve(server, shared_brokers):
+    """Serves until the run is over."""
     try:
         yield server.start()
     finally:
+        problems = []
+        for b in [b for (_, address), b in shared_brokers.items() if address == server.address]:
+            try:
+                b.stop()
+            except AssertionError as e:
+                problems.append(str(e))
+            b.cleanup()
         server.stop()
+        assert not problems, "\n".join(problems)
+
+
+@pytest.fixture(scope="session")
+def real_zk(tmp_path_factory, shared_brokers):
+    yield from serve(ZooKeeper(tmp_path_factory.mktemp("zookeeper")), shared_brokers)
+
+
+@pytest.fixture(scope="session")
+def embedded_zk(tmp_path_factory, shared_brokers):
+    yield from serve(EmbeddedServer(tmp_path_factory.mktemp("embedded")), shared_brokers)
+
+
+@pytest.fixture(scope="module")
+def zk(request):
+    real = request.node.get_closest_marker("zookeeper") or "java" in kinds(request.config)
+    return request.getfixturevalue("real_zk" if real or os.environ.get("OTTLA_TEST_REAL_ZK") else "embedded_zk")
 
 
 @pytest.fixture
@@ -112,27 +136,17 @@ def zk_private(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def shared_brokers(zk, tmp_path_factory):
-    made = {}
-    try:
-        yield made
-    finally:
-        problems = []
-        for b in made.values():
-            try:
-                b.stop()
-            except AssertionError as e:
-                problems.append(str(e))
-            b.cleanup()
-        assert not problems, "\n".join(problems)
+def shared_brokers():
+    """{(kind, address of its ZooKeeper): broker}; who stops that ZooKeeper stops them first."""
+    return {}
 
 
 @pytest.fixture
 def broker(request, kind, zk, shared_brokers, tmp_path_factory):
-    b = shared_brokers.get(kind)
+    b = shared_brokers.get((kind, zk.address))
     if b is None or not b.alive():
         again = b is not None
-        b = shared_brokers[kind] = b or make_broker(kind, tmp_path_factory.mktemp(f"shared-{kind}"), f"{zk.address}/shared-{kind}", 1)
+        b = shared_brokers[kind, zk.address] = b or make_broker(kind, tmp_path_factory.mktemp(f"shared-{kind}"), f"{zk.address}/shared-{kind}", 1)
         b.start()
         assert not again or kind == "java", "the shared broker had died"
     request.node.brokers = [b]
@@ -164,13 +178,13 @@ def brokers(request, zk, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def pair(kind, zk, tmp_path_factory):
+def pair(kind, real_zk, tmp_path_factory):
     """(Java, the other): two brokers with the same id, each with its own chroot, for all tests that compare answers.  What a test changes it changes
     on both."""
     made = []
     try:
         # Java cannot make __transaction_state: until we have that coordinator, both answer that there is none, and nothing depends on the time
-        pairs.start(made, ("java", kind), tmp_path_factory.mktemp, zk.address, {
+        pairs.start(made, ("java", kind), tmp_path_factory.mktemp, real_zk.address, {
             "transaction.state.log.replication.factor": 2,
             "log.retention.ms": -1})        # the records of these tests are old
         yield made

@@ -9,6 +9,8 @@ from harness.proc import wait_until
 from test_against_java import alter_row, config_row, incremental_row, topic_id
 from test_records_against_java import check
 
+pytestmark = pytest.mark.zookeeper
+
 ONE = records.batch([b"x"])
 TOPIC = 2
 

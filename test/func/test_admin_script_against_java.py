@@ -6,6 +6,8 @@ import pytest
 from harness import java, znodes
 from test_corpus_against_java import WAITING
 
+pytestmark = pytest.mark.zookeeper
+
 # Steps that differ, with their reason; one that no longer does fails.
 KNOWN = {}
 # What an API that we do not have yet (test_corpus_against_java.WAITING) takes out of the script, on both.

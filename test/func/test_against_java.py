@@ -11,6 +11,8 @@ import pytest
 from harness import records, wire
 from harness.pair import NAME, difference, normalise, topic_id
 
+pytestmark = pytest.mark.zookeeper
+
 CLIENT_APIS = ("ApiVersions", "Metadata", "Produce", "Fetch", "ListOffsets", "CreateTopics", "DeleteTopics", "CreatePartitions", "DescribeConfigs",
                "AlterConfigs", "IncrementalAlterConfigs", "DescribeCluster", "InitProducerId", "DescribeProducers", "AllocateProducerIds", "DescribeLogDirs",
                "AlterReplicaLogDirs")

@@ -13,6 +13,8 @@ from test_admin_against_java import create, delete, ends, look, put
 from test_against_java import ask, difference
 from test_records_against_java import check, make_topic, play
 
+pytestmark = pytest.mark.zookeeper
+
 LARGE = records.batch([b"x" * 120])
 
 

@@ -15,6 +15,8 @@ from harness.clients import confluent_consume, confluent_sender
 from harness.proc import wait_until
 from test_durability import list_offset
 
+pytestmark = pytest.mark.zookeeper
+
 SMALL = {"segment.bytes": 3000, "index.interval.bytes": 300, "segment.index.bytes": 4096, "retention.ms": -1}
 VICTIM, OTHER = "victim", "other"
 SESSION = {"zookeeper.session.timeout.ms": 18000}

@@ -11,6 +11,8 @@ from harness.broker import make_broker
 from harness.proc import free_port, wait_until
 from test_against_java import difference, normalise
 
+pytestmark = pytest.mark.zookeeper
+
 TOPIC, BROKER = 2, 4
 SET, DELETE, APPEND, SUBTRACT = 0, 1, 2, 3
 FILE = {

@@ -13,6 +13,8 @@ from harness.corpus import TOPICS
 from harness.pair import difference, fill, normalise
 from harness.proc import wait_until
 
+pytestmark = pytest.mark.zookeeper
+
 # (API, first words of the request) -> why we differ.
 UNKNOWN_NAME = "a name that cannot be a znode's is an UNKNOWN_SERVER_ERROR in Java, a topic that is not there in ours"
 IMPOSSIBLE_NAME = "a name that cannot be a znode's is an INVALID_CONFIG in Java, a topic that is not there in ours"

@@ -14,6 +14,8 @@ from harness import env, java, records, wire
 from harness.clients import confluent_consume, confluent_produce
 from harness.proc import wait_until
 
+pytestmark = pytest.mark.zookeeper
+
 SMALL_SEGMENTS = {"segment.bytes": 6000, "index.interval.bytes": 500, "segment.index.bytes": 4096}
 
 

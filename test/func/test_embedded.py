@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The embedded ZooKeeper: the same answers as a real one, byte for byte where a server has no choice; and a broker that lives on it."""
 import json
-import pathlib
 import random
 import re
 import resource
@@ -18,38 +17,14 @@ from harness.broker import OttlaBroker, embedded_port
 from harness.clients import confluent_consume, confluent_produce, confluent_sender
 from harness.jute import Peer, acl, buf, i32, i64, vector
 from harness.proc import memory_kib, wait_until
-from harness.zookeeper import ZooKeeper
+from harness.zookeeper import EmbeddedServer
 
-
-class Alone:
-    """The server by itself (test/unit/zkserver/serve_zk.c)."""
-
-    def __init__(self, directory, tick_ms=2000):
-        self.program = pathlib.Path(env.ottlad()).parent / "test/unit/zkserver/serve_zk"
-        if not self.program.exists():
-            env.missing("test/unit/zkserver/serve_zk (make check builds it)")
-        self.directory, self.tick_ms, self.port = pathlib.Path(directory), tick_ms, 0
-        self.directory.mkdir(parents=True, exist_ok=True)
-
-    def start(self):
-        self.process = subprocess.Popen([self.program, self.directory, str(self.port), str(self.tick_ms)], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE)
-        self.port = int(self.process.stdout.readline())
-        return self
-
-    def kill9(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(30)
-
-    def stop(self):
-        self.process.stdin.close()
-        status = self.process.wait(30)
-        assert status == 0
+pytestmark = pytest.mark.zookeeper
 
 
 @pytest.fixture
 def alone(tmp_path):
-    server = Alone(tmp_path / "alone").start()
+    server = EmbeddedServer(tmp_path / "alone").start()
     yield server
     if server.process.poll() is None:
         server.stop()
@@ -449,7 +424,7 @@ def test_a_damaged_store_is_refused_and_left_alone(kind, embedded_broker):
 def test_a_java_broker_lives_on_it(kind, brokers, zk, tmp_path, request):
     """Java Kafka (or ours) with the embedded server as its ZooKeeper, beside one on ZooKeeper: the same administrator's script is answered in the same
     way and leaves the same nodes; kafka-topics, -configs, -consumer-groups; then a light load for --minutes, the server killed in its midst."""
-    server = Alone(tmp_path / "alone").start()
+    server = EmbeddedServer(tmp_path / "alone").start()
     on_zookeeper, b = [brokers(kind, {"transaction.state.log.replication.factor": 2}, 1, f"{address}/kafka-{n}")
                        for n, address in enumerate((zk.address, f"127.0.0.1:{server.port}"))]
     try:
@@ -462,8 +437,7 @@ def test_a_java_broker_lives_on_it(kind, brokers, zk, tmp_path, request):
         _, *parts = text.split("broker\n")
         there, here = [[line.split("|", 2)[1:] for line in part.splitlines()] for part in parts]
         assert len(here) > 40 and here == there
-        at = ZooKeeperAt(server.port)
-        wait_until(lambda: znodes.tree(at, b) == znodes.tree(zk, on_zookeeper), 30, "the same nodes", every=0.5)
+        wait_until(lambda: znodes.tree(server, b) == znodes.tree(zk, on_zookeeper), 30, "the same nodes", every=0.5)
         on_zookeeper.stop()
         by_scripts(b)
         Load(b, server).run(request.config.getoption("--minutes") * 60)
@@ -471,14 +445,6 @@ def test_a_java_broker_lives_on_it(kind, brokers, zk, tmp_path, request):
     finally:
         if server.process.poll() is None:
             server.stop()
-
-
-class ZooKeeperAt:
-    """What harness/znodes.py needs of one."""
-    session, client = ZooKeeper.session, ZooKeeper.client
-
-    def __init__(self, port):
-        self.address = f"127.0.0.1:{port}"
 
 
 def by_scripts(b):

@@ -12,6 +12,8 @@ from harness.clients import confluent_consume
 from harness.proc import wait_until
 from harness.zookeeper import Ensemble
 
+pytestmark = pytest.mark.zookeeper
+
 SESSION_S = 6
 RETRIABLE_CREATE = (-1, 7, 11, 41)      # unknown (Java, when its session ends), timed out, a controller superseded, not the controller
 

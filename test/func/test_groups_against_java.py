@@ -15,6 +15,8 @@ from harness.groups import Member, ready, subscription, written
 from harness.pair import difference, normalise
 from harness.proc import wait_until
 
+pytestmark = pytest.mark.zookeeper
+
 T = "topic.of.both"
 
 

@@ -12,6 +12,8 @@ from harness.proc import wait_until
 from test_against_java import difference, normalise
 from test_zookeeper import close_session
 
+pytestmark = pytest.mark.zookeeper
+
 NOW = int(time.time() * 1000)       # a producer with old records is forgotten when it is read from a snapshot
 MAX = 2**31 - 1
 BLOCK = "/latest_producer_id_block"

@@ -15,6 +15,8 @@ from harness import records, wire
 from harness.proc import wait_until
 from test_against_java import NAME, difference, fetch_row, normalise, partition_row, produce_row, topic_id
 
+pytestmark = pytest.mark.zookeeper
+
 CONFIGS = {"plain": {}, "stamped": {"message.timestamp.type": "LogAppendTime"}, "packed": {"compression.type": "gzip"},
            "compacted": {"cleanup.policy": "compact"}, "small": {"segment.bytes": "200", "max.message.bytes": "100000"},
            "narrow": {"message.timestamp.before.max.ms": "1000", "message.timestamp.after.max.ms": "1000"},

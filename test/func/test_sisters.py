@@ -18,6 +18,8 @@ from harness.proc import wait_until
 from test_durability import dump, list_offset
 from test_tools import ottla
 
+pytestmark = pytest.mark.zookeeper
+
 CONFIG = {"log.flush.start.offset.checkpoint.interval.ms": 200, "log.retention.check.interval.ms": 300, "log.initial.task.delay.ms": 0, "log.segment.delete.delay.ms": 0, "zookeeper.session.timeout.ms": 4000,
           "log.cleaner.enable": "false"}
 SMALL = {"segment.bytes": 12000, "index.interval.bytes": 500, "segment.index.bytes": 4096, "retention.ms": -1}

@@ -15,6 +15,8 @@ from kazoo.client import KazooClient
 from kazoo.security import ACL, OPEN_ACL_UNSAFE, Id, make_digest_acl
 from test_tools import ottla, rows
 
+pytestmark = pytest.mark.zookeeper
+
 
 class Owner:
     """A kazoo session that is ann's, at a broker's embedded server or anywhere else."""

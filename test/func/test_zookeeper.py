@@ -17,6 +17,8 @@ from harness import env
 from harness.clients import confluent_consume, confluent_produce
 from harness.proc import pids_with, wait_until
 
+pytestmark = pytest.mark.zookeeper
+
 
 def java_random_bytes(seed, n):
     """java.util.Random(seed).nextBytes(n)"""

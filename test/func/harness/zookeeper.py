@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real ZooKeeper server: Debian's (libzookeeper-java), else the one among Kafka's jars."""
+"""ZooKeeper servers: a real one, Debian's (libzookeeper-java), else the one among Kafka's jars; and the one that ottlad carries, by itself."""
 import pathlib
 import signal
 import socket
+import subprocess
 
 from kazoo.client import KazooClient
 
 from . import env
-from .proc import Process, free_port, wait_until
+from .proc import Process, die_with_parent, free_port, wait_until
 
 DEBIAN_JAR = pathlib.Path("/usr/share/java/zookeeper.jar")
 DEBIAN_LOG4J = [pathlib.Path("/usr/share/java/slf4j-log4j12.jar"), pathlib.Path("/usr/share/java/log4j-1.2.jar")]
@@ -81,6 +82,37 @@ class ZooKeeper:
 
     def session(self, chroot=""):
         return Session(self, chroot)
+
+
+class EmbeddedServer:
+    """The server inside ottlad, by itself (test/unit/zkserver/serve_zk.c).  Directory and port stay over kill9 and start."""
+
+    def __init__(self, directory, tick_ms=2000):
+        self.program = pathlib.Path(env.ottlad()).parent / "test/unit/zkserver/serve_zk"
+        if not self.program.exists():
+            env.missing("test/unit/zkserver/serve_zk (make check builds it)")
+        self.directory, self.tick_ms, self.port = pathlib.Path(directory), tick_ms, 0
+        self.directory.mkdir(parents=True, exist_ok=True)
+
+    address, client = ZooKeeper.address, ZooKeeper.client
+
+    def session(self, chroot=""):
+        return Session(self, chroot)
+
+    def start(self):
+        self.process = subprocess.Popen([self.program, self.directory, str(self.port), str(self.tick_ms)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, preexec_fn=die_with_parent)
+        self.port = int(self.process.stdout.readline())
+        return self
+
+    def kill9(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(30)
+
+    def stop(self):
+        self.process.stdin.close()
+        status = self.process.wait(30)
+        assert status == 0, f"the embedded server ended with status {status}"
 
 
 class Session:
