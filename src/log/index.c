@@ -150,6 +150,7 @@ open_presized(struct sparse_index *ix, unsigned flags, uint32_t entries, uint32_
 	if (e != OK)
 		return (e);
 	ix->entries = entries;
+	ix->trouble = INDEX_GOOD;
 	view_drop(ix);
 	return (note_last(ix, eb));
 }
@@ -271,6 +272,28 @@ index_truncate_offset(struct sparse_index *ix, int64_t offset, struct errbuf *eb
 
 /* ---- look-up ---- */
 
+/* ERR_CORRUPT: the file is shorter than its entries; ERR_NOENT: it was taken away.  NOMEM and the like pass. */
+static void
+note_trouble(struct sparse_index *ix, enum err e)
+{
+	if (e == ERR_IO)
+		ix->trouble = INDEX_UNREADABLE;
+	else if ((e == ERR_CORRUPT || e == ERR_NOENT) && ix->trouble == INDEX_GOOD)
+		ix->trouble = INDEX_CUT;
+}
+
+/* A page of the view could not be touched.  Of a file that is as long as it should be that is the disk. */
+static void
+note_fault(struct sparse_index *ix, uint32_t entries)
+{
+	struct fs_stat st;
+	enum err e = ix->fs->ops->stat(ix->fs, ix->path, &st, NULL);
+
+	if (e == OK)
+		e = st.size < (uint64_t)entries * ix->entry_size ? ERR_CORRUPT : ERR_IO;
+	note_trouble(ix, e);
+}
+
 static struct index_view *
 view_make(struct sparse_index *ix, size_t need)
 {
@@ -290,6 +313,7 @@ view_make(struct sparse_index *ix, size_t need)
 	if (e == OK)
 		e = ix->fs->ops->map(v->file, (size_t)st.size, &v->map, NULL);
 	if (e != OK) {
+		note_trouble(ix, e);
 		file_unref(&v->file);
 		free(v);
 		return (NULL);
@@ -398,9 +422,10 @@ search(struct sparse_index *ix, struct search *s)
 	s->n = ix->entries;
 	if (s->n == 0 || (s->p = view_get(ix, s->n)) == NULL)
 		return (false);
-	if (map_guard(search_run, s) != OK)
-		return (false);
-	return (true);
+	if (map_guard(search_run, s) == OK)
+		return (true);
+	note_fault(ix, ix->entries);
+	return (false);
 }
 
 bool
@@ -438,7 +463,10 @@ index_get(struct sparse_index *ix, uint32_t n, struct index_entry *out)
 	if (n >= entries || (p = view_get(ix, entries)) == NULL)
 		return (false);
 	g = (struct get){ ix, p + (size_t)n * ix->entry_size, out };
-	return (map_guard(get_run, &g) == OK);
+	if (map_guard(get_run, &g) == OK)
+		return (true);
+	note_fault(ix, entries);
+	return (false);
 }
 
 bool

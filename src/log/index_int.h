@@ -7,7 +7,8 @@
  *
  * Ownership  The segment owns both.  Threads: append, resize, truncate, sync by the log's owner (sync also by a worker once sealed);
  *            look-ups by any thread that base/reclaim protects.
- * Failure    A look-up that cannot be made (no file, a faulting page) answers "no entry": the caller then scans from the beginning.
+ * Failure    A look-up that cannot be made answers "no entry": the caller then scans from the beginning.  Why, is left in `trouble`: the disk does not
+ *            give the file or a page of it (the log takes its directory offline), or somebody has cut it (that is told, and done without).
  */
 #ifndef LOG_INDEX_INT_H
 #define LOG_INDEX_INT_H
@@ -25,6 +26,8 @@ enum {
 
 struct index_view;
 
+enum index_trouble { INDEX_GOOD, INDEX_CUT, INDEX_UNREADABLE };	/* the worst that was met */
+
 struct sparse_index {
 	struct fs	  *fs;
 	char		  *path;	/* of the file, for opening it again and for words */
@@ -35,6 +38,7 @@ struct sparse_index {
 	struct file	  *file;	/* open while the segment is active or being rebuilt, else NULL */
 	struct index_view *view;	/* published with base/reclaim; NULL: not mapped yet */
 	struct lock	   map_lock;	/* who makes the view */
+	_Atomic enum index_trouble trouble;
 	int64_t		   last_key;	/* of the last entry: offset, or timestamp; -1: none (only known while file is open) */
 	int64_t		   last_offset;
 };

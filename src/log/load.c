@@ -444,9 +444,11 @@ recover_unflushed(struct load *ld, struct errbuf *eb)
 	while (first + 1 < ld->n && ld->segs[first + 1]->base <= ld->recovery_point)
 		first++;
 	for (uint32_t i = 0; i < ld->n && e == OK; i++) {
-		bool unknown = ld->broken[i] && ld->in->points_lost;	/* whether it had been flushed: read only for its index, as Java reads it first */
+		bool needed, unknown = ld->broken[i] && ld->in->points_lost;	/* unknown: whether it had been flushed: read only for its index, as Java reads it first */
 
-		if (!must_recover(ld, i, first))
+		needed = must_recover(ld, i, first);
+		e = segment_check_disk(ld->segs[i], eb);
+		if (!needed || e != OK)
 			continue;
 		if (i < first && !ld->broken[i])
 			diag_warning(ld->log->env->diag, "log", "%s: segment %" PRId64 " was never closed well, although it lies below the recovery point; it is recovered",

@@ -168,8 +168,18 @@ tell_misled(const struct view *v, struct segment *s)
 
 	if (!s->misled || atomic_exchange(&s->misled_told, true))
 		return;
-	diag_error(log->env->diag, "log", "%s: an entry does not fit the batches of %020" PRId64 ".log; read without it.  After a stop, ottla log repair "
-	    "writes it anew; at the next stop and start it misleads Java brokers", s->offsets.path, s->base);
+	if (s->offsets.trouble == INDEX_CUT)
+		diag_error(log->env->diag, "log", "%s: somebody has cut it or taken it away; read without it.  After a stop, ottla log repair writes it anew",
+		    s->offsets.path);
+	else
+		diag_error(log->env->diag, "log", "%s: an entry does not fit the batches of %020" PRId64 ".log; read without it.  After a stop, ottla log repair "
+		    "writes it anew; at the next stop and start it misleads Java brokers", s->offsets.path, s->base);
+}
+
+static enum err
+first_error(enum err a, enum err b)
+{
+	return (a != OK ? a : b);
 }
 
 static enum err
@@ -183,6 +193,8 @@ read_at(const struct view *v, uint32_t i, const struct log_read_options *o, stru
 	if (e == OK)
 		e = find(v, s, o->offset, data_end(v, s), &hit, eb);
 	tell_misled(v, s);
+	if (e == OK || e == ERR_NOTFOUND)
+		e = first_error(segment_check_disk(s, eb), e);
 	if (e != OK)
 		return (e);
 	max = o->min_one ? MAX(o->bytes_max, (uint64_t)hit.header.size) : o->bytes_max;
@@ -395,11 +407,14 @@ search_time(const struct segment_list *l, struct view *v, struct time_search *ts
 		struct index_entry ie;
 		int64_t near = s->base;
 
-		if (largest_timestamp(s) < ts->timestamp_ms)
+		if (largest_timestamp(s) < ts->timestamp_ms) {
+			if (segment_check_disk(s, eb) != OK)
+				return (ERR_IO);
 			continue;
+		}
 		if (index_lookup(&s->times, ts->timestamp_ms, &ie))
 			near = ie.offset;
-		return (search_segment(ts, s, MAX(near, ts->from), data_end(v, s), eb));
+		return (first_error(segment_check_disk(s, eb), search_segment(ts, s, MAX(near, ts->from), data_end(v, s), eb)));
 	}
 	return (OK);
 }
@@ -413,6 +428,8 @@ search_max(const struct segment_list *l, struct view *v, struct time_search *ts,
 	for (uint32_t i = 0; i < l->n; i++) {
 		int64_t at, t = segment_max_timestamp(l->segments[i], &at);
 
+		if (segment_check_disk(l->segments[i], eb) != OK)
+			return (ERR_IO);
 		if (t <= best_ts)
 			continue;
 		best = l->segments[i];

@@ -97,6 +97,8 @@ breaches_time(const struct rules *r, struct segment *s)
 	if (r->options.retention_ms < 0)
 		return (false);
 	ts = segment_max_timestamp(s, NULL);
+	if (segment_check_disk(s, NULL) != OK)	/* the next read takes the directory offline; nobody has to lose records before */
+		return (false);
 	if (ts < 0)
 		ts = segment_mtime_ms(s);
 	return (r->now_ms - ts > r->options.retention_ms);

@@ -427,6 +427,8 @@ find(struct segment *s, int64_t offset, uint64_t end, bool no_wait, struct segme
 			s->misled = true;
 		below = ie.key - 1;
 	}
+	if (s->offsets.trouble == INDEX_CUT)
+		s->misled = true;
 	return (find_from(s, 0, 0, offset, end, no_wait, hit, eb));
 }
 
@@ -449,6 +451,17 @@ segment_warm(struct segment *s, int64_t offset, uint64_t end)
 
 	index_warm(&s->offsets);
 	(void)!find(s, offset, end, false, &hit, NULL);
+}
+
+enum err
+segment_check_disk(const struct segment *s, struct errbuf *eb)
+{
+	const struct sparse_index *ix = s->offsets.trouble == INDEX_UNREADABLE ? &s->offsets : &s->times;
+
+	if (ix->trouble != INDEX_UNREADABLE)
+		return (OK);
+	errbuf_set(eb, "%s: the disk does not give it, or a page of it", ix->path);
+	return (ERR_IO);
 }
 
 enum err

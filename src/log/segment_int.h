@@ -98,6 +98,8 @@ void	 segment_warm(struct segment *, int64_t offset, uint64_t end);
 /* Does the entry lead to a batch at or before its offset?  Reads a header. */
 bool	 segment_entry_fits(struct segment *, const struct index_entry *, uint64_t end);
 enum err segment_next_offset(struct segment *, int64_t *, struct errbuf *) MUST_CHECK;	/* behind its last batch; base when empty */
+/* ERR_IO: a look-up in one of its indexes met a disk that does not give it.  What was found is right all the same (it came from the data file). */
+enum err segment_check_disk(const struct segment *, struct errbuf *) MUST_CHECK;
 int64_t	 segment_max_timestamp(struct segment *, int64_t *offset);			/* -1: none */
 int64_t	 segment_mtime_ms(struct segment *);
 

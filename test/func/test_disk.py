@@ -39,16 +39,20 @@ def house(brokers, kind, topic, sick, n, **config):
     return b, d, t, at
 
 
-@pytest.mark.parametrize("op", ["write", "sync", "read"])
+@pytest.mark.parametrize("op", ["write", "sync", "read", "map"])
 def test_an_error_of_the_disk_takes_its_directory_offline_until_the_next_start(brokers, kind, topic, sick, op):
     b, d, t, at = house(brokers, kind, topic, sick, 2)
     for p in at.values():
         confluent_produce(b, t, [b"%d" % i for i in range(20)], partition=p)
+        if op == "map":                             # enough of them for entries of the index
+            with b.connect() as c:
+                for _ in range(3):
+                    produce(c, t, records.batch([bytes(3000)]), partition=p)
     sick.rule((op, "errno", EIO, "/d0/"))
     with b.connect() as c:
         def offline():
-            if op == "read":
-                fetch(c, t, partition=at[0])
+            if op in ("read", "map"):
+                fetch(c, t, partition=at[0], offset=21 if op == "map" else 0)
                 return f"{d.paths[0]}" in b.text() and "offline" in b.text()
             answer = produce(c, t, records.batch([b"no"]), partition=at[0])["ErrorCode"]
             return answer == STORAGE or (op == "sync" and "offline" in b.text())

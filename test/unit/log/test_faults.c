@@ -302,8 +302,141 @@ TEST(a_leader_s_epoch_that_found_no_room_is_stored_before_its_first_batch)
 	fs_fault_free(&fs);
 }
 
+/* ---- mapped indexes ---- */
+
+/* Opened again, so that nothing is mapped yet. */
+static struct log *
+log_of_some_segments(struct fixture *f)
+{
+	struct log *log;
+
+	must(fixture_open(f, NULL) == OK);
+	log = fixture_log(f);
+	for (int i = 0; i < 60; i++) {
+		clock_manual_advance_ns(&f->clock, INT64_C(10000000));
+		CHECK_EQ(fixture_append(f, log, &(struct batch_spec){ .value_len = 700 }).error, KERR_NONE);
+	}
+	CHECK_GE(log_segment_count(log), 3);
+	log_unref(&log);
+	fixture_close(f);
+	must(fixture_open(f, NULL) == OK);
+	log = log_dirs_find(f->dirs, "t", 0);
+	must(log != NULL);
+	fixture_lead(log, 6);
+	return (log);
+}
+
+static enum kerr
+read_one(struct log *log, int64_t offset)
+{
+	const struct log_read_options o = { .offset = offset, .bytes_max = 10000, .min_one = true, .bound = LOG_BOUND_END };
+	struct log_read_result r;
+	enum kerr k = log_read(log, &o, NULL, &r);
+
+	if (k == KERR_NONE)
+		log_read_result_fini(&r);
+	return (k);
+}
+
+static enum kerr
+look_by(struct log *log, bool by_time)
+{
+	struct log_time_offset out;
+
+	return (by_time ? log_offset_for_time(log, FIXTURE_NOW + 100, &out) : read_one(log, 9));
+}
+
+TEST(an_index_that_the_disk_does_not_map_takes_the_directory_offline)
+{
+	for (int by_time = 0; by_time < 2; by_time++) {
+		struct fs *fs = fs_fault_new(fixture_fs());
+		struct fixture f;
+		struct log *log;
+
+		fixture_init(&f, 1);
+		f.fs = fs;
+		log = log_of_some_segments(&f);
+		fs_fault_arm(fs, FS_FAULT_MAP, 1, ERR_IO);
+		CHECK_EQ(look_by(log, by_time), KERR_KAFKA_STORAGE_ERROR);
+		CHECK(fs_fault_fired(fs));
+		CHECK_EQ(f.offline, 1);
+		log_unref(&log);
+		fixture_fini(&f);
+		fs_fault_free(&fs);
+	}
+}
+
+/* A mapping whose pages cannot be read: of a file that was cut under it.  The index itself is as long as it should be. */
+static enum err
+map_without_pages(struct file *file, size_t len, struct file_map *m, struct errbuf *eb)
+{
+	char path[600];
+	struct fs *fs = fixture_fs();
+	struct file *other = NULL;
+	enum err e;
+
+	(void)file;
+	snprintf(path, sizeof(path), "%s/no-pages", unit_tmpdir());
+	e = file_open(fs, path, FS_RDWR | FS_CREATE, &other, eb);
+	if (e == OK)
+		e = fs->ops->truncate(other, len, eb);
+	if (e == OK)
+		e = fs->ops->map(other, len, m, eb);
+	if (e == OK)
+		e = fs->ops->truncate(other, 0, eb);
+	file_unref(&other);
+	return (e);
+}
+
+TEST(an_index_with_a_page_that_cannot_be_read_takes_the_directory_offline_and_not_the_process)
+{
+	for (int by_time = 0; by_time < 2; by_time++) {
+		struct fs_ops ops = *fixture_fs()->ops;
+		struct fs fs = { &ops };
+		struct fixture f;
+		struct log *log;
+
+		fixture_init(&f, 1);
+		f.fs = &fs;
+		log = log_of_some_segments(&f);
+		ops.map = map_without_pages;
+		CHECK_EQ(look_by(log, by_time), KERR_KAFKA_STORAGE_ERROR);
+		CHECK_EQ(f.offline, 1);
+		log_unref(&log);
+		fixture_fini(&f);
+	}
+}
+
+TEST(an_index_that_somebody_cuts_is_told_and_done_without)
+{
+	for (int mapped = 0; mapped < 2; mapped++) {
+		struct fixture f;
+		struct file *file = NULL;
+		struct log *log;
+
+		fixture_init(&f, 1);
+		log = log_of_some_segments(&f);
+		if (mapped)
+			CHECK_EQ(read_one(log, 9), KERR_NONE);
+		CHECK_EQ(file_open(f.fs, fixture_file(&f, "t-0/%020d.index", 0), FS_RDWR, &file, NULL), OK);
+		REQUIRE(file != NULL);
+		CHECK_EQ(f.fs->ops->truncate(file, 0, NULL), OK);
+		file_unref(&file);
+		f.lines[0] = '\0';
+		CHECK_EQ(read_one(log, 9), KERR_NONE);
+		CHECK_EQ(read_one(log, 10), KERR_NONE);
+		CHECK(strstr(f.lines, "00000000000000000000.index: somebody has cut it") != NULL);
+		CHECK_EQ(fixture_read_all(log, 0), 60);
+		CHECK_EQ(f.offline, 0);
+		log_unref(&log);
+		fixture_fini(&f);
+	}
+}
+
 UNIT_MAIN("log/faults", T(a_leader_s_epoch_that_found_no_room_is_stored_before_its_first_batch),
     T(every_failing_write), T(every_write_on_a_full_disk), T(a_disk_that_fills_up_and_stays_full), T(every_failing_sync), T(every_failing_rename_or_unlink),
     T(every_failing_open), T(every_open_without_room), T(every_failing_read_or_stat), T(every_failing_truncate),
     T(a_full_disk_refuses_appends_and_serves_on_until_there_is_room_again),
-    T(a_topic_made_on_a_full_disk_waits_until_the_checkpoints_forgot_the_old_one))
+    T(a_topic_made_on_a_full_disk_waits_until_the_checkpoints_forgot_the_old_one),
+    T(an_index_that_the_disk_does_not_map_takes_the_directory_offline),
+    T(an_index_with_a_page_that_cannot_be_read_takes_the_directory_offline_and_not_the_process), T(an_index_that_somebody_cuts_is_told_and_done_without))
