@@ -2,8 +2,9 @@
 """Peers that mean harm or do not care, on one broker, beside a client that behaves (harness/probe.py): memory stays bounded, the attacker gets an
 error or a close, and the other client is answered.
 
-How long the other one waited is printed, with the attack and without; a test fails when that is seconds.  With --long the attacks are longer and
-the p99s are compared."""
+How long the other one waited is printed, with the attack and without; a test fails when that is seconds.  With --long the attacks are longer, and the
+same client does the same on a second broker that nobody attacks, at the same time: what this machine does meanwhile to both is no harm done by the
+attack.  The p99s are compared then; of fewer than 500 requests that is the slowest few, and the ninth of ten is taken."""
 import contextlib
 import os
 import random
@@ -19,13 +20,14 @@ import pytest
 
 from harness import env, records, wire
 from harness.broker import make_broker
-from harness.probe import Probe
+from harness.probe import Probe, quantile
 from harness.proc import memory_kib, wait_until
 from test_hostile import corpus, served
 
 pytestmark = pytest.mark.only("ottla")
 MIB = 1024
 TOO_LONG_MS = 10_000    # whatever else this machine does: beyond that somebody stands in the way
+ALLOWED_MS, ALLOWED_TIMES = 50, 10      # the attacker's work is done by the same processors, and none of it is in the way of the other client
 FILES = min(20_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 
 
@@ -42,14 +44,35 @@ class Victim:
 
     def __init__(self, broker):
         self.b, self.port, self.pid = broker, broker.port, broker.pid
-        self.quiet = None
+        self.quiet = self.twin = None
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
 
+def add_probe_topic(b):
+    with b.connect() as c:
+        answer = c.call("CreateTopics", 4, {"Topics": [{"Name": "probe", "NumPartitions": 1, "ReplicationFactor": 1}], "timeoutMs": 30000})
+        assert answer["Topics"][0]["ErrorCode"] == 0, answer
+
+
 @pytest.fixture(scope="module")
-def victim(kind, zk, tmp_path_factory):
+def twin(kind, zk, tmp_path_factory, request):
+    """With --long: one that nobody attacks."""
+    if not request.config.getoption("--long") or env.sanitized():
+        yield None
+        return
+    b = make_broker(kind, tmp_path_factory.mktemp("twin"), f"{zk.address}/twin-{os.getpid()}", 1)
+    try:
+        b.start()
+        add_probe_topic(b)
+        yield b
+    finally:
+        b.cleanup()
+
+
+@pytest.fixture(scope="module")
+def victim(kind, zk, tmp_path_factory, twin):
     """One broker for all of them."""
     b = make_broker(kind, tmp_path_factory.mktemp("victim"), f"{zk.address}/victim-{os.getpid()}", 1, {
         "message.max.bytes": 4_000_000, "socket.request.max.bytes": 20_000_000, "ottla.peer.memory.max.bytes": 64 << 20})
@@ -63,7 +86,7 @@ def victim(kind, zk, tmp_path_factory):
         v = Victim(b)
         with Probe(b, "probe") as p:
             time.sleep(1)       # the measurement itself
-        v.quiet = p
+        v.quiet, v.twin = p, twin
         yield v
         b.stop()
         assert b.process.popen.returncode == 0
@@ -86,7 +109,7 @@ def attack(victim, request):
         sampler = threading.Thread(target=sample)
         sampler.start()
         try:
-            with Probe(b, "probe") as p:
+            with Probe(b, "probe") as p, (Probe(victim.twin, "probe") if victim.twin else contextlib.nullcontext()) as q:
                 yield
         finally:
             over.set()
@@ -96,8 +119,11 @@ def attack(victim, request):
         assert p.worst < TOO_LONG_MS
         assert env.sanitized() or peak[0] - before < mib * MIB
         wait_until(lambda: victim.descriptors() <= files, 60, "the descriptors to be given back")
-        if request.config.getoption("--long") and not env.sanitized():
-            assert p.p99 < max(100, 20 * victim.quiet.p99)
+        if q:
+            share = 0.99 if min(p.n, q.n) >= 500 else 0.9
+            mine, other = quantile(p.took, share), quantile(q.took, share)
+            print(f"at {share}: {mine:.1f} ms, on a broker that nobody attacks {other:.1f} of {q.n}")
+            assert mine < ALLOWED_MS + ALLOWED_TIMES * other
     return run
 
 
