@@ -7,10 +7,11 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 
-from harness import env, java
+from harness import env, java, records
 from harness.clients import confluent_produce
 from harness.proc import free_port, wait_until
 from test_tools import ottla
@@ -266,6 +267,27 @@ def test_groups_are_described_reset_and_deleted_as_kafka_consumer_groups_sees_th
     assert lags(broker, fresh) == groups_by_kafka(broker, fresh) == {(t, 0): (3, 100, 97, "-")}
     assert on(broker, "group", "delete", fresh).stdout == f"{fresh}: deleted\n"
     assert "there is no group" in on(broker, "group", "delete", fresh, status=3).stderr
+
+
+def test_time_lag_is_the_age_of_the_next_record(broker, topic):
+    """Of the first one that is not read yet; none at the end."""
+    t, group = topic(broker, config={"retention.ms": -1}), topic() + "-group"
+    now = int(time.time() * 1000)
+    with broker.connect() as c:
+        for age in (500_000, 100_000):
+            a = c.call("Produce", 7, {"Acks": -1, "TimeoutMs": 5000, "TopicData": [{"Name": t, "PartitionData": [
+                {"Index": 0, "Records": records.batch([b"%d" % i for i in range(10)], first_ts=now - age)}]}]})
+            assert a["Responses"][0]["PartitionResponses"][0]["ErrorCode"] == 0
+
+    def lag(offset):
+        on(broker, "group", "reset", group, "--offset", offset, "--topic", t, "--apply")
+        (r,) = [r for r in rows(broker, "group", "describe", group) if r["type"] == "partition"]
+        return r["lag"], r["time_lag_ms"]
+
+    for offset, age in ((0, 500_000), (9, 500_000), (10, 100_000), (19, 100_000)):
+        behind, ms = lag(offset)
+        assert behind == 20 - offset and age - 100 <= ms < age + 90_000, (offset, ms)
+    assert lag(20) == (0, 0)
 
 
 @pytest.mark.only("java")     # until transactions are built
