@@ -161,7 +161,8 @@ context_add_partition(struct ctl_topic *t, int32_t id, const int32_t *replicas, 
 {
 	uint32_t at = t->npartitions;
 
-	t->partitions = xreallocarray(t->partitions, (size_t)t->npartitions + 1, sizeof(*t->partitions));
+	if ((at & (at - 1)) == 0)	/* there is room for the next power of two: a topic may have very many, one after the other */
+		t->partitions = xreallocarray(t->partitions, at == 0 ? 1 : (size_t)at * 2, sizeof(*t->partitions));
 	while (at > 0 && t->partitions[at - 1].id > id)
 		at--;
 	must(at == 0 || t->partitions[at - 1].id != id);
