@@ -128,7 +128,7 @@ index_load(struct sparse_index *ix, struct errbuf *eb)
 }
 
 static enum err
-open_presized(struct sparse_index *ix, unsigned flags, uint32_t entries, uint32_t bytes_max, struct errbuf *eb)
+presize(struct sparse_index *ix, unsigned flags, uint32_t entries, uint32_t bytes_max, struct errbuf *eb)
 {
 	uint64_t used = (uint64_t)entries * ix->entry_size;
 	enum err e = OK;
@@ -155,6 +155,17 @@ open_presized(struct sparse_index *ix, unsigned flags, uint32_t entries, uint32_
 	return (note_last(ix, eb));
 }
 
+static enum err
+open_presized(struct sparse_index *ix, unsigned flags, uint32_t entries, uint32_t bytes_max, struct errbuf *eb)
+{
+	enum err e;
+
+	ix->changes++;
+	e = presize(ix, flags, entries, bytes_max, eb);
+	ix->changes++;
+	return (e);
+}
+
 enum err
 index_activate(struct sparse_index *ix, uint32_t bytes_max, struct errbuf *eb)
 {
@@ -170,8 +181,19 @@ index_reset(struct sparse_index *ix, uint32_t bytes_max, struct errbuf *eb)
 enum err
 index_trim(struct sparse_index *ix, struct errbuf *eb)
 {
+	enum err e;
+
 	must(ix->file != NULL);
-	return (ix->fs->ops->truncate(ix->file, (uint64_t)ix->entries * ix->entry_size, eb));
+	ix->changes++;
+	e = ix->fs->ops->truncate(ix->file, (uint64_t)ix->entries * ix->entry_size, eb);
+	ix->changes++;
+	return (e);
+}
+
+void
+index_let_go(struct sparse_index *ix)
+{
+	ix->changes |= 1;
 }
 
 void
@@ -272,10 +294,13 @@ index_truncate_offset(struct sparse_index *ix, int64_t offset, struct errbuf *eb
 
 /* ---- look-up ---- */
 
-/* ERR_CORRUPT: the file is shorter than its entries; ERR_NOENT: it was taken away.  NOMEM and the like pass. */
+/* ERR_CORRUPT: the file is shorter than its entries; ERR_NOENT: it was taken away.  NOMEM and the like pass.  seen: `changes` before the look-up
+ * read `entries`; a truncation since then explains whatever was met. */
 static void
-note_trouble(struct sparse_index *ix, enum err e)
+note_trouble(struct sparse_index *ix, uint32_t seen, enum err e)
 {
+	if ((seen & 1) != 0 || ix->changes != seen)
+		return;
 	if (e == ERR_IO)
 		ix->trouble = INDEX_UNREADABLE;
 	else if ((e == ERR_CORRUPT || e == ERR_NOENT) && ix->trouble == INDEX_GOOD)
@@ -284,18 +309,18 @@ note_trouble(struct sparse_index *ix, enum err e)
 
 /* A page of the view could not be touched.  Of a file that is as long as it should be that is the disk. */
 static void
-note_fault(struct sparse_index *ix, uint32_t entries)
+note_fault(struct sparse_index *ix, uint32_t seen, uint32_t entries)
 {
 	struct fs_stat st;
 	enum err e = ix->fs->ops->stat(ix->fs, ix->path, &st, NULL);
 
 	if (e == OK)
 		e = st.size < (uint64_t)entries * ix->entry_size ? ERR_CORRUPT : ERR_IO;
-	note_trouble(ix, e);
+	note_trouble(ix, seen, e);
 }
 
 static struct index_view *
-view_make(struct sparse_index *ix, size_t need)
+view_make(struct sparse_index *ix, uint32_t seen, size_t need)
 {
 	struct index_view *v = xcalloc(1, sizeof(*v));
 	struct fs_stat st;
@@ -313,7 +338,7 @@ view_make(struct sparse_index *ix, size_t need)
 	if (e == OK)
 		e = ix->fs->ops->map(v->file, (size_t)st.size, &v->map, NULL);
 	if (e != OK) {
-		note_trouble(ix, e);
+		note_trouble(ix, seen, e);
 		file_unref(&v->file);
 		free(v);
 		return (NULL);
@@ -325,7 +350,7 @@ view_make(struct sparse_index *ix, size_t need)
 }
 
 static const uint8_t *
-view_get(struct sparse_index *ix, uint32_t entries)
+view_get(struct sparse_index *ix, uint32_t seen, uint32_t entries)
 {
 	size_t need = (size_t)entries * ix->entry_size;
 	struct index_view *v = reclaim_read(&ix->view), *old = NULL;
@@ -336,7 +361,7 @@ view_get(struct sparse_index *ix, uint32_t entries)
 	v = ix->view;
 	if (v == NULL || v->map.len < need) {
 		old = v;
-		v = view_make(ix, need);
+		v = view_make(ix, seen, need);
 		reclaim_publish(&ix->view, v);
 	}
 	lock_release(&ix->map_lock);
@@ -376,10 +401,10 @@ touch_run(void *ctx)
 void
 index_warm(struct sparse_index *ix)
 {
-	uint32_t entries = ix->entries;
+	uint32_t seen = ix->changes, entries = ix->entries;
 	struct touch t = { .len = (size_t)entries * ix->entry_size };
 
-	if (entries > 0 && (t.p = view_get(ix, entries)) != NULL)
+	if (entries > 0 && (t.p = view_get(ix, seen, entries)) != NULL)
 		(void)!map_guard(touch_run, &t);	/* what cannot be read is met again by who looks there */
 }
 
@@ -418,13 +443,15 @@ search_run(void *ctx)
 static bool
 search(struct sparse_index *ix, struct search *s)
 {
+	uint32_t seen = ix->changes, entries = ix->entries;
+
 	s->ix = ix;
-	s->n = ix->entries;
-	if (s->n == 0 || (s->p = view_get(ix, s->n)) == NULL)
+	s->n = entries;
+	if (s->n == 0 || (s->p = view_get(ix, seen, s->n)) == NULL)
 		return (false);
 	if (map_guard(search_run, s) == OK)
 		return (true);
-	note_fault(ix, ix->entries);
+	note_fault(ix, seen, entries);
 	return (false);
 }
 
@@ -456,16 +483,16 @@ get_run(void *ctx)
 bool
 index_get(struct sparse_index *ix, uint32_t n, struct index_entry *out)
 {
-	uint32_t entries = ix->entries;
+	uint32_t seen = ix->changes, entries = ix->entries;
 	const uint8_t *p;
 	struct get g;
 
-	if (n >= entries || (p = view_get(ix, entries)) == NULL)
+	if (n >= entries || (p = view_get(ix, seen, entries)) == NULL)
 		return (false);
 	g = (struct get){ ix, p + (size_t)n * ix->entry_size, out };
 	if (map_guard(get_run, &g) == OK)
 		return (true);
-	note_fault(ix, entries);
+	note_fault(ix, seen, entries);
 	return (false);
 }
 

@@ -39,6 +39,7 @@ struct sparse_index {
 	struct index_view *view;	/* published with base/reclaim; NULL: not mapped yet */
 	struct lock	   map_lock;	/* who makes the view */
 	_Atomic enum index_trouble trouble;
+	_Atomic uint32_t   changes;	/* odd: we ourselves cut or grow the file, or let it go: what a look-up meets then says nothing of the disk */
 	int64_t		   last_key;	/* of the last entry: offset, or timestamp; -1: none (only known while file is open) */
 	int64_t		   last_offset;
 };
@@ -54,6 +55,7 @@ enum err index_reset(struct sparse_index *, uint32_t bytes_max, struct errbuf *)
 /* Trims to the entries.  The file stays open until index_close_file, so that a worker can sync it. */
 enum err index_trim(struct sparse_index *, struct errbuf *) MUST_CHECK;
 void	 index_close_file(struct sparse_index *);
+void	 index_let_go(struct sparse_index *);		/* its file is deleted, or another object's from now on; old readers may still look */
 enum err index_sync(struct sparse_index *, struct errbuf *) MUST_CHECK;
 bool	 index_is_full(const struct sparse_index *, uint32_t reserve);	/* fewer than reserve + 1 slots left */
 

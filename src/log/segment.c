@@ -527,6 +527,8 @@ segment_mark_deleted(struct segment *s, struct errbuf *eb)
 	enum err e = OK;
 
 	s->deleted = true;
+	index_let_go(&s->offsets);
+	index_let_go(&s->times);
 	for (size_t i = 0; i < NELEM(suffixes) && e == OK; i++) {
 		char *from = segment_path(s->dir, s->base, suffixes[i]), *to = xasprintf("%s%s", from, SUFFIX_DELETED);
 
@@ -545,6 +547,8 @@ segment_unlink(struct segment *s, const char *suffix, struct errbuf *eb)
 	enum err first = OK;
 
 	s->deleted = true;
+	index_let_go(&s->offsets);
+	index_let_go(&s->times);
 	for (size_t i = 0; i < NELEM(suffixes); i++) {
 		char *all = xasprintf("%s%s", suffixes[i], suffix), *path = segment_path(s->dir, s->base, all);
 		enum err e = s->fs->ops->unlink(s->fs, path, eb);

@@ -181,6 +181,8 @@ reopen(struct segment **sp, uint64_t keep, const struct segment_options *o, stru
 	if (e == OK) {
 		index_close_file(&s->offsets);
 		index_close_file(&s->times);
+		index_let_go(&s->offsets);
+		index_let_go(&s->times);
 		s->active = false;
 		e = segment_open(s->dir, s->base, o, &fresh, eb);
 	}
