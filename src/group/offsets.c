@@ -2,8 +2,8 @@
  *
  * group/offsets.c - see offsets.h.
  *
- * SHAPE  A topic's name is kept once; its partitions stand in an array, sorted by number, 40 bytes each; what few have (metadata, an expiry of their
- *        own, commits on their way) hangs outside.  So a hundred thousand offsets cost four and a half megabytes.  A new partition moves those
+ * SHAPE  A topic's name is kept once; its partitions stand in an array, sorted by number, 48 bytes each; what few have (metadata, an expiry of their
+ *        own, a removal among commits on their way) hangs outside.  So a hundred thousand offsets cost five and a half megabytes.  A new partition moves those
  *        behind it: topics have few enough for that.
  *
  * INVARIANTS
@@ -34,8 +34,8 @@ enum { NO_EXPIRY = -1 };
 
 struct offset_aside {
 	int64_t	 expire_timestamp_ms;
-	uint64_t removed;		/* order of the last removal while commits were on their way */
-	uint32_t pending, doomed, undecided;
+	uint64_t removed;		/* doomed > 0: order of that removal */
+	uint32_t undecided;
 	uint32_t metadata_len;
 	uint8_t	 metadata[];
 };
@@ -46,6 +46,7 @@ struct offset_partition {
 	int64_t	 offset, commit_timestamp_ms;
 	int64_t	 record_offset;		/* -1: not committed */
 	struct offset_aside *aside;	/* NULL: as `nothing` */
+	uint32_t pending, doomed;	/* not outside: an allocation for each commit costs a tenth of all of it */
 };
 
 struct offset_topic {
@@ -193,16 +194,18 @@ aside_get(struct offsets *o, struct offset_partition *p)
 }
 
 static bool
-says_nothing(const struct offset_aside *a)
+says_nothing(const struct offset_partition *p)
 {
-	return (a->pending == 0 && a->undecided == 0 && a->metadata_len == 0 && a->expire_timestamp_ms == NO_EXPIRY);
+	const struct offset_aside *a = aside_of(p);
+
+	return (p->doomed == 0 && a->undecided == 0 && a->metadata_len == 0 && a->expire_timestamp_ms == NO_EXPIRY);
 }
 
 /* After a change that takes something away. */
 static void
 aside_trim(struct offsets *o, struct offset_partition *p)
 {
-	if (p->aside == NULL || !says_nothing(p->aside))
+	if (p->aside == NULL || !says_nothing(p))
 		return;
 	o->bytes -= aside_bytes(p);
 	free(p->aside);
@@ -255,7 +258,7 @@ sweep(struct offsets *o, struct offset_topic *t, struct offset_partition *p)
 {
 	uint32_t i = (uint32_t)(p - t->v);
 
-	if (p->record_offset >= 0 || aside_of(p)->pending > 0 || aside_of(p)->undecided > 0)
+	if (p->record_offset >= 0 || p->pending > 0 || aside_of(p)->undecided > 0)
 		return;
 	aside_set(o, p, SLICE_NULL, NO_EXPIRY);
 	memmove(&t->v[i], &t->v[i + 1], (t->n - i - 1) * sizeof(*t->v));
@@ -294,7 +297,7 @@ offsets_begin(struct offsets *o, struct slice topic, int32_t partition)
 {
 	struct offset_partition *p = partition_get(o, topic, partition);
 
-	aside_get(o, p)->pending++;
+	p->pending++;
 	o->npending++;
 	return (++o->order);
 }
@@ -303,14 +306,11 @@ offsets_begin(struct offsets *o, struct slice topic, int32_t partition)
 static bool
 no_longer_pending(struct offsets *o, struct offset_partition *p, uint64_t ticket)
 {
-	struct offset_aside *a = p->aside;
-	bool doomed;
+	bool doomed = p->doomed > 0 && ticket < aside_of(p)->removed;
 
-	must(a != NULL);
-	doomed = ticket < a->removed;
-	must(a->pending > (doomed ? 0 : a->doomed) && (!doomed || a->doomed > 0));
-	a->pending--;
-	a->doomed -= doomed;
+	must(p->pending > (doomed ? 0 : p->doomed));
+	p->pending--;
+	p->doomed -= doomed;
 	o->npending--;
 	aside_trim(o, p);
 	return (!doomed);
@@ -540,7 +540,7 @@ offsets_unstable(const struct offsets *o, struct slice topic, int32_t partition)
 {
 	const struct offset_partition *p = find(o, topic, partition);
 
-	return (p != NULL && (aside_of(p)->undecided > 0 || aside_of(p)->pending > aside_of(p)->doomed));
+	return (p != NULL && (aside_of(p)->undecided > 0 || p->pending > p->doomed));
 }
 
 bool
@@ -568,9 +568,7 @@ offsets_each(const struct offsets *o, offsets_fn *fn, void *ctx)
 static bool
 needs_tombstone(const struct offset_partition *p)
 {
-	const struct offset_aside *a = aside_of(p);
-
-	return (p->record_offset >= 0 || a->pending > a->doomed || a->undecided > 0);
+	return (p->record_offset >= 0 || p->pending > p->doomed || aside_of(p)->undecided > 0);
 }
 
 static void
@@ -591,14 +589,15 @@ static void
 remove_partition(struct offsets *o, struct offset_topic *t, struct offset_partition *p)
 {
 	int32_t partition = p->partition;
-	struct offset_aside *a = aside_get(o, p);
+	uint64_t removed = ++o->order;
 
-	a->removed = ++o->order;
-	a->pending++;			/* holds it */
-	if (a->undecided > 0)
+	p->pending++;			/* holds it */
+	if (aside_of(p)->undecided > 0)
 		remove_undecided(o, name_of(t), partition);
-	a->pending--;
-	a->doomed = a->pending;
+	p->pending--;
+	p->doomed = p->pending;
+	if (p->doomed > 0)
+		aside_get(o, p)->removed = removed;
 	aside_trim(o, p);
 	uncommit(o, p);
 	sweep(o, t, p);
@@ -675,7 +674,7 @@ expired(void *ctx, const struct offset_topic *t, const struct offset_partition *
 	const struct expiry *e = ctx;
 	int64_t since, age;
 
-	if (p->record_offset < 0 || a->pending > 0 || a->undecided > 0)
+	if (p->record_offset < 0 || p->pending > 0 || a->undecided > 0)
 		return (false);
 	if (e->by_subscription && group_subscribes(e->group, name_of(t)))
 		return (false);
@@ -715,10 +714,8 @@ ignore(void *ctx, struct slice topic, int32_t partition, const struct offset_val
 static void
 forget_pending(struct offsets *o, struct offset_partition *p)
 {
-	if (p->aside == NULL)
-		return;
-	o->npending -= p->aside->pending;
-	p->aside->pending = p->aside->doomed = 0;
+	o->npending -= p->pending;
+	p->pending = p->doomed = 0;
 	aside_trim(o, p);
 }
 
@@ -754,11 +751,11 @@ offsets_check(const struct offsets *o)
 			const struct offset_aside *a = aside_of(&t->v[i]);
 
 			must(i == 0 || t->v[i - 1].partition < t->v[i].partition);
-			must(t->v[i].aside == NULL || !says_nothing(a));
-			must(a->doomed <= a->pending && a->removed <= o->order);				/* (4) */
-			must(t->v[i].record_offset >= 0 || a->pending > 0 || a->undecided > 0);
+			must((t->v[i].aside == NULL) == says_nothing(&t->v[i]));
+			must(t->v[i].doomed <= t->v[i].pending && a->removed <= o->order);			/* (4) */
+			must(t->v[i].record_offset >= 0 || t->v[i].pending > 0 || a->undecided > 0);
 			committed += t->v[i].record_offset >= 0;
-			pending += a->pending;
+			pending += t->v[i].pending;
 			undecided += a->undecided;
 			bytes += aside_bytes(&t->v[i]);
 		}
