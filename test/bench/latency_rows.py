@@ -83,7 +83,7 @@ def waiting(args, load, out):
 def run(kind, directory, zk, chroot, args):
     """-> {row: figure}"""
     out = {}
-    b = make_broker(kind, directory, f"{zk.address}{chroot}", 0)
+    b = make_broker(kind, directory, f"{zk.address}{chroot}", 0, {"log.retention.ms": -1})     # the cold records are of 1970
     try:
         b.start()
         b.create_topic("t", PARTITIONS)
