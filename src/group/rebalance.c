@@ -33,13 +33,15 @@ static void maybe_complete_join(struct group *);
 
 /* ---- answers ---- */
 
+/* To nobody of this generation; what it says of the group is asked for with the error. */
 static void
-answer_join(struct group_join *j, enum kerr e, struct slice member_id)
+answer_error(struct group_join *j, enum kerr e, int32_t generation, struct slice protocol_type, struct slice protocol, struct slice leader, struct slice member_id)
 {
 	j->answer.error = e;
-	j->answer.generation = -1;
-	j->answer.protocol_type = j->answer.protocol = SLICE_NULL;
-	j->answer.leader = SLICE_LIT("");
+	j->answer.generation = generation;
+	j->answer.protocol_type = protocol_type;
+	j->answer.protocol = protocol;
+	j->answer.leader = leader;
 	j->answer.member_id = member_id;
 	j->answer.skip_assignment = false;
 	j->answer.nmembers = 0;
@@ -47,20 +49,17 @@ answer_join(struct group_join *j, enum kerr e, struct slice member_id)
 	j->done(j);
 }
 
+static void
+answer_join(struct group_join *j, enum kerr e, struct slice member_id)
+{
+	answer_error(j, e, -1, SLICE_NULL, SLICE_NULL, SLICE_LIT(""), member_id);
+}
+
 /* What a static member cannot come back to, with the error: as Kafka it names the generation that stands, and no member. */
 static void
 answer_not_back(struct group_join *j, enum kerr e, const struct group *g, struct slice leader)
 {
-	j->answer.error = e;
-	j->answer.generation = g->generation;
-	j->answer.protocol_type = g->protocol_type;
-	j->answer.protocol = g->protocol;
-	j->answer.leader = leader;
-	j->answer.member_id = SLICE_LIT("");
-	j->answer.skip_assignment = false;
-	j->answer.nmembers = 0;
-	j->answer.members = NULL;
-	j->done(j);
+	answer_error(j, e, g->generation, g->protocol_type, g->protocol, leader, SLICE_LIT(""));
 }
 
 /* The present generation, for a member of it.  with_members: it is to assign. */
