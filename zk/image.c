@@ -13,20 +13,6 @@
 
 /* ---- the tree ---- */
 
-/* A copy with a NUL behind it. */
-static uint8_t *
-copy_of(struct slice s)
-{
-	uint8_t *p;
-
-	if (s.p == NULL)
-		return (NULL);
-	p = xmalloc(s.len + 1);
-	memcpy(p, s.p, s.len);
-	p[s.len] = 0;
-	return (p);
-}
-
 struct znode *
 znodes_add(struct znodes *t, const char *path, struct slice data, struct slice acl, const struct zk_stat *stat)
 {
@@ -37,7 +23,7 @@ znodes_add(struct znodes *t, const char *path, struct slice data, struct slice a
 		t->v = xreallocarray(t->v, t->room, sizeof(*t->v));
 	}
 	n = &t->v[t->n++];
-	*n = (struct znode){ .path = xstrdup(path), .data = (char *)copy_of(data), .len = data.len, .acl = slice_of(copy_of(acl), acl.len) };
+	*n = (struct znode){ .path = xstrdup(path), .data = (char *)xslicedup(data), .len = data.len, .acl = slice_of(xslicedup(acl), acl.len) };
 	if (stat != NULL)
 		n->stat = *stat;
 	return (n);
@@ -160,7 +146,7 @@ got_acl(void *ctx, const struct zk_result *r)
 	struct znode *n = &v->f->tree->v[v->at];
 
 	if (r->error == ZKE_OK)
-		n->acl = slice_of(copy_of(r->acl), r->acl.len);
+		n->acl = slice_of(xslicedup(r->acl), r->acl.len);
 	else if (r->error == ZKE_NO_AUTH)
 		n->acl_unreadable = true;
 	else

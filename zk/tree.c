@@ -133,19 +133,6 @@ node_find(const struct zk_tree *t, const char *path)
 	return (n);
 }
 
-static uint8_t *
-data_copy(struct slice s)
-{
-	uint8_t *p;
-
-	if (s.p == NULL)
-		return (NULL);
-	p = xmalloc(s.len + 1);
-	memcpy(p, s.p, s.len);
-	p[s.len] = 0;
-	return (p);
-}
-
 static struct acl *
 acl_ref(struct zk_tree *t, struct slice bytes)
 {
@@ -213,7 +200,7 @@ node_new(const char *path, struct slice data)
 
 	memcpy(n->path, path, strlen(path));
 	TAILQ_INIT(&n->children);
-	n->data = data_copy(data);
+	n->data = xslicedup(data);
 	n->data_len = data.len;
 	return (n);
 }
@@ -591,7 +578,7 @@ write_set(struct zk_tree *t, struct write *w)
 		return (ZKE_BAD_VERSION);
 	*w->undo = (struct undo){ UNDO_SET, ZK_CHANGED, .node = n,
 	    .stat = n->stat, .data = n->data, .data_len = n->data_len };
-	n->data = data_copy(w->op->data);
+	n->data = xslicedup(w->op->data);
 	n->data_len = w->op->data.len;
 	n->stat.version = next_version(n->stat.version);
 	n->stat.mzxid = w->zxid;
@@ -1162,7 +1149,7 @@ zk_tree_load(struct zk_tree *t, const char *path, const struct zk_tree_node *in,
 		node_link(t, n);
 	} else {
 		free(n->data);
-		n->data = data_copy(in->data);
+		n->data = xslicedup(in->data);
 		n->data_len = in->data.len;
 		n->stat = in->stat;
 	}

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/must.h"
+#include "base/slice.h"
 
 static void *
 or_die(void *p)
@@ -45,6 +46,19 @@ char *
 xstrndup(const char *s, size_t n)
 {
 	return (or_die(strndup(s, n)));
+}
+
+uint8_t *
+xslicedup(struct slice s)
+{
+	uint8_t *p;
+
+	if (s.p == NULL)
+		return (NULL);
+	p = xmalloc(s.len + 1);
+	memcpy(p, s.p, s.len);
+	p[s.len] = '\0';
+	return (p);
 }
 
 char *

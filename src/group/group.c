@@ -61,14 +61,7 @@ group_set_state(struct group *g, enum group_state to, const char *cause)
 struct slice
 owned_copy(struct slice s)
 {
-	uint8_t *p;
-
-	if (s.p == NULL)
-		return (SLICE_NULL);
-	p = xmalloc(s.len + 1);
-	memcpy(p, s.p, s.len);
-	p[s.len] = '\0';
-	return (slice_of(p, s.len));
+	return (s.p == NULL ? SLICE_NULL : slice_of(xslicedup(s), s.len));
 }
 
 void
