@@ -815,21 +815,39 @@ TEST(a_foreign_broker_is_reported_and_gets_nothing)
 	arena_fini(&a);
 }
 
+/* Partition 0 of a topic t with these two replicas, in this state: written by somebody before our controller began. */
+static void
+left_behind(struct world *w, struct arena *a, int32_t *replicas, const struct zk_partition_state *s)
+{
+	struct zk_topic_partition p = { .id = 0, .replicas = { replicas, 2 } };
+	struct zk_topic_info info = { .partitions = &p, .npartitions = 1, .id = uuid_random(&w->random.random) };
+
+	zk_create(w->user, "/brokers/topics/t", zk_topic_encode(a, &info), ZK_PERSISTENT, ignore_result, NULL);
+	zk_create_recursive(w->user, "/brokers/topics/t/partitions/0/state", zk_partition_state_encode(a, s), ignore_result, NULL);
+	zk_fake_settle(w->loop);
+}
+
+/* t-0 on 7 and 1, of which 7 alone has what was acknowledged, and is dead. */
+static void
+bereave(struct world *w, struct arena *a)
+{
+	int32_t both[] = { 7, 1 }, seven[] = { 7 };
+	struct zk_partition_state s = { .leader = 7, .leader_epoch = 4, .isr = { seven, 1 } };
+
+	left_behind(w, a, both, &s);
+	world_start(w);
+}
+
 TEST(a_dead_leader_is_replaced_from_the_isr)
 {
 	struct world w;
 	struct arena a;
 	int32_t both[] = { 7, 1 };
-	struct zk_topic_partition p = { .id = 0, .replicas = { both, 2 } };
-	struct zk_topic_info info = { .partitions = &p, .npartitions = 1 };
 	struct zk_partition_state s = { .controller_epoch = 0, .leader = 7, .leader_epoch = 4, .isr = { both, 2 } };
 
 	arena_init(&a, 1 << 20);
 	world_init(&w);
-	info.id = uuid_random(&w.random.random);
-	zk_create(w.user, "/brokers/topics/t", zk_topic_encode(&a, &info), ZK_PERSISTENT, ignore_result, NULL);
-	zk_create_recursive(w.user, "/brokers/topics/t/partitions/0/state", zk_partition_state_encode(&a, &s), ignore_result, NULL);
-	zk_fake_settle(w.loop);
+	left_behind(&w, &a, both, &s);
 	world_start(&w);
 	s = state(&w, &a, "t", 0);
 	CHECK_EQ(s.leader, 1);
@@ -845,16 +863,11 @@ TEST(the_largest_leader_epoch_that_a_state_node_can_have_does_not_overflow)
 	struct world w;
 	struct arena a;
 	int32_t both[] = { 7, 1 };
-	struct zk_topic_partition p = { .id = 0, .replicas = { both, 2 } };
-	struct zk_topic_info info = { .partitions = &p, .npartitions = 1 };
 	struct zk_partition_state s = { .controller_epoch = 0, .leader = 7, .leader_epoch = INT32_MAX, .isr = { both, 2 } };
 
 	arena_init(&a, 1 << 20);
 	world_init(&w);
-	info.id = uuid_random(&w.random.random);
-	zk_create(w.user, "/brokers/topics/t", zk_topic_encode(&a, &info), ZK_PERSISTENT, ignore_result, NULL);
-	zk_create_recursive(w.user, "/brokers/topics/t/partitions/0/state", zk_partition_state_encode(&a, &s), ignore_result, NULL);
-	zk_fake_settle(w.loop);
+	left_behind(&w, &a, both, &s);
 	world_start(&w);
 	s = state(&w, &a, "t", 0);
 	CHECK_EQ(s.leader, 1);
@@ -867,18 +880,10 @@ TEST(acknowledged_records_are_not_given_up_without_permission)
 {
 	struct world w;
 	struct arena a;
-	int32_t both[] = { 7, 1 }, seven[] = { 7 };
-	struct zk_topic_partition p = { .id = 0, .replicas = { both, 2 } };
-	struct zk_topic_info info = { .partitions = &p, .npartitions = 1 };
-	struct zk_partition_state s = { .leader = 7, .leader_epoch = 4, .isr = { seven, 1 } };
 
 	arena_init(&a, 1 << 20);
 	world_init(&w);
-	info.id = uuid_random(&w.random.random);
-	zk_create(w.user, "/brokers/topics/t", zk_topic_encode(&a, &info), ZK_PERSISTENT, ignore_result, NULL);
-	zk_create_recursive(w.user, "/brokers/topics/t/partitions/0/state", zk_partition_state_encode(&a, &s), ignore_result, NULL);
-	zk_fake_settle(w.loop);
-	world_start(&w);
+	bereave(&w, &a);
 	CHECK_EQ(state(&w, &a, "t", 0).leader, -1);	/* no leader: 7 has what was acknowledged */
 	CHECK_EQ(state(&w, &a, "t", 0).isr.v[0], 7);
 	/* With the operator's permission the next failover elects. */
@@ -925,22 +930,6 @@ elect(struct world *w, bool unclean, const char *topic, int32_t partition)
 	CHECK_EQ(a.done, 1);
 	CHECK(a.item[0].error != KERR_NONE || a.item[0].leader == 1);
 	return (a.item[0].error);
-}
-
-/* t-0 on 7 and 1, of which 7 alone has what was acknowledged, and is dead. */
-static void
-bereave(struct world *w, struct arena *a)
-{
-	int32_t both[] = { 7, 1 }, seven[] = { 7 };
-	struct zk_topic_partition p = { .id = 0, .replicas = { both, 2 } };
-	struct zk_topic_info info = { .partitions = &p, .npartitions = 1 };
-	struct zk_partition_state s = { .leader = 7, .leader_epoch = 4, .isr = { seven, 1 } };
-
-	info.id = uuid_random(&w->random.random);
-	zk_create(w->user, "/brokers/topics/t", zk_topic_encode(a, &info), ZK_PERSISTENT, ignore_result, NULL);
-	zk_create_recursive(w->user, "/brokers/topics/t/partitions/0/state", zk_partition_state_encode(a, &s), ignore_result, NULL);
-	zk_fake_settle(w->loop);
-	world_start(w);
 }
 
 TEST(a_leader_can_be_asked_for)
@@ -1384,18 +1373,10 @@ TEST(a_permission_given_while_it_rules_counts_at_once)
 	for (int of_topic = 0; of_topic < 2; of_topic++) {
 		struct world w;
 		struct arena a;
-		int32_t both[] = { 7, 1 }, seven[] = { 7 };
-		struct zk_topic_partition p = { .id = 0, .replicas = { both, 2 } };
-		struct zk_topic_info info = { .partitions = &p, .npartitions = 1 };
-		struct zk_partition_state s = { .leader = 7, .leader_epoch = 4, .isr = { seven, 1 } };
 
 		arena_init(&a, 1 << 20);
 		world_init(&w);
-		info.id = uuid_random(&w.random.random);
-		zk_create(w.user, "/brokers/topics/t", zk_topic_encode(&a, &info), ZK_PERSISTENT, ignore_result, NULL);
-		zk_create_recursive(w.user, "/brokers/topics/t/partitions/0/state", zk_partition_state_encode(&a, &s), ignore_result, NULL);
-		zk_fake_settle(w.loop);
-		world_start(&w);
+		bereave(&w, &a);
 		controller_set_unclean_election(w.c, false);
 		world_settle(&w);
 		CHECK_EQ(state(&w, &a, "t", 0).leader, -1);

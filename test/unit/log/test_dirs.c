@@ -300,18 +300,27 @@ TEST(an_interrupted_compaction_is_finished_or_undone)
 	fixture_fini(&f);
 }
 
-TEST(a_lost_epoch_file_is_read_from_the_batches)
+/* A log t-0 of three batches, of the epochs 3, 3 and 6. */
+static void
+two_epochs(struct fixture *f)
 {
 	const struct batch_spec specs[] = { { .base_offset = 0, .leader_epoch = 3 }, { .base_offset = 1, .leader_epoch = 3 }, { .base_offset = 2, .leader_epoch = 6 } };
+	struct log *log;
+
+	fixture_init(f, 1);
+	OPEN(f);
+	log = create(f, "t", 0);
+	fixture_follow(log, 7);
+	CHECK_EQ(fixture_replicate(f, log, specs, 3).error, KERR_NONE);
+	log_unref(&log);
+}
+
+TEST(a_lost_epoch_file_is_read_from_the_batches)
+{
 	struct fixture f;
 	struct log *log;
 
-	fixture_init(&f, 1);
-	OPEN(&f);
-	log = create(&f, "t", 0);
-	fixture_follow(log, 7);
-	CHECK_EQ(fixture_replicate(&f, log, specs, 3).error, KERR_NONE);
-	log_unref(&log);
+	two_epochs(&f);
 	fixture_close(&f);
 	write_text(&f, fixture_file(&f, "t-0/leader-epoch-checkpoint"), "0\n2\n3 0\n2 1\n");
 	OPEN(&f);
@@ -327,16 +336,10 @@ TEST(a_lost_epoch_file_is_read_from_the_batches)
 TEST(an_epoch_file_that_the_batches_contradict_is_read_from_them_after_a_crash)
 {
 	static const char *const wrong[] = { "0\n1\n9 0\n", "0\n2\n3 0\n6 1\n", "0\n1\n6 2\n", "0\n3\n3 0\n4 1\n6 2\n", "0\n2\n1 0\n6 2\n" };
-	const struct batch_spec specs[] = { { .base_offset = 0, .leader_epoch = 3 }, { .base_offset = 1, .leader_epoch = 3 }, { .base_offset = 2, .leader_epoch = 6 } };
 	struct fixture f;
 	struct log *log;
 
-	fixture_init(&f, 1);
-	OPEN(&f);
-	log = create(&f, "t", 0);
-	fixture_follow(log, 7);
-	CHECK_EQ(fixture_replicate(&f, log, specs, 3).error, KERR_NONE);
-	log_unref(&log);
+	two_epochs(&f);
 	for (size_t i = 0; i < NELEM(wrong); i++) {
 		fixture_crash(&f);
 		write_text(&f, fixture_file(&f, "t-0/leader-epoch-checkpoint"), wrong[i]);
