@@ -50,7 +50,7 @@ class GroupLoad:
         assert kind or status == 0, f"groupload: status {status}\n{said}"
 
 
-def program():
-    """Built beside the daemon."""
-    place = pathlib.Path(env.ottlad() or env.missing("ottlad")).parent / "test/bench/groupload"
-    return place if os.access(place, os.X_OK) else env.missing("test/bench/groupload")
+def program(name="groupload"):
+    """One of test/bench, built beside the daemon."""
+    place = pathlib.Path(env.ottlad() or env.missing("ottlad")).parent / "test/bench" / name
+    return place if os.access(place, os.X_OK) else env.missing(f"test/bench/{name}")
