@@ -283,8 +283,8 @@ recover_segment(struct load *ld, struct segment *s, int64_t limit, uint64_t *cut
 		e = log_rebuild_producers(ld->log, ld->segs, ld->n, ld->in->start_offset, s->base, false, eb);
 	if (e == OK)
 		e = segment_recover(s, &r, eb);
-	if (e == OK)
-		e = log_snapshot(ld->log, true, eb);
+	if (e == OK)	/* at the base of the next segment the flush that takes the recovery point there syncs it; a half one is known by its checksum */
+		e = log_snapshot(ld->log, r.next_offset != limit, eb);
 	*cut = r.cut;
 	*next = r.next_offset;
 	if (e == OK && r.cut > 0)

@@ -4,7 +4,7 @@
  *
  * START   per directory: the clean marker is noted and removed before anything else is changed (a crash from here on is a crash), the
  *         checkpoints are read, every <topic>-<partition> is loaded by num.recovery.threads.per.data.dir threads, -delete directories
- *         are queued for removal.
+ *         are queued for removal.  What was recovered is flushed in the background, and the recovery points are written.
  * END     high watermarks -> every log closed (flush, trim, snapshot, all synced) -> recovery points and start offsets -> the marker, and
  *         that only when every log of the directory was closed well.  A crash anywhere before the marker is an ordinary crash.
  */
@@ -372,6 +372,28 @@ correct_checkpoints(struct log_dirs *ld, struct dir *d)
 		dir_checkpoint_starts(ld, d);
 }
 
+/* Segments that were recovered and are closed now are read again by every start after a crash, until they are flushed.  A roll would do that; a
+ * log that gets no records any more has none. */
+static void
+flush_recovered(struct log_dirs *ld, struct dir *d)
+{
+	uint32_t n, kept = 0;
+	struct log **logs = log_dirs_hold(ld, d, &n);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct log *log = logs[i];
+
+		if (log->recovery_point >= log->tail_base)
+			continue;
+		logs[i] = logs[kept];
+		logs[kept++] = log;
+	}
+	d->base.recovered = kept;	/* before the first of them is done */
+	for (uint32_t i = 0; i < kept; i++)
+		log_flush_recovered(logs[i]);
+	log_dirs_release(logs, n);
+}
+
 enum err
 log_dirs_load(struct log_dirs *ld, struct errbuf *eb)
 {
@@ -385,6 +407,9 @@ log_dirs_load(struct log_dirs *ld, struct errbuf *eb)
 		correct_checkpoints(ld, &ld->dirs[i]);
 	if (e == OK)
 		log_dirs_settle_markers(ld);
+	for (uint32_t i = 0; i < ld->ndirs && e == OK; i++)
+		if (dir_is_online(&ld->dirs[i]))
+			flush_recovered(ld, &ld->dirs[i]);
 	if (e == OK)
 		diag_info(ld->env.diag, "log", "%" PRIu32 " logs loaded in %" PRId64 " ms", log_dirs_count(ld), clock_mono_ms(ld->env.clock) - began);
 	return (e);

@@ -251,6 +251,13 @@ log_dirs_lower_recovery_point(struct log *log, int64_t to, struct errbuf *eb)
 	return (ERR_NOSPACE);
 }
 
+void
+log_dirs_note_flushed(struct log *log)
+{
+	if (--log->dir->recovered == 0)
+		dir_checkpoint_recovery(CONTAINER_OF(log->env, struct log_dirs, env), CONTAINER_OF(log->dir, struct dir, base));
+}
+
 enum err
 log_dirs_store_start(struct log *log, int64_t *start, struct errbuf *eb)
 {

@@ -51,6 +51,7 @@ struct log_dir {
 	char		flushes;	/* its address is the key of the jobs that flush logs of this directory; their sets have another (the directory) */
 	_Atomic uint32_t writers;	/* writes of sets under way ... */
 	_Atomic int64_t	progress_ms;	/* ... and when the last one ended, or the first of them began */
+	_Atomic uint32_t recovered;	/* logs whose recovered segments are still to be flushed */
 };
 
 struct segment_list {		/* immutable once published; holds a reference to each */
@@ -86,6 +87,7 @@ struct log {
 	bool		    flushing;		/* [L] somebody holds the right to sync files */
 	bool		    flush_scheduled;	/* [L] */
 	bool		    flush_all;		/* [L] by that job: the active segment, too */
+	bool		    flush_recovered;	/* [L] it flushes what was recovered: log_dirs hears when it has ended */
 	enum log_state	    state;		/* [L] */
 	STAILQ_HEAD(, append_set) queue;	/* [L] */
 	uint64_t	    queue_bytes;	/* [L] */
@@ -166,6 +168,7 @@ enum err    log_roll_to(struct log *, int64_t base, struct errbuf *) MUST_CHECK;
 enum err    log_flush_to(struct log *, int64_t up_to, bool active_too, struct errbuf *) MUST_CHECK;	/* between flush_begin and _end;
 					 * an error has taken the directory offline */
 void	    log_flush_later(struct log *, bool all);	/* any; all: the active segment, too.  Soon, on a worker; with no workers at once */
+void	    log_flush_recovered(struct log *);	/* the same, and then log_dirs_note_flushed */
 enum err    log_snapshot(struct log *, bool sync, struct errbuf *) MUST_CHECK;	/* owner: producer state at its end offset */
 enum err    log_snapshot_of(struct log *, struct producer_state *, bool sync, struct errbuf *) MUST_CHECK;
 enum err    log_sync_removals(struct log *, struct errbuf *) MUST_CHECK;	/* syncs the names of its directory */
@@ -204,6 +207,9 @@ int64_t	    log_recovery_point_to_store(struct log *);
 enum err    log_dirs_lower_recovery_point(struct log *, int64_t to, struct errbuf *) MUST_CHECK;
 /* *start: what is on the disk; when there was no room for it, what should be.  ERR_OFFLINE. */
 enum err    log_dirs_store_start(struct log *, int64_t *start, struct errbuf *) MUST_CHECK;
+
+/* worker.  What was recovered of this log is flushed, or nobody will: the last one of a directory has its recovery points written. */
+void	    log_dirs_note_flushed(struct log *);
 
 /* ---- producers.c ---- */
 enum err    log_rebuild_producers(struct log *, struct segment *const *, uint32_t n, int64_t start, int64_t end, bool clean, struct errbuf *) MUST_CHECK;

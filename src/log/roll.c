@@ -10,8 +10,11 @@
  *   1 to 3 fail for want of space: the new files are removed again and the old segment goes on (sealing makes it inactive last; a snapshot
  *   at the end offset is true and may stay).  2 or 3 fail otherwise: directory offline.
  * FLUSH  (by a worker, under the right to flush)
- *   data, offset index, time index, transaction index of each segment not yet below the recovery point; the snapshots at their bases
- *   and at the new recovery point; then the directory; then the recovery point moves.  A sync that fails is never repeated: the directory goes offline.
+ *   the directory, for the names; then, of each segment not yet below the recovery point, oldest first, the snapshot at its base, data, offset index, time
+ *   index, transaction index, and the snapshot at its end.  The recovery point moves with each: a broker that is killed again and again before a
+ *   long flush is over must not begin from the same place every time.  A sync that fails is never repeated: the directory goes offline.
+ *   What a recovery has read is flushed like that as soon as everything is loaded, and then the recovery points are written: else logs that
+ *   nobody appends to would be recovered by each start after a crash.
  * CRASH  Before 4 the log is the old one, with perhaps an empty newer segment: the loader takes it as the active one (its base is the end).
  *        After 4 and before the flush ends, the recovery point is still below: recovery walks both.
  */
@@ -176,10 +179,10 @@ static enum err
 flush_segment(struct log *log, struct segment *s, bool active, struct errbuf *eb)
 {
 	bool sealed = !s->active;
-	enum err e = segment_sync(s, eb);
+	enum err e = log_sync_snapshot(log, s->base, eb);
 
 	if (e == OK)
-		e = log_sync_snapshot(log, s->base, eb);
+		e = segment_sync(s, eb);
 	if (e == OK && sealed)		/* sealed before the sync began */
 		s->unsynced = false;
 	if (e == OK && !active) {
@@ -189,31 +192,67 @@ flush_segment(struct log *log, struct segment *s, bool active, struct errbuf *eb
 	return (e);
 }
 
+/* Which of a list a flush is for. */
+struct flush {
+	const struct segment_list *l;
+	int64_t from, up_to;		/* the recovery point before; after */
+	bool	active_too;
+	int64_t snapshot;		/* the newest one that is on the disk */
+};
+
+static bool
+flush_takes(const struct flush *fl, uint32_t i)
+{
+	bool active = i + 1 == fl->l->n;
+	struct segment *s = fl->l->segments[i];
+
+	if (active)
+		return (fl->active_too && s->base <= fl->up_to);
+	return (s->base <= fl->up_to && (fl->l->segments[i + 1]->base > fl->from || s->unsynced));
+}
+
+static bool
+flush_needs_names(const struct flush *fl)
+{
+	bool needs = fl->active_too;
+
+	for (uint32_t i = 0; i + 1 < fl->l->n && !needs; i++)
+		needs = flush_takes(fl, i);
+	return (needs);
+}
+
+/* All below the base of the next one is on the disk now. */
+static enum err
+flush_step(struct log *log, struct flush *fl, uint32_t i, struct errbuf *eb)
+{
+	int64_t next = i + 1 < fl->l->n ? MIN(fl->l->segments[i + 1]->base, fl->up_to) : fl->up_to;
+	enum err e = flush_segment(log, fl->l->segments[i], i + 1 == fl->l->n && fl->l->segments[i]->active, eb);
+
+	if (e == OK)
+		e = log_sync_snapshot(log, next, eb);
+	if (e == OK)
+		raise_recovery_point(log, next);
+	fl->snapshot = next;
+	return (e);
+}
+
 enum err
 log_flush_to(struct log *log, int64_t up_to, bool active_too, struct errbuf *eb)
 {
 	struct segment_list *l;
-	int64_t from = log->recovery_point;
-	bool rolled = false;
+	struct flush fl = { .from = log->recovery_point, .up_to = up_to, .active_too = active_too, .snapshot = -1 };
 	enum err e = OK;
 
 	if (log->dir->offline)
 		return (ERR_OFFLINE);
-	l = log_hold_segments(log);
-	for (uint32_t i = 0; i < l->n && e == OK; i++) {
-		bool active = i + 1 == l->n;
-
-		if ((active && !active_too) || l->segments[i]->base > up_to)
-			continue;
-		if (!active && l->segments[i + 1]->base <= from && !l->segments[i]->unsynced)
-			continue;
-		rolled |= !active || l->segments[i]->base >= from;
-		e = flush_segment(log, l->segments[i], active && l->segments[i]->active, eb);
-	}
-	if (e == OK)
-		e = log_sync_snapshot(log, up_to, eb);
-	if (e == OK && (rolled || active_too))
+	fl.l = l = log_hold_segments(log);
+	if (flush_needs_names(&fl))
 		e = log_sync_removals(log, eb);
+	for (uint32_t i = 0; i < l->n && e == OK; i++)
+		if (flush_takes(&fl, i))
+			e = flush_step(log, &fl, i, eb);
+	if (e == OK && fl.snapshot != up_to)
+		e = log_sync_snapshot(log, up_to, eb);
 	segment_list_free(l);
 	if (e == OK) {
 		raise_recovery_point(log, up_to);
@@ -251,23 +290,26 @@ flush_job(struct job *j)
 {
 	struct log *log = CONTAINER_OF(j, struct log, flush_job);
 	struct errbuf eb = ERRBUF_INIT;
-	bool all;
+	bool all, recovered;
 
 	lock_acquire(&log->lock);
 	log->flush_scheduled = false;
 	all = log->flush_all;
-	log->flush_all = false;
+	recovered = log->flush_recovered;
+	log->flush_all = log->flush_recovered = false;
 	lock_release(&log->lock);
 	log_flush_begin(log);
 	if (is_open(log))	/* an error has taken the directory offline */
 		(void)!log_flush_to(log, all ? log->tail_end : log->tail_base, all, &eb);
 	log_flush_end(log);
+	if (recovered)
+		log_dirs_note_flushed(log);
 	log_unref(&log);
 }
 
 /* By the threads of its directory; where there are none, one at a time of it by the common ones: all would be held by a disk that hangs. */
-void
-log_flush_later(struct log *log, bool all)
+static void
+flush_later(struct log *log, bool all, bool recovered)
 {
 	struct workers *syncer;
 	bool submit;
@@ -276,6 +318,7 @@ log_flush_later(struct log *log, bool all)
 	submit = !log->flush_scheduled;
 	log->flush_scheduled = true;
 	log->flush_all |= all;
+	log->flush_recovered |= recovered;
 	lock_release(&log->lock);
 	if (!submit)
 		return;
@@ -286,6 +329,18 @@ log_flush_later(struct log *log, bool all)
 		workers_submit(syncer, &log->flush_job);
 	else
 		flush_job(&log->flush_job);
+}
+
+void
+log_flush_later(struct log *log, bool all)
+{
+	flush_later(log, all, false);
+}
+
+void
+log_flush_recovered(struct log *log)
+{
+	flush_later(log, false, true);
 }
 
 /* ---- roll ---- */

@@ -478,6 +478,112 @@ TEST(a_new_topic_does_not_inherit_the_start_offset_of_a_deleted_one_over_crashes
 	fixture_fini(&f);
 }
 
+/* ---- what a start after a crash costs ---- */
+
+enum { MANY = 40 };
+
+static void
+fill_segments(struct fixture *f, struct log *log)
+{
+	while (log_segment_count(log) < MANY)
+		CHECK_EQ(fixture_append(f, log, &(struct batch_spec){ .value_len = 6000 }).error, KERR_NONE);
+}
+
+static unsigned
+calls_of_a_start(struct fixture *f, unsigned ops, const char *part)
+{
+	fs_fault_only(f->fs, part);
+	fs_fault_arm(f->fs, ops, 0, OK);
+	CHECK_EQ(fixture_open(f, NULL), OK);
+	return (fs_fault_count(f->fs));
+}
+
+/* Killed before any checkpoint of recovery points: all is recovered, once.  Each start after it, if nothing is appended, reads the active segment.
+ * In calls, not seconds: an index of a recovered segment is cut before it is written anew. */
+TEST(what_was_recovered_after_a_kill_is_not_recovered_by_the_next_start)
+{
+	struct fs *fs = fs_fault_new(fixture_fs());
+	unsigned first, again;
+	struct fixture f;
+	struct log *log;
+	int64_t end;
+
+	fixture_init(&f, 1);
+	f.fs = fs;
+	OPEN(&f);
+	log = fixture_log(&f);
+	fill_segments(&f, log);
+	end = log_end_offset(log);
+	log_unref(&log);
+	fixture_crash(&f);
+	first = calls_of_a_start(&f, FS_FAULT_TRUNCATE, "/t-0/");
+	CHECK_GE(first, MANY * 4);
+	for (int i = 0; i < 3; i++) {
+		fixture_crash(&f);
+		again = calls_of_a_start(&f, FS_FAULT_TRUNCATE, "/t-0/");
+		CHECK_GE(12, again);
+		log = log_dirs_find(f.dirs, "t", 0);
+		CHECK_EQ(log_end_offset(log), end);
+		CHECK_EQ(fixture_read_all(log, 0), end);
+		log_unref(&log);
+	}
+	fixture_crash(&f);
+	CHECK_GE(5, calls_of_a_start(&f, FS_FAULT_READ, ".log"));
+	fixture_fini(&f);
+	fs_fault_free(&fs);
+}
+
+/* A recovered segment costs one sync less than one would think: its snapshot waits for the flush. */
+TEST(a_recovery_syncs_for_each_log_and_not_for_each_segment)
+{
+	struct fs *fs = fs_fault_new(fixture_fs());
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	f.fs = fs;
+	OPEN(&f);
+	log = fixture_log(&f);
+	fill_segments(&f, log);
+	log_unref(&log);
+	fixture_crash(&f);
+	CHECK_EQ(workers_new(0, "by hand", &f.workers, NULL), OK);	/* the flush is not part of the start */
+	CHECK_GE(5, calls_of_a_start(&f, FS_FAULT_SYNC, ""));
+	fs_fault_arm(fs, FS_FAULT_SYNC, 0, OK);
+	while (workers_step(f.workers))
+		;
+	CHECK_GE(fs_fault_count(fs), MANY * 4);
+	fixture_fini(&f);
+	fs_fault_free(&fs);
+}
+
+/* Else a broker that is killed again and again in a long flush would begin from the same place every time. */
+TEST(a_flush_of_many_segments_that_is_cut_short_has_moved_the_recovery_point)
+{
+	struct fs *fs = fs_fault_new(fixture_fs());
+	const char *file = "/00000000000000000020.log";	/* two batches a segment */
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	CHECK_EQ(workers_new(0, "by hand", &f.workers, NULL), OK);
+	f.fs = fs;
+	OPEN(&f);
+	log = fixture_log(&f);
+	fill_segments(&f, log);
+	CHECK_EQ(log_recovery_point(log), 0);
+	fs_fault_only(fs, file);
+	fs_fault_arm(fs, FS_FAULT_SYNC, 1, ERR_IO);
+	while (workers_step(f.workers))
+		;
+	CHECK(fs_fault_fired(fs));
+	CHECK_EQ(f.offline, 1);
+	CHECK_EQ(log_recovery_point(log), 20);
+	log_unref(&log);
+	fixture_fini(&f);
+	fs_fault_free(&fs);
+}
+
 UNIT_MAIN("log/dirs", T(directories_that_cannot_be_opened_are_refused_on_a_worker_too),
     T(new_logs_go_where_the_fewest_are), T(a_directory_that_fails_while_a_log_is_made_leaves_it_to_the_next_one),
     T(a_directory_of_another_broker_or_cluster_is_refused_in_words), T(a_directory_in_use_is_refused),
@@ -485,4 +591,6 @@ UNIT_MAIN("log/dirs", T(directories_that_cannot_be_opened_are_refused_on_a_worke
     T(a_delete_directory_left_by_a_crash_is_removed), T(a_stored_topic_id_guards_its_log), T(an_interrupted_compaction_is_finished_or_undone),
     T(a_lost_epoch_file_is_read_from_the_batches), T(an_epoch_file_that_the_batches_contradict_is_read_from_them_after_a_crash),
     T(damaged_offset_checkpoints_count_as_empty), T(epochs_answer_as_kafka_s_cache_does),
-    T(a_new_topic_does_not_inherit_the_start_offset_of_a_deleted_one_over_crashes))
+    T(a_new_topic_does_not_inherit_the_start_offset_of_a_deleted_one_over_crashes),
+    T(what_was_recovered_after_a_kill_is_not_recovered_by_the_next_start), T(a_recovery_syncs_for_each_log_and_not_for_each_segment),
+    T(a_flush_of_many_segments_that_is_cut_short_has_moved_the_recovery_point))
