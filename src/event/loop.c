@@ -7,6 +7,8 @@
  * WAKING    `asleep` is set before the last look at the mailbox and cleared after epoll_wait.  A poster pushes first and then looks
  *           at `asleep`; both orders are sequentially consistent, so either the loop sees the task or the poster sees the sleeper, and only then
  *           pays for a write to the eventfd.
+ * LAZY      Lazy watches are in an epoll set of their own, which is in the loop's set, one-shot.  When it is told, the set is asked (at once, without
+ *           waiting), and asked again by a timer until it has nothing: then it is armed again, and tells at once what came in between.
  * READY     epoll's answers stay in `ready` while they are delivered; watch_remove blanks what is still to come for that watch, because
  *           its memory may be gone by then.
  * RECLAIM   The thread is offline while it waits and quiescent after each turn.  A thread that only steps a loop by hand (simulation) is
@@ -40,6 +42,9 @@ struct loop {
 	struct clock	  *clock;
 	int64_t		   tick_ns;
 	int		   epoll_fd, event_fd;
+	int		   lazy_fd;	/* the set of lazy watches */
+	struct timer	   lazy_timer;
+	bool		   lazy_due;	/* that set is to be asked in this turn */
 	struct task	  *mailbox;	/* newest first; pushed by any thread */
 	bool		   asleep;	/* in epoll_wait, or about to be */
 	bool		   stopping;
@@ -55,6 +60,10 @@ struct loop {
 
 /* Which loop's turn the calling thread is in. */
 static _Thread_local struct loop *current;
+
+static bool run_tasks(struct loop *);
+static bool run_end(struct loop *);
+static void ask_lazy(struct timer *);
 
 /* ---- life ---- */
 enum err
@@ -73,15 +82,18 @@ loop_new(const struct loop_options *o, struct loop **lp, struct errbuf *eb)
 	wheel_init(&l->wheel, (uint64_t)(l->now_ns / l->tick_ns));
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	l->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (l->epoll_fd < 0 || l->event_fd < 0) {
+	l->lazy_fd = epoll_create1(EPOLL_CLOEXEC);
+	timer_init(&l->lazy_timer, ask_lazy);
+	if (l->epoll_fd < 0 || l->event_fd < 0 || l->lazy_fd < 0) {
 		enum err e = err_from_errno(errno);
 
 		errbuf_errno(eb, errno, "loop %s: epoll or eventfd", l->name);
 		loop_free(&l);
 		return (e);
 	}
-	/* The wake-up has no watch: a null pointer stands for it. */
+	/* The wake-up has no watch: a null pointer stands for it.  Nor has the lazy set: the loop's own address. */
 	must_zero(epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->event_fd, &(struct epoll_event){ .events = EPOLLIN }));
+	must_zero(epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->lazy_fd, &(struct epoll_event){ .events = EPOLLIN | EPOLLONESHOT, .data.ptr = l }));
 	*lp = l;
 	return (OK);
 }
@@ -92,8 +104,6 @@ mailbox_empty(struct loop *l)
 	return (__atomic_load_n(&l->mailbox, __ATOMIC_SEQ_CST) == NULL);
 }
 
-static bool run_tasks(struct loop *);
-static bool run_end(struct loop *);
 
 void
 loop_free(struct loop **lp)
@@ -115,6 +125,8 @@ loop_free(struct loop **lp)
 		close(l->epoll_fd);
 	if (l->event_fd >= 0)
 		close(l->event_fd);
+	if (l->lazy_fd >= 0)
+		close(l->lazy_fd);
 	l->magic.value = 0;
 	free(l);
 }
@@ -334,6 +346,12 @@ interest(struct watch *w)
 	return ((struct epoll_event){ .events = events, .data.ptr = w });
 }
 
+static int
+set_of(const struct loop *l, const struct watch *w)
+{
+	return (w->lazy ? l->lazy_fd : l->epoll_fd);
+}
+
 enum err
 watch_add(struct loop *l, struct watch *w, unsigned want, struct errbuf *eb)
 {
@@ -341,6 +359,7 @@ watch_add(struct loop *l, struct watch *w, unsigned want, struct errbuf *eb)
 
 	MAGIC_OK(l, LOOP_MAGIC);
 	must(!w->added && w->fd >= 0);
+	w->lazy = false;
 	w->want = want;
 	ev = interest(w);
 	if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, w->fd, &ev) != 0) {
@@ -363,7 +382,20 @@ watch_want(struct loop *l, struct watch *w, unsigned want)
 		return;
 	w->want = want;
 	ev = interest(w);
-	must_zero(epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, w->fd, &ev));
+	must_zero(epoll_ctl(set_of(l, w), EPOLL_CTL_MOD, w->fd, &ev));
+}
+
+/* The kernel may refuse a place in the other set (its limit of watches): then it stays where it is, which is never wrong. */
+void
+watch_lazy(struct loop *l, struct watch *w, bool lazy)
+{
+	struct epoll_event ev = interest(w);
+
+	must(w->added);
+	if (w->lazy == lazy || epoll_ctl(lazy ? l->lazy_fd : l->epoll_fd, EPOLL_CTL_ADD, w->fd, &ev) != 0)
+		return;
+	must_zero(epoll_ctl(set_of(l, w), EPOLL_CTL_DEL, w->fd, NULL));
+	w->lazy = lazy;
 }
 
 void
@@ -372,7 +404,8 @@ watch_remove(struct loop *l, struct watch *w)
 	if (!w->added)
 		return;
 	w->added = false;
-	must_zero(epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL));
+	must_zero(epoll_ctl(set_of(l, w), EPOLL_CTL_DEL, w->fd, NULL));
+	w->lazy = false;
 	for (int i = l->next_ready; i < l->nready; i++)
 		if (l->ready[i].data.ptr == w)
 			l->ready[i].events = 0;
@@ -404,8 +437,11 @@ run_watches(struct loop *l)
 		struct watch *w = ev.data.ptr;
 		unsigned ready = ready_mask(ev.events);
 
-		if (w == NULL) {
-			clear_wakeup(l);
+		if (w == NULL || ev.data.ptr == l) {
+			if (w == NULL)
+				clear_wakeup(l);
+			else
+				l->lazy_due = true;
 			continue;
 		}
 		/* What is no longer wanted, because an earlier callback of this turn said so, is not delivered. */
@@ -416,6 +452,32 @@ run_watches(struct loop *l)
 	}
 	l->nready = l->next_ready = 0;
 	return (some);
+}
+
+static void
+ask_lazy(struct timer *t)
+{
+	CONTAINER_OF(t, struct loop, lazy_timer)->lazy_due = true;
+}
+
+/* Asks the lazy set when it is time.  More than fit into one answer are asked for in the next turn. */
+static bool
+run_lazy(struct loop *l)
+{
+	int n;
+
+	if (!l->lazy_due)
+		return (false);
+	l->lazy_due = false;
+	n = epoll_wait(l->lazy_fd, l->ready, READY_MAX, 0);
+	must(n >= 0 || errno == EINTR);
+	if (n == 0) {
+		must_zero(epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, l->lazy_fd, &(struct epoll_event){ .events = EPOLLIN | EPOLLONESHOT, .data.ptr = l }));
+		return (false);
+	}
+	timer_set(l, &l->lazy_timer, n == READY_MAX || n < 0 ? 0 : LOOP_LAZY_MS);
+	l->nready = MAX(n, 0);
+	return (run_watches(l));
 }
 
 /* ---- a turn ---- */
@@ -472,6 +534,7 @@ loop_turn(struct loop *l, int64_t max_wait_ms)
 	l->now_ns = clock_mono_ns(l->clock);
 	some = run_watches(l);
 	some = run_timers(l) || some;
+	some = run_lazy(l) || some;
 	some = run_tasks(l) || some;
 	some = run_end(l) || some;
 	current = NULL;

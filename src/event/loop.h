@@ -8,7 +8,7 @@
  * Ownership  Timers, watches and tasks are embedded in the caller's structures; the loop only links them.
  * Threads    loop_post may be called from any thread, also from a signal-free C library callback.  Everything else only on the loop
  *            (or before loop_start / after loop_join).
- * Order      Tasks posted by one thread run in the order they were posted.  Within a turn: descriptors, timers due, tasks, then the
+ * Order      Tasks posted by one thread run in the order they were posted.  Within a turn: descriptors, timers due, lazy descriptors, tasks, then the
  *            end-of-turn list, then a quiescent state for base/reclaim.
  * Failure    Nothing here fails after loop_new, except adding a descriptor (ERR_LIMIT, ERR_NOSPACE from the kernel).
  */
@@ -45,7 +45,11 @@ struct watch {
 	unsigned want;				/* WATCH_READ | WATCH_WRITE */
 	void   (*fn)(struct watch *, unsigned ready);	/* level-triggered; may remove and free itself */
 	bool	 added;
+	bool	 lazy;				/* watch_lazy; an added one */
 };
+
+/* How long what lazy watches have to tell is gathered, in ms.  With the timer's rounding it is told one tick later at most. */
+enum { LOOP_LAZY_MS = 1 };
 
 struct loop_options {
 	const char	*name;		/* thread name, <= 15 characters */
@@ -77,6 +81,9 @@ void	 timer_cancel(struct loop *, struct timer *);			/* fine when not armed */
 void	 watch_init(struct watch *, int fd, void (*fn)(struct watch *, unsigned));
 enum err watch_add(struct loop *, struct watch *, unsigned want, struct errbuf *) MUST_CHECK;
 void	 watch_want(struct loop *, struct watch *, unsigned want);
+/* For descriptors that are many, and in no hurry: the first that is ready is told at once; what comes within LOOP_LAZY_MS after that is told together, so
+ * that a loop wakes up once for all of them.  No cost while nothing comes.  A watch begins as one that is not lazy; changing it is two system calls. */
+void	 watch_lazy(struct loop *, struct watch *, bool lazy);
 void	 watch_remove(struct loop *, struct watch *);	/* fn is not called afterwards, also not in this turn */
 
 #endif

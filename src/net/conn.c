@@ -431,6 +431,7 @@ execute(struct net_conn *c, struct net_request *r)
 	atomic_fetch_sub_explicit(&c->net->queued_requests, 1, memory_order_relaxed);
 	metric_add(c->net->opt.metrics, METRIC_requests_total, 1);
 	c->next = NULL;
+	c->lazy = false;
 	c->executed++;
 	TAILQ_INSERT_TAIL(&c->requests, r, link);
 	r->state = NET_REQUEST_RUNNING;
@@ -586,7 +587,7 @@ static bool
 receive_once(struct net_conn *c, size_t *total)
 {
 	size_t room, n = 0;
-	uint8_t *p = rxbuf_room(&c->rx, &room);
+	uint8_t *p = rxbuf_room(&c->rx, &c->nl->rx_spare, &room);
 	int errnum = 0;
 	enum net_io io = c->transport->ops->recv(c->transport, p, room, &n, &errnum);
 
@@ -617,7 +618,7 @@ receive(struct net_conn *c)
 			break;
 	}
 	if (c->state == CONN_READY)
-		rxbuf_trim(&c->rx);
+		rxbuf_trim(&c->rx, &c->nl->rx_spare);
 	count_received(c);
 }
 
@@ -684,6 +685,16 @@ set_interest(struct net_conn *c, unsigned unused)
 		watch_want(c->nl->loop, &c->watch, want);
 }
 
+/* A half frame is somebody's who hurries. */
+static void
+set_lazy(struct net_conn *c)
+{
+	bool lazy = c->lazy && c->rx.block == NULL;
+
+	if (c->running == 0 && lazy != c->watch.lazy)
+		watch_lazy(c->nl->loop, &c->watch, lazy);
+}
+
 static bool
 drained(const struct net_conn *c)
 {
@@ -710,6 +721,7 @@ conn_work_unused(struct net_conn *c, unsigned unused)
 		return;
 	held_short(c, lacks_memory(c));
 	set_interest(c, unused);
+	set_lazy(c);
 	if (c->moves && conn_stands_still(c))
 		conn_at_end(c);
 }
@@ -807,6 +819,12 @@ net_throttle(struct net_conn *c, int64_t ms)
 	c->throttled = true;
 	c->throttled_until_ms = until;
 	timer_set(c->nl->loop, &c->throttle, ms);
+}
+
+void
+net_conn_lazy(struct net_conn *c)
+{
+	c->lazy = true;
 }
 
 struct loop *

@@ -94,6 +94,7 @@ net_free(struct net **np)
 		must(n->loops[i].nconns == 0);
 		must(!n->loops[i].idle_timer.armed && !n->loops[i].grace_timer.armed && !n->loops[i].held_timer.armed);
 		must(n->loops[i].held_bytes == 0);
+		rxblock_unref(&n->loops[i].rx_spare);
 		free(n->loops[i].scratch);
 	}
 	quota_fini(&n->quota);

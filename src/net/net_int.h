@@ -38,6 +38,7 @@ struct net_loop {
 	struct task	 start_task, shutdown_task;
 	bool		 stopping;	/* shut down: new connections are closed at once */
 	bool		 held;		/* counted in net->alive */
+	struct rxblock	*rx_spare;	/* rxbuf.h */
 	uint8_t		*scratch;	/* small ranges on their way out */
 };
 
@@ -86,6 +87,7 @@ struct net_conn {
 	bool		 close_asked;		/* a request's answer was "close": later ones are dropped */
 	bool		 admitted;		/* the frame at the front of rx was looked at, and memory reserved for it */
 	bool		 throttled;
+	bool		 lazy;			/* what it sends next is in no hurry */
 	bool		 moves;			/* to loop move_to, when it stands still */
 	bool		 travels;		/* between two loops, or arrived dead: counted in net->alive */
 	uint16_t	 move_to;

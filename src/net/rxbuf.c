@@ -26,6 +26,28 @@ rxblock_new(size_t size)
 	return (b);
 }
 
+/* The spare one, if it fits. */
+static struct rxblock *
+rxblock_get(struct rxblock **spare, size_t size)
+{
+	struct rxblock *b = spare == NULL ? NULL : *spare;
+
+	if (b == NULL || b->size != size)
+		return (rxblock_new(size));
+	*spare = NULL;
+	return (b);
+}
+
+static void
+rxblock_put(struct rxblock **spare, struct rxblock **bp)
+{
+	if (*bp != NULL && spare != NULL && *spare == NULL && (*bp)->refs == 1 && (*bp)->size == RX_BLOCK) {
+		*spare = *bp;
+		*bp = NULL;
+	}
+	rxblock_unref(bp);
+}
+
 void
 rxblock_unref(struct rxblock **bp)
 {
@@ -91,10 +113,9 @@ grown_size(const struct rxbuf *rx)
 }
 
 static void
-move_to(struct rxbuf *rx, size_t size)
+move_to(struct rxbuf *rx, struct rxblock *b)
 {
 	size_t n = rxbuf_unparsed(rx);
-	struct rxblock *b = rxblock_new(size);
 
 	if (n > 0)
 		memcpy(b->bytes, rx->block->bytes + rx->parsed, n);
@@ -110,7 +131,7 @@ make_room(struct rxbuf *rx)
 	size_t size = grown_size(rx), n = rxbuf_unparsed(rx);
 
 	if (rx->block->refs > 1) {
-		move_to(rx, size);
+		move_to(rx, rxblock_new(size));
 		return;
 	}
 	memmove(rx->block->bytes, rx->block->bytes + rx->parsed, n);
@@ -145,11 +166,11 @@ rxbuf_growth(const struct rxbuf *rx)
 }
 
 uint8_t *
-rxbuf_room(struct rxbuf *rx, size_t *len)
+rxbuf_room(struct rxbuf *rx, struct rxblock **spare, size_t *len)
 {
 	must(!rxbuf_has_frame(rx));
 	if (rx->block == NULL)
-		move_to(rx, RX_BLOCK);
+		move_to(rx, rxblock_get(spare, RX_BLOCK));
 	else if (is_full(rx))
 		make_room(rx);
 	*len = rx->block->size - rx->recvd;
@@ -165,10 +186,12 @@ rxbuf_received(struct rxbuf *rx, size_t n)
 }
 
 void
-rxbuf_trim(struct rxbuf *rx)
+rxbuf_trim(struct rxbuf *rx, struct rxblock **spare)
 {
-	if (rx->block != NULL && rx->parsed == rx->recvd)
-		rxbuf_fini(rx);
+	if (rx->block == NULL || rx->parsed != rx->recvd)
+		return;
+	rxblock_put(spare, &rx->block);
+	rx->parsed = rx->recvd = 0;
 }
 
 /* ---- frames ---- */

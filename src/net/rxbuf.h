@@ -9,6 +9,8 @@
  *
  * Ownership  A frame given out holds a reference to its block; blocks die with their last reference.  Small frames are copied out, so that
  *            a request that waits does not keep a whole receive block.
+ *            `spare` is the loop's: one block of RX_BLOCK bytes, or NULL, which its buffers take and give
+ *            back; freed by rxblock_unref.  No address: no spare.
  * Threads    One loop.
  */
 #ifndef NET_RXBUF_H
@@ -41,9 +43,9 @@ struct rxbuf {
 void	 rxbuf_init(struct rxbuf *);
 void	 rxbuf_fini(struct rxbuf *);
 size_t	 rxbuf_growth(const struct rxbuf *);		/* bytes of memory that the next rxbuf_room may take beyond what is held */
-uint8_t *rxbuf_room(struct rxbuf *, size_t *len);	/* where to receive; *len >= 1.  Not while a whole frame waits */
+uint8_t *rxbuf_room(struct rxbuf *, struct rxblock **spare, size_t *len);	/* where to receive; *len >= 1.  Not while a whole frame waits */
 void	 rxbuf_received(struct rxbuf *, size_t n);	/* n bytes were put there */
-void	 rxbuf_trim(struct rxbuf *);			/* after a burst: an empty buffer holds no memory */
+void	 rxbuf_trim(struct rxbuf *, struct rxblock **spare);	/* after a burst: an empty buffer holds no memory */
 static inline size_t rxbuf_unparsed(const struct rxbuf *rx) { return (rx->recvd - rx->parsed); }
 
 /* The length field of the next frame; false: its four bytes are not there yet. */

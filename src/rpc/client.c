@@ -489,7 +489,7 @@ static bool
 receive(struct rpc_client *c)
 {
 	for (size_t taken = 0, n, room; taken < BYTES_PER_TURN; taken += n) {
-		uint8_t *p = rxbuf_room(&c->rx, &room);
+		uint8_t *p = rxbuf_room(&c->rx, NULL, &room);
 		int errnum = 0;
 
 		switch (c->transport->ops->recv(c->transport, p, room, &n, &errnum)) {

@@ -105,7 +105,7 @@ zkconn_tick(struct client *c)
 		zkconn_close(c);
 		return;
 	}
-	rxbuf_trim(&c->rx);
+	rxbuf_trim(&c->rx, NULL);
 	if (c->out.len == 0)
 		jute_out_fini(&c->out);
 	count(c);
@@ -290,7 +290,7 @@ receive(struct client *c)
 	enum net_io io;
 	size_t room, n = 0;
 	int error = 0;
-	uint8_t *p = rxbuf_room(&c->rx, &room);
+	uint8_t *p = rxbuf_room(&c->rx, NULL, &room);
 
 	io = c->t->ops->recv(c->t, p, room, &n, &error);
 	if (io == NET_IO_OK)

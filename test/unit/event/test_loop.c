@@ -518,6 +518,166 @@ TEST(a_removed_watch_is_not_called_even_in_the_same_turn)
 	}
 }
 
+/* ---- lazy descriptors ---- */
+enum { MANY = 150 };	/* more than epoll is asked for at once */
+
+struct crowd {
+	struct fixture f;
+	int p[MANY][2];
+	struct watch w[MANY];
+	unsigned calls[MANY], all;
+	bool remove_next;
+};
+
+static struct crowd *crowd;
+
+static void
+one_of_the_crowd(struct watch *w, unsigned ready)
+{
+	unsigned i = (unsigned)(w - crowd->w);
+	char c;
+
+	CHECK_EQ(ready, WATCH_READ);
+	CHECK_EQ(read(w->fd, &c, 1), 1);
+	crowd->calls[i]++;
+	crowd->all++;
+	if (crowd->remove_next)
+		for (unsigned j = 0; j < MANY; j++)
+			if (j != i)
+				watch_remove(crowd->f.loop, &crowd->w[j]);
+}
+
+static void
+crowd_setup(struct crowd *c)
+{
+	memset(c, 0, sizeof(*c));
+	setup(&c->f, 0);
+	crowd = c;
+	for (unsigned i = 0; i < MANY; i++) {
+		REQUIRE(pipe(c->p[i]) == 0);
+		watch_init(&c->w[i], c->p[i][0], one_of_the_crowd);
+		CHECK_EQ(watch_add(c->f.loop, &c->w[i], WATCH_READ, NULL), OK);
+		CHECK(!c->w[i].lazy);
+		watch_lazy(c->f.loop, &c->w[i], true);
+		CHECK(c->w[i].lazy);
+	}
+}
+
+static void
+crowd_fini(struct crowd *c)
+{
+	for (unsigned i = 0; i < MANY; i++) {
+		watch_remove(c->f.loop, &c->w[i]);
+		close(c->p[i][0]);
+		close(c->p[i][1]);
+	}
+	loop_free(&c->f.loop);
+}
+
+static void
+say(struct crowd *c, unsigned i)
+{
+	CHECK_EQ(write(c->p[i][1], "x", 1), 1);
+}
+
+TEST(lazy_watches_are_told_at_once_when_there_was_silence_and_together_when_not)
+{
+	struct crowd c;
+
+	crowd_setup(&c);
+	say(&c, 3);
+	loop_turn(c.f.loop, 0);
+	CHECK_EQ(c.calls[3], 1);
+	for (unsigned i = 0; i < 9; i++) {
+		say(&c, i);
+		CHECK(!loop_turn(c.f.loop, 0));
+	}
+	CHECK_EQ(c.all, 1);
+	CHECK(loop_next_ns(c.f.loop) <= clock_mono_ns(&c.f.clock.clock) + (LOOP_LAZY_MS + 1) * MS);	/* it wakes up by itself */
+	advance(&c.f, LOOP_LAZY_MS + 1);
+	loop_turn(c.f.loop, 0);
+	CHECK_EQ(c.all, 10);
+	CHECK_EQ(c.calls[3], 2);
+	say(&c, 20);
+	loop_turn(c.f.loop, 0);
+	CHECK_EQ(c.all, 10);		/* still gathering: there was something */
+	advance(&c.f, LOOP_LAZY_MS + 1);
+	loop_turn(c.f.loop, 0);
+	CHECK_EQ(c.all, 11);
+	advance(&c.f, LOOP_LAZY_MS + 1);
+	loop_turn(c.f.loop, 0);		/* nothing: armed again, and no timer left */
+	CHECK_EQ(loop_next_ns(c.f.loop), INT64_MAX);
+	say(&c, 21);
+	loop_turn(c.f.loop, 0);
+	CHECK_EQ(c.all, 12);
+	crowd_fini(&c);
+}
+
+TEST(what_comes_while_the_lazy_set_is_armed_again_is_not_lost_and_more_than_fit_come_soon)
+{
+	struct crowd c;
+
+	crowd_setup(&c);
+	for (unsigned i = 0; i < MANY; i++)
+		say(&c, i);
+	loop_turn(c.f.loop, 0);
+	CHECK(c.all > 0 && c.all < MANY);
+	loop_turn(c.f.loop, 0);		/* no time has passed */
+	CHECK_EQ(c.all, MANY);
+	advance(&c.f, LOOP_LAZY_MS + 1);
+	loop_turn(c.f.loop, 0);
+	for (unsigned n = 1; n < 4; n++) {
+		say(&c, n);
+		loop_turn(c.f.loop, 0);
+		CHECK_EQ(c.all, MANY + n);
+		advance(&c.f, LOOP_LAZY_MS + 1);
+		loop_turn(c.f.loop, 0);
+	}
+	crowd_fini(&c);
+}
+
+TEST(a_watch_that_is_lazy_no_longer_is_told_at_once_also_what_it_has_already)
+{
+	struct crowd c;
+
+	crowd_setup(&c);
+	say(&c, 0);
+	loop_turn(c.f.loop, 0);
+	say(&c, 1);
+	say(&c, 2);
+	loop_turn(c.f.loop, 0);
+	CHECK_EQ(c.all, 1);
+	watch_lazy(c.f.loop, &c.w[1], false);
+	watch_want(c.f.loop, &c.w[2], 0);
+	loop_turn(c.f.loop, 0);
+	CHECK_EQ(c.calls[1], 1);
+	CHECK_EQ(c.calls[2], 0);
+	advance(&c.f, LOOP_LAZY_MS + 1);
+	loop_turn(c.f.loop, 0);
+	CHECK_EQ(c.calls[2], 0);	/* it wants nothing */
+	watch_want(c.f.loop, &c.w[2], WATCH_READ);
+	advance(&c.f, LOOP_LAZY_MS + 1);
+	loop_turn(c.f.loop, 0);
+	loop_turn(c.f.loop, 0);
+	CHECK_EQ(c.calls[2], 1);
+	crowd_fini(&c);
+}
+
+TEST(a_removed_lazy_watch_is_not_called_even_in_the_same_turn)
+{
+	struct crowd c;
+
+	crowd_setup(&c);
+	c.remove_next = true;
+	for (unsigned i = 0; i < 10; i++)
+		say(&c, i);
+	loop_turn(c.f.loop, 0);
+	advance(&c.f, LOOP_LAZY_MS + 1);
+	loop_turn(c.f.loop, 0);
+	CHECK_EQ(c.all, 1);
+	crowd_fini(&c);
+}
+
 static void
 note_ready(struct watch *w, unsigned ready)
 {
@@ -643,5 +803,8 @@ UNIT_MAIN("event/loop", T(posted_tasks_run_in_order), T(a_task_that_posts_itself
     T(a_timer_set_again_or_cancelled_does_not_fire_at_its_old_time), T(a_timer_may_cancel_another_of_the_same_tick),
     T(timers_of_any_length_fire_exactly_when_the_simulator_jumps_to_them), T(posts_from_many_threads_all_arrive_in_each_threads_order),
     T(no_wakeup_is_lost), T(a_started_loop_fires_timers_and_stops), T(a_removed_watch_is_not_called_even_in_the_same_turn),
+    T(lazy_watches_are_told_at_once_when_there_was_silence_and_together_when_not),
+    T(what_comes_while_the_lazy_set_is_armed_again_is_not_lost_and_more_than_fit_come_soon),
+    T(a_watch_that_is_lazy_no_longer_is_told_at_once_also_what_it_has_already), T(a_removed_lazy_watch_is_not_called_even_in_the_same_turn),
     T(a_watch_hears_what_it_wants_and_of_a_peer_gone), T(a_descriptor_that_cannot_be_watched_is_an_error), T(signals_arrive_on_the_loop),
     T(turns_are_grace_periods))

@@ -78,13 +78,15 @@ w_request(void *ctx, struct net_request *r)
 
 	must(w->nseen < SEEN_MAX);
 	w->seen[w->nseen++] = r;
+	if (r->frame.len > 0 && r->frame.p[0] == 'L')
+		net_conn_lazy(r->conn);
 	if (w->echo) {
 		w->seen[w->nseen - 1] = NULL;
 		reply_echo(r);
 	}
 }
 
-/* Frames that begin with P are this test's Produce. */
+/* Frames that begin with P are this test's Produce; those with L say that what comes next is in no hurry. */
 static bool
 w_may_pipeline(void *ctx, struct net_conn *c, struct slice frame)
 {
@@ -1191,6 +1193,55 @@ TEST(a_handler_may_close_its_connection_from_inside)
 }
 
 /* Frames arrive in random pieces on many connections, answers are given in random order: every answer reaches its asker, in order. */
+/* Two members beat.  What the second sends within a moment of the first's waits for the end of that moment, once. */
+TEST(what_comes_after_a_lazy_request_may_be_gathered_with_others_and_only_that)
+{
+	struct net_conn *c[2];
+	struct world w;
+	int fd[2];
+
+	world_init(&w, NULL);
+	w.echo = true;
+	for (int i = 0; i < 2; i++) {
+		fd[i] = join(&w, &c[i]);
+		send_frame(fd[i], "La");
+		turns(&w);
+		CHECK_STR(take_all(fd[i]), "La");
+		CHECK(c[i]->watch.lazy);
+	}
+	send_frame(fd[0], "Lb");
+	turns(&w);
+	CHECK_STR(take_all(fd[0]), "Lb");	/* there was silence */
+	send_frame(fd[0], "Lc");
+	send_frame(fd[1], "d");
+	turns(&w);
+	CHECK_STR(take_all(fd[0]), "");
+	CHECK_STR(take_all(fd[1]), "");
+	advance_ms(&w, LOOP_LAZY_MS + 1);
+	CHECK_STR(take_all(fd[0]), "Lc");
+	CHECK_STR(take_all(fd[1]), "d");
+	CHECK(!c[1]->watch.lazy);
+	send_frame(fd[1], "e");
+	turns(&w);
+	CHECK_STR(take_all(fd[1]), "e");
+	/* The rest of a frame that has begun to come is not kept waiting. */
+	send_raw(fd[0], "\0\0", 2);
+	advance_ms(&w, LOOP_LAZY_MS + 1);
+	CHECK(!c[0]->watch.lazy);
+	send_raw(fd[0], "\0\1L", 3);
+	turns(&w);
+	CHECK_STR(take_all(fd[0]), "L");
+	CHECK(c[0]->watch.lazy);
+	/* A peer that goes is noticed all the same. */
+	close(fd[0]);
+	advance_ms(&w, LOOP_LAZY_MS + 1);
+	CHECK_EQ(w.nclosed, 1);
+	close(fd[1]);
+	turns(&w);
+	CHECK_EQ(w.nclosed, 2);
+	world_fini(&w);
+}
+
 TEST(a_thousand_connections_get_their_own_answers_in_order)
 {
 	enum { CONNS = 1000, FRAMES = 4 };
@@ -1260,4 +1311,4 @@ UNIT_MAIN("net/conn", T(a_request_is_heard_whole_however_it_is_cut), T(requests_
     T(who_holds_much_and_gets_nothing_done_makes_room_for_those_who_do), T(answers_that_nobody_reads_count_with_the_memory_they_hold),
     T(memory_that_grows_past_twice_the_limit_is_taken_back_at_once), T(reading_ahead_stops_while_too_many_frames_wait),
     T(shutdown_answers_what_runs_and_takes_nothing_new), T(shutdown_cuts_after_its_grace_but_waits_for_handlers),
-    T(a_handler_may_close_its_connection_from_inside), T(a_thousand_connections_get_their_own_answers_in_order))
+    T(a_handler_may_close_its_connection_from_inside), T(what_comes_after_a_lazy_request_may_be_gathered_with_others_and_only_that), T(a_thousand_connections_get_their_own_answers_in_order))

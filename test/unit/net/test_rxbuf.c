@@ -12,7 +12,7 @@ put(struct rxbuf *rx, const void *bytes, size_t n)
 
 	while (n > 0) {
 		size_t room, part;
-		uint8_t *to = rxbuf_room(rx, &room);
+		uint8_t *to = rxbuf_room(rx, NULL, &room);
 
 		part = room < n ? room : n;
 		memcpy(to, p, part);
@@ -47,8 +47,40 @@ TEST(a_frame_may_arrive_one_byte_at_a_time)
 	frame = rxbuf_take(&rx, &block);
 	CHECK(slice_eq_str(frame, "abcd"));
 	rxblock_unref(&block);
-	rxbuf_trim(&rx);
+	rxbuf_trim(&rx, NULL);
 	CHECK(rx.block == NULL);
+	rxbuf_fini(&rx);
+}
+
+TEST(a_block_of_the_smallest_size_is_the_next_buffers_when_nobody_else_refers_to_it)
+{
+	struct rxblock *spare = NULL, *first, *block;
+	struct rxbuf rx;
+	size_t room;
+
+	rxbuf_init(&rx);
+	rxbuf_room(&rx, &spare, &room);
+	first = rx.block;
+	rxbuf_trim(&rx, &spare);
+	CHECK(spare == first && rx.block == NULL);
+	rxbuf_room(&rx, &spare, &room);
+	CHECK(rx.block == first && spare == NULL && room == RX_BLOCK);
+	rxbuf_check(&rx);
+	put_length(&rx, RX_COPY_MAX + 1);
+	for (int i = 0; i <= RX_COPY_MAX; i++)
+		put(&rx, "z", 1);
+	rxbuf_take(&rx, &block);		/* too large to be copied out: it lies in the block */
+	CHECK(block == first);
+	rxbuf_trim(&rx, &spare);
+	CHECK(spare == NULL && rx.block == NULL);
+	rxblock_unref(&block);
+	put_length(&rx, 4 * RX_BLOCK);
+	for (int i = 0; i < 4 * RX_BLOCK; i++)
+		put(&rx, "", 1);
+	rxbuf_take(&rx, &block);
+	rxblock_unref(&block);
+	rxbuf_trim(&rx, &spare);
+	CHECK(spare == NULL);			/* a large one is not kept */
 	rxbuf_fini(&rx);
 }
 
@@ -78,7 +110,7 @@ TEST(a_peer_that_sent_large_frames_gets_room_at_once)
 	put(&rx, big, 300000);
 	CHECK_EQ(rxbuf_take(&rx, &block).len, 300000);
 	rxblock_unref(&block);
-	rxbuf_trim(&rx);
+	rxbuf_trim(&rx, NULL);
 	put_length(&rx, 300000);
 	while (rx.recvd < RX_BLOCK)
 		put(&rx, "y", 1);
@@ -154,7 +186,7 @@ TEST(frames_survive_any_cutting)
 		kept[k].fill = fill;
 		CHECK_EQ(kept[k].s.len, len);
 		if (random_below(&rs.random, 2) == 0)
-			rxbuf_trim(&rx);
+			rxbuf_trim(&rx, NULL);
 		rxbuf_check(&rx);
 	}
 	for (int k = 0; k < KEPT; k++)
@@ -163,6 +195,7 @@ TEST(frames_survive_any_cutting)
 	free(bytes);
 }
 
-UNIT_MAIN("net/rxbuf", T(a_frame_may_arrive_one_byte_at_a_time), T(an_announced_length_alone_allocates_nothing),
+UNIT_MAIN("net/rxbuf", T(a_block_of_the_smallest_size_is_the_next_buffers_when_nobody_else_refers_to_it),
+    T(a_frame_may_arrive_one_byte_at_a_time), T(an_announced_length_alone_allocates_nothing),
     T(a_peer_that_sent_large_frames_gets_room_at_once), T(a_small_frame_does_not_hold_the_receive_block),
     T(negative_and_empty_lengths_are_told_apart), T(frames_survive_any_cutting))
