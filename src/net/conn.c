@@ -118,10 +118,51 @@ request_count(struct net_request *r)
 static void
 request_free(struct net_request *r)
 {
+	struct net_loop *nl = r->conn->nl;
+
 	net_request_release_bytes(r);
-	arena_fini(&r->arena);
 	held_set(r->conn, &r->held, 0);
+	if (nl->nspare < SPARE_REQUESTS) {
+		arena_reset(&r->arena);
+		TAILQ_INSERT_HEAD(&nl->spare_requests, r, link);
+		nl->nspare++;
+		return;
+	}
+	arena_fini(&r->arena);
 	free(r);
+}
+
+void
+conn_free_spare(struct net_loop *nl)
+{
+	struct net_request *r;
+
+	while ((r = TAILQ_FIRST(&nl->spare_requests)) != NULL) {
+		TAILQ_REMOVE(&nl->spare_requests, r, link);
+		arena_fini(&r->arena);
+		free(r);
+	}
+	nl->nspare = 0;
+}
+
+/* All zero, but for the memory that its arena may have. */
+static struct net_request *
+request_get(struct net_loop *nl, size_t cap)
+{
+	struct net_request *r = TAILQ_FIRST(&nl->spare_requests);
+	struct arena arena;
+
+	if (r == NULL) {
+		r = xcalloc(1, sizeof(*r));
+		arena_init(&r->arena, cap);
+		return (r);
+	}
+	TAILQ_REMOVE(&nl->spare_requests, r, link);
+	nl->nspare--;
+	arena = r->arena;
+	*r = (struct net_request){ .arena = arena };
+	r->arena.cap = cap;
+	return (r);
 }
 
 static void
@@ -451,14 +492,14 @@ arena_cap(size_t frame)
 static struct net_request *
 request_new(struct net_conn *c)
 {
-	struct net_request *r = xcalloc(1, sizeof(*r));
+	size_t len = rxbuf_peek(&c->rx).len;
+	struct net_request *r = request_get(c->nl, arena_cap(len));
 
 	r->conn = c;
 	r->frame = rxbuf_take(&c->rx, &r->block);
-	r->frame_bytes = r->frame.len;
+	r->frame_bytes = len;
 	must((int64_t)r->frame_bytes == c->reserved);
 	c->reserved = 0;			/* counted by the request from here on */
-	arena_init(&r->arena, arena_cap(r->frame_bytes));
 	request_count(r);
 	r->received_ns = clock_mono_ns(loop_clock(c->nl->loop));
 	chain_init(&r->out.chain);

@@ -36,6 +36,7 @@ loop_part_init(struct net *n, unsigned i)
 	nl->index = i;
 	TAILQ_INIT(&nl->conns);
 	TAILQ_INIT(&nl->parked_conns);
+	TAILQ_INIT(&nl->spare_requests);
 	timer_init(&nl->idle_timer, idle_check);
 	timer_init(&nl->grace_timer, grace_over);
 	held_init(nl);
@@ -95,6 +96,7 @@ net_free(struct net **np)
 		must(!n->loops[i].idle_timer.armed && !n->loops[i].grace_timer.armed && !n->loops[i].held_timer.armed);
 		must(n->loops[i].held_bytes == 0);
 		rxblock_unref(&n->loops[i].rx_spare);
+		conn_free_spare(&n->loops[i]);
 		free(n->loops[i].scratch);
 	}
 	quota_fini(&n->quota);

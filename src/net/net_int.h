@@ -39,6 +39,8 @@ struct net_loop {
 	bool		 stopping;	/* shut down: new connections are closed at once */
 	bool		 held;		/* counted in net->alive */
 	struct rxblock	*rx_spare;	/* rxbuf.h */
+	struct request_list spare_requests;	/* ended ones, with the memory of their arenas, for the next */
+	unsigned	 nspare;
 	uint8_t		*scratch;	/* small ranges on their way out */
 };
 
@@ -135,6 +137,13 @@ struct net_listener {
 	_Atomic bool	 resume_posted;
 };
 
+/* Requests that a loop keeps; none where every allocation is to be seen by ASan. */
+#ifdef OTTLA_ARENA_MALLOC
+#define SPARE_REQUESTS	0u
+#else
+#define SPARE_REQUESTS	2u
+#endif
+
 enum { NET_MAGIC = 0x4e455431, CONN_MAGIC = 0x434f4e31, SCRATCH_BYTES = 262144 };
 
 /* ---- net.c ---- */
@@ -158,6 +167,7 @@ bool	 conn_awaits_bytes(const struct net_conn *);	/* of a request that has begun
 void	 conn_check(const struct net_conn *);
 void	 conn_at_end(struct net_conn *);	/* conn_end, once, at the end of this turn, whoever asked */
 void	 conn_end(struct task *);
+void	 conn_free_spare(struct net_loop *);	/* net_free */
 void	 conn_event(struct watch *, unsigned);
 
 /* ---- move.c ---- */

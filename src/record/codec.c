@@ -245,6 +245,9 @@ codec_writer_abort(struct codec_writer *w)
 	w->ctx = NULL;
 }
 
+/* What grows by halves is copied often while it is small; a batch of a few records fits into what malloc hands out at once (glibc: 1032 bytes). */
+enum { OUT_FIRST = 1008, OUT_DOUBLES_BELOW = 65536 };
+
 uint8_t *
 codec_out_room(struct codec_out *o, size_t n)
 {
@@ -254,8 +257,8 @@ codec_out_room(struct codec_out *o, size_t n)
 	if (n > o->cap - o->len)
 		return (NULL);
 	if (o->room - o->len < n) {
-		room = MAX(o->room + o->room / 2, o->len + n);
-		room = MIN(MAX(room, 256), o->cap);
+		room = MAX(o->room + (o->room < OUT_DOUBLES_BELOW ? o->room : o->room / 2), o->len + n);
+		room = MIN(MAX(room, (size_t)OUT_FIRST), o->cap);
 		p = realloc(o->p, room);
 		if (p == NULL)
 			return (NULL);
