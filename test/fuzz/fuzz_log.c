@@ -7,6 +7,8 @@
  * HOLDS   recovery after a crash leaves a log that works and, closed, has nothing that verification minds; a repair leaves nothing that
  *	   verification minds, unless it said so; both agree where the log ends (unless a batch with a right checksum lies about its records); all that can be read is whole batches with right checksums.
  *	   (With a clean marker or a recovery point a broker believes what lies below it: then only that nothing panics.)
+ *	   What recovery leaves of the data is, byte for byte, what `expected` says from the input alone.  So there is no hole between the two segments
+ *	   but one that the input had, or that damage explains: the first was cut, and it may have been flushed, for all that is known.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -289,27 +291,123 @@ use(struct broker *b, struct log *log, bool believe)
 		log_check(log);
 }
 
+/* ---- what must be left, from the input alone ---- */
+
+enum { SECOND_BASE = 10 };
+
+struct expected {
+	uint8_t *bytes[2];
+	size_t	 len[2], valid[2];	/* valid: whole batches in order */
+	bool	 there[2];		/* in the input */
+	int64_t	 next;			/* behind the valid ones of the first */
+	bool	 second_goes, second_may_go;
+};
+
+static bool
+fits(const struct batch_header *h, struct slice whole, int64_t base, int64_t next, int64_t limit)
+{
+	int64_t first = batch_first_offset(h);
+
+	return (batch_crc_ok(whole) && first >= MAX(base, next) && first <= h->last_offset && h->last_offset - base <= INT32_MAX && h->last_offset < limit);
+}
+
+/* -> position behind the last batch that fits */
+static size_t
+valid_prefix(const uint8_t *p, size_t len, int64_t base, int64_t limit, int64_t *next)
+{
+	struct batch_iter it = batch_iter_of(slice_of(p, len));
+	struct batch_header h;
+	struct slice whole;
+	size_t valid = 0;
+
+	*next = base;
+	while (batch_iter_next(&it, &h, &whole) == OK && fits(&h, whole, base, *next, limit)) {
+		valid += whole.len;
+		*next = h.last_offset + 1;
+	}
+	return (valid);
+}
+
+static void
+expect(struct expected *x, struct fs *fs)
+{
+	static const char *const data[] = { LOG "/00000000000000000000.log", LOG "/00000000000000000010.log" };
+	bool cut, flushed_for_all_we_know;
+	int64_t next;
+
+	*x = (struct expected){ 0 };
+	for (int i = 0; i < 2; i++) {
+		struct slice s = fs_mem_get(fs, data[i]);
+
+		x->there[i] = s.p != NULL;
+		x->len[i] = s.len;
+		x->bytes[i] = xmalloc(s.len + 1);
+		if (s.len > 0)
+			memcpy(x->bytes[i], s.p, s.len);
+	}
+	x->valid[0] = valid_prefix(x->bytes[0], x->len[0], 0, x->there[1] ? SECOND_BASE : INT64_MAX - 1, &x->next);
+	x->valid[1] = valid_prefix(x->bytes[1], x->len[1], SECOND_BASE, INT64_MAX - 1, &next);
+	/* Its index is gone, and no recovery point says that it had not been flushed: read for the index alone.  (A transaction index that is bad does the same.) */
+	cut = x->valid[0] < x->len[0];
+	flushed_for_all_we_know = fs_mem_get(fs, LOG "/00000000000000000000.index").p == NULL;
+	x->second_goes = x->there[0] && x->there[1] && cut && !flushed_for_all_we_know;
+	x->second_may_go = x->second_goes && fs_mem_get(fs, LOG "/00000000000000000000.txnindex").p != NULL;
+}
+
+static void
+expected_fini(struct expected *x)
+{
+	free(x->bytes[0]);
+	free(x->bytes[1]);
+}
+
+static void
+check_left(const struct expected *x, struct fs *fs)
+{
+	struct slice first = fs_mem_get(fs, LOG "/00000000000000000000.log"), second;
+
+	FUZZ_CHECKF(!x->there[0] || (first.len == x->valid[0] && (first.len == 0 || memcmp(first.p, x->bytes[0], first.len) == 0)),
+	    "of the first segment %zu bytes are left, %zu are whole batches in order", first.len, x->valid[0]);
+	second = fs_mem_get(fs, LOG "/00000000000000000010.log");
+	if (x->second_may_go && second.p == NULL)
+		return;
+	FUZZ_CHECKF(x->second_may_go || (second.p != NULL) == (x->there[1] && !x->second_goes), "the second segment is %s, behind a first that ends at %lld%s",
+	    second.p == NULL ? "gone" : "left", (long long)x->next, x->valid[0] < x->len[0] ? " and was cut" : "");
+	FUZZ_CHECKF(second.p == NULL || (second.len == x->valid[1] && (second.len == 0 || memcmp(second.p, x->bytes[1], second.len) == 0)),
+	    "of the second segment %zu bytes are left, %zu are whole batches in order", second.len, x->valid[1]);
+}
+
+/* Verification ends at damage with something behind it; so nobody can ask that its end is recovery's. */
+static bool
+has_hole(const struct expected *x, struct fs *fs)
+{
+	return (x->there[0] && x->next < SECOND_BASE && fs_mem_get(fs, LOG "/00000000000000000010.log").p != NULL);
+}
+
 static void
 recover(struct slice in)
 {
 	struct broker b = { 0 };
+	struct expected x;
 	struct errbuf eb = ERRBUF_INIT;
 	struct verdict before, after;
 	struct log *log;
-	bool trusted, hole = false;	/* no recovery point is known, so good segments stay behind one that was cut: verification ends there */
+	bool trusted, hole = false;
 
 	clock_manual_init(&b.clock, NOW);
 	random_seeded_init(&b.random, 1);
 	b.fs = unpack(in, &trusted);
+	expect(&x, b.fs);
 	before = verify(b.fs, false);
 	if (start(&b, &eb)) {
 		log = log_dirs_find(b.dirs, "t", 0);
 		if (log != NULL) {
-			/* What verification read ends with a batch; a segment without any begins at its name. */
-			hole = log_segment_count(log) > 1 && (before.of_log > 0 || before.end < log_end_offset(log));
-			FUZZ_CHECKF(trusted || before.lies || b.offline > 0 || before.end == log_end_offset(log) || (hole && log_segment_count(log) > 1), "verification says that the log ends at %lld, recovery at %lld: %s",
-			    (long long)before.end, (long long)log_end_offset(log), before.words);
-			use(&b, log, !trusted && !before.lies && !hole && b.offline == 0);
+			hole = has_hole(&x, b.fs);
+			if (!trusted && b.offline == 0)
+				check_left(&x, b.fs);
+			FUZZ_CHECKF(trusted || before.lies || b.offline > 0 || hole || before.end == log_end_offset(log),
+			    "verification says that the log ends at %lld, recovery at %lld: %s", (long long)before.end, (long long)log_end_offset(log), before.words);
+			use(&b, log, !trusted && !before.lies && b.offline == 0);
 		}
 		log_unref(&log);
 		log_dirs_shutdown(b.dirs);
@@ -317,6 +415,7 @@ recover(struct slice in)
 		after = verify(b.fs, false);
 		FUZZ_CHECKF(trusted || hole || after.lies || b.offline > 0 || after.of_log == 0, "after recovery and a clean end: %s", after.words);
 	}
+	expected_fini(&x);
 	reclaim_barrier();
 	FUZZ_CHECKF(fs_mem_free(&b.fs) == 0, "no file stays open");
 }
