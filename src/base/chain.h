@@ -17,8 +17,11 @@
 
 enum chain_kind { CHAIN_MEM, CHAIN_FILE, CHAIN_SOURCE };
 
+struct workers;
+
 struct chain_source {
 	const struct chain_source_ops *ops;
+	struct workers *readers;	/* who calls make, because a disk may hang there; NULL: any worker */
 };
 
 struct chain_source_ops {

@@ -235,13 +235,15 @@ prefetch_done(struct job *job)
 static void
 job_start(struct outq *q, struct outq_prefetch *p)
 {
+	struct workers *readers = p->file != NULL ? p->file->readers : p->source->readers;
+
 	must(q->prefetch == NULL);
 	p->q = q;
 	p->job.run = prefetch_run;
 	p->job.done = prefetch_done;
 	p->job.loop = q->opt.loop;
 	q->prefetch = p;
-	workers_submit(p->file != NULL && p->file->readers != NULL ? p->file->readers : q->opt.workers, &p->job);
+	workers_submit(readers != NULL ? readers : q->opt.workers, &p->job);
 }
 
 static void

@@ -2,7 +2,8 @@
  *
  * replica/offsets.c - see offsets.h.
  *
- * The whole request goes through one worker job: a look-up by time reads an index and inflates a batch, and a request mixes them with cheap ones.
+ * One pool after the other looks at its items: those that touch a disk belong to the threads of their directory, where it has any, all others to the
+ * common workers, which come first.  So an ordinary request is one job.  (A look-up by time reads an index and inflates a batch.)
  * A request of only cheap look-ups costs that hop too, and no client sends these often.
  */
 #include "replica/offsets.h"
@@ -115,22 +116,57 @@ item_list_files(struct replica_offsets *r, struct replica_offset_item *it, struc
 
 /* ---- the request ---- */
 
+static struct workers *
+item_pool(const struct replica_offsets *r, const struct replica_offset_item *it)
+{
+	bool of_disk = r->by_files || it->timestamp_ms >= 0 || it->timestamp_ms == LOG_TIME_MAX;
+	struct log *log = it->error != KERR_NONE || !of_disk ? NULL : partition_log(it->p);
+	struct workers *readers = log == NULL ? NULL : log_readers(log);
+
+	return (readers == NULL ? r->manager->opt.workers : readers);
+}
+
+static void
+item_look(struct replica_offsets *r, struct replica_offset_item *it)
+{
+	struct log *log = it->error != KERR_NONE ? NULL : partition_log(it->p);
+
+	it->looked = true;
+	if (it->error != KERR_NONE)
+		return;
+	if (log == NULL)	/* gone since it was looked up */
+		it->error = KERR_NOT_LEADER_OR_FOLLOWER;
+	else
+		it->error = r->by_files ? item_list_files(r, it, log) : item_look_up(r, it, log);
+}
+
 static void
 offsets_run(struct job *job)
 {
 	struct replica_offsets *r = CONTAINER_OF(job, struct replica_offsets, job);
 
-	for (uint32_t i = 0; i < r->nitems; i++) {
-		struct replica_offset_item *it = &r->items[i];
-		struct log *log = it->error != KERR_NONE ? NULL : partition_log(it->p);
+	for (uint32_t i = 0; i < r->nitems; i++)
+		if (!r->items[i].looked && item_pool(r, &r->items[i]) == r->pool)
+			item_look(r, &r->items[i]);
+}
 
-		if (it->error != KERR_NONE)
-			continue;
-		if (log == NULL)	/* gone since it was looked up */
-			it->error = KERR_NOT_LEADER_OR_FOLLOWER;
-		else
-			it->error = r->by_files ? item_list_files(r, it, log) : item_look_up(r, it, log);
-	}
+static void offsets_done(struct job *);
+
+/* false: all has been looked at.  A log that has moved since belongs to another pool now, and has its turn there. */
+static bool
+offsets_next(struct replica_offsets *r)
+{
+	struct workers *common = r->manager->opt.workers;
+
+	r->pool = NULL;
+	for (uint32_t i = 0; i < r->nitems && r->pool != common; i++)
+		if (!r->items[i].looked)
+			r->pool = item_pool(r, &r->items[i]);
+	if (r->pool == NULL)
+		return (false);
+	r->job = (struct job){ .run = offsets_run, .done = offsets_done, .loop = r->loop };
+	workers_submit(r->pool, &r->job);
+	return (true);
 }
 
 static void
@@ -138,6 +174,8 @@ offsets_done(struct job *job)
 {
 	struct replica_offsets *r = CONTAINER_OF(job, struct replica_offsets, job);
 
+	if (offsets_next(r))
+		return;
 	for (uint32_t i = 0; i < r->nitems; i++)
 		partition_unref(&r->items[i].p);
 	r->done(r);
@@ -168,16 +206,21 @@ item_open(struct replica_manager *m, const struct replica_offsets *r, struct rep
 void
 replica_list_offsets(struct replica_manager *m, struct replica_offsets *r)
 {
+	r->manager = m;
 	for (uint32_t i = 0; i < r->nitems; i++) {
 		struct replica_offset_item *it = &r->items[i];
 
 		it->p = NULL;
+		it->looked = false;
 		it->found_timestamp_ms = it->offset = -1;
 		it->leader_epoch = -1;
 		it->offsets = NULL;
 		it->noffsets = 0;
 		it->error = item_open(m, r, it);
 	}
+	if (offsets_next(r))
+		return;
+	r->pool = m->opt.workers;	/* nothing is asked: the answer is not given from inside the call */
 	r->job = (struct job){ .run = offsets_run, .done = offsets_done, .loop = r->loop };
 	workers_submit(m->opt.workers, &r->job);
 }

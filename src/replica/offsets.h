@@ -5,7 +5,8 @@
  * Failure    Per item.  OFFSET_NOT_AVAILABLE: a consumer asks for what lies at or above the high watermark, and that has not yet reached the place
  *            where this leader's epoch began (so the answer might go backwards).
  *
- * Threads    The loop named in the request; look-ups by time run on a worker.  `done` on the loop, never from inside the call.
+ * Threads    The loop named in the request; look-ups by time run on a worker, or on threads of the log's directory when there are several: a disk that
+ *            hangs holds up who asks for its logs, and no common worker.  `done` on the loop, never from inside the call.
  */
 #ifndef REPLICA_OFFSETS_H
 #define REPLICA_OFFSETS_H
@@ -32,6 +33,7 @@ struct replica_offset_item {
 	uint32_t	noffsets;
 	/* ---- private ---- */
 	struct partition *p;
+	bool		looked;
 };
 
 struct replica_offsets {
@@ -43,7 +45,10 @@ struct replica_offsets {
 	struct replica_offset_item *items;
 	uint32_t	nitems;
 	void (*done)(struct replica_offsets *);
-	struct job	job;			/* private */
+	/* ---- private ---- */
+	struct job	job;
+	struct replica_manager *manager;
+	struct workers *pool;			/* whose turn it is: it looks at the items that are its own */
 };
 
 void replica_list_offsets(struct replica_manager *, struct replica_offsets *);

@@ -39,6 +39,8 @@ struct fetch {
 	enum kerr *refused;		/* of each part of the context, for what its topic is set to */
 	struct downconvert *old;	/* of each item, before version 4; else NULL */
 	struct job job;
+	struct workers *pool;		/* converts what is of its directory */
+	uint64_t kept;			/* bytes of memory that converted records hold */
 	enum kerr failed;		/* what becomes of the whole request because of one conversion */
 };
 
@@ -393,17 +395,42 @@ convert_item(struct fetch *f, uint32_t i, struct codec_ctx *codec, uint64_t *kep
 	}
 }
 
+static struct workers *
+convert_pool(const struct fetch *f, uint32_t i)
+{
+	struct workers *readers = f->read.items[i].range.file->readers;
+
+	return (readers == NULL ? f->r->server->opt.workers : readers);
+}
+
 static void
 convert_run(struct job *job)
 {
 	struct fetch *f = CONTAINER_OF(job, struct fetch, job);
 	struct codec_ctx *codec = codec_ctx_new();
-	uint64_t kept = 0;
 
 	for (uint32_t i = 0; i < f->read.nitems && f->failed == KERR_NONE; i++)
-		if (f->read.items[i].range.file != NULL)
-			convert_item(f, i, codec, &kept);
+		if (f->read.items[i].range.file != NULL && convert_pool(f, i) == f->pool)
+			convert_item(f, i, codec, &f->kept);
 	codec_ctx_free(codec);
+}
+
+static void convert_done(struct job *);
+
+/* One directory after the other, each by its own readers where it has any: a disk that hangs holds up none but those.  false: nothing is left. */
+static bool
+convert_next(struct fetch *f)
+{
+	uint32_t i = 0;
+
+	while (i < f->read.nitems && f->read.items[i].range.file == NULL)
+		i++;
+	if (i == f->read.nitems || f->failed != KERR_NONE)
+		return (false);
+	f->pool = convert_pool(f, i);
+	f->job = (struct job){ .run = convert_run, .done = convert_done, .loop = api_loop(f->r) };
+	workers_submit(f->pool, &f->job);
+	return (true);
 }
 
 static void
@@ -411,6 +438,8 @@ convert_done(struct job *job)
 {
 	struct fetch *f = CONTAINER_OF(job, struct fetch, job);
 
+	if (convert_next(f))
+		return;
 	for (uint32_t i = 0; i < f->context.nparts; i++) {
 		const struct replica_fetch_item *it = f->context.parts[i].data;
 
@@ -424,8 +453,6 @@ convert_done(struct job *job)
 static bool
 convert_begin(struct fetch *f)
 {
-	bool any = false;
-
 	f->old = ARENA_ARRAY(f->r->arena, struct downconvert, (size_t)f->read.nitems + 1);
 	if (f->old == NULL) {
 		f->failed = KERR_UNKNOWN_SERVER_ERROR;
@@ -438,13 +465,8 @@ convert_begin(struct fetch *f)
 			continue;
 		if (f->refused[i] != KERR_NONE)
 			file_range_fini(&it->range);
-		any |= it->range.file != NULL;
 	}
-	if (!any)
-		return (false);
-	f->job = (struct job){ .run = convert_run, .done = convert_done, .loop = api_loop(f->r) };
-	workers_submit(f->r->server->opt.workers, &f->job);
-	return (true);
+	return (convert_next(f));
 }
 
 /* ---- steps ---- */

@@ -206,7 +206,7 @@ downconvert_begin(struct downconvert *d, struct codec_ctx *ctx, struct errbuf *e
 	uint32_t size;
 	enum err e;
 
-	*z = (struct lazy){ .source.ops = &ops, .range = d->range, .magic = d->magic, .first_offset = d->first_offset };
+	*z = (struct lazy){ .source = { &ops, d->range.file->readers }, .range = d->range, .magic = d->magic, .first_offset = d->first_offset };
 	out_drop(z);
 	d->range = (struct file_range){ 0 };
 	d->error = KERR_NONE;

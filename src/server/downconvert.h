@@ -7,7 +7,7 @@
  * what is missing is filled with the beginning of a batch longer than all that can follow, which they take for such a partial message too.
  * A batch that cannot be converted ends the records like that: the client comes back for it, as the first one, and is told why.
  *
- * begin runs on a worker, once; then the source is part of an answer and works as base/chain.h says.
+ * begin runs on a worker, once (on one of the file's readers, where it has any); then the source is part of an answer and works as base/chain.h says.
  * Ownership  begin takes the range.  The source is the caller's until it moves into a chain.
  * Memory     A source at work: pieces of 128 KiB of stored bytes, or one batch when that is larger, and what they become.  A source that waits
  *            its turn holds what its first batch became, when the caller allows it.

@@ -192,3 +192,35 @@ def test_a_disk_that_hangs_leaves_everybody_else_alone(brokers, kind, topic, sic
     for p, paces in ((at[0], ours[0]), (at[1], ours[1] + theirs[:3])):       # nothing is lost, nothing is twice
         assert list_end(b, t, p) == 20 + sum(len(x.took) for x in paces)
     b.stop()
+
+
+def by_time(t, p):
+    """ListOffsets 1: any time of this test."""
+    def ask(c, n):
+        row = c.call("ListOffsets", 1, {"ReplicaId": -1, "Topics": [{"Name": t, "Partitions": [{"PartitionIndex": p, "Timestamp": 1 + n}]}]})["Topics"][0]["Partitions"][0]
+        assert row["ErrorCode"] or row["Offset"] == 0
+        return row["ErrorCode"]
+    return ask
+
+
+def converting(t, p):
+    return lambda c, n: one(fetch(c, t, version=2, partition=p, partition_max=2000, max_wait=0))["ErrorCode"]
+
+
+def test_look_ups_by_time_and_conversions_on_a_disk_that_hangs_hold_no_worker_of_the_others(brokers, kind, topic, sick):
+    """Three times as many of them as there are common workers; what the others ask needs one each time."""
+    b, d, t, at = house(brokers, kind, topic, sick, 2, **{"num.io.threads": 2})
+    for p in at.values():
+        confluent_produce(b, t, [b"%d" % i for i in range(20)], partition=p)
+    sick_ones = [Pace(b, f(t, at[0])) for f in (by_time, by_time, converting) for _ in range(3)]
+    well_ones = [Pace(b, f(t, at[1])) for f in (by_time, converting) for _ in range(2)]
+    wait_until(lambda: all(len(p.took) > 10 for p in sick_ones + well_ones), 30)
+    began = time.monotonic()
+    sick.rule(("cold", "sleep", HANG_MS, "/d0/"))
+    wait_until(lambda: time.monotonic() - began > 1.5 * HANG_MS / 1000, 20)
+    sick.well()
+    took = sorted(x for p in well_ones for when, x in p.end() if when >= began - 0.05)
+    held_up = [x for p in sick_ones for when, x in p.end() if x > 0.9 * HANG_MS / 1000]
+    assert len(held_up) >= 4, "the disk did hang"
+    assert len(took) > 40 and took[len(took) * 99 // 100] < 0.2 and took[-1] < HANG_MS / 2000, took[-20:]
+    b.stop()
