@@ -3,7 +3,7 @@
 """bench.py - Java Kafka 3.9.1 and Ottla in one run, on the same work, in the order A B B A; prints medians, ratios and spreads.
 
 The client is the same for both and costs little, so the broker is what is measured; client and broker share the machine's cores.  Each broker
-starts in a fresh directory; one ZooKeeper serves all.
+starts in a fresh directory; one ZooKeeper serves all.  --results keeps the table, --raw what it was made of.
 """
 import argparse
 import os
@@ -12,6 +12,7 @@ import shutil
 import statistics
 import sys
 import tempfile
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "func"))
@@ -23,8 +24,11 @@ import data_rows                                                             # n
 import embedded_rows                                                         # noqa: E402
 import group_rows                                                            # noqa: E402
 import latency_rows                                                          # noqa: E402
+import quick_rows                                                            # noqa: E402
+import report                                                                # noqa: E402
 
-SETS = {"data": data_rows, "groups": group_rows, "embedded": embedded_rows, "latency": latency_rows}
+SETS = {"quick": quick_rows, "groups": group_rows, "embedded": embedded_rows, "latency": latency_rows, "data": data_rows}
+HIDDEN = ("--results", "--raw")     # options that are no part of how to repeat it
 # what Kafka's own start script gives
 JAVA_OPTS = "-Xms1g -Xmx1g -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent"
 
@@ -59,6 +63,18 @@ def table(kinds, rows, results):
 
 
 def run_set(name, args, kinds, zk, tmp):
+    """-> its table"""
+    began = time.monotonic()
+    if hasattr(SETS[name], "run_group"):
+        text = SETS[name].run_group(args, zk, tmp, report.Raw(args.raw))
+    else:
+        text = run_rounds(name, args, kinds, zk, tmp)
+    if args.results:
+        report.write(args.results, name, report.section(name, args.given, (time.monotonic() - began) / 60, text))
+    return text
+
+
+def run_rounds(name, args, kinds, zk, tmp):
     kinds = getattr(SETS[name], "KINDS", kinds)
     results = {0: [], 1: []}
     for n, which in enumerate([0, 1, 1, 0] * args.rounds):
@@ -72,12 +88,20 @@ def run_set(name, args, kinds, zk, tmp):
 def arguments():
     words = "\n\n".join([__doc__, *(s.__doc__ for s in SETS.values())])
     p = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--rows", default="", help="data, groups, embedded, latency, or several with commas (make bench ROWS=...); default: everything")
+    p.add_argument("--rows", default="", help=f"{', '.join(SETS)}, or several with commas (make bench ROWS=...); default: everything")
     p.add_argument("--brokers", default="java,ottla", help="A,B (java,java proves the bench: every ratio is about 1)")
     p.add_argument("--rounds", type=int, default=1, help="how often A B B A")
+    p.add_argument("--results", help="a file whose section of these rows is replaced by this run's (test/bench/RESULTS)")
+    p.add_argument("--raw", help="a directory for raw figures and, with gnuplot, plots of them: ROWS=data")
     p.add_argument("--verbose", action="store_true", help="what the client measured, too")
+    quick = p.add_argument_group("rows of quick")
+    quick.add_argument("--mb", type=int, default=600, help="megabytes of the throughput runs")
     data = p.add_argument_group("rows of data")
-    data.add_argument("--mb", type=int, default=600, help="megabytes of the throughput runs")
+    data.add_argument("--pairs", type=int, default=5, help="of each work: the two brokers and the bare program")
+    data.add_argument("--megabytes", type=int, default=1000, help="of a block")
+    data.add_argument("--rate", type=float, default=5000, help="single requests a second")
+    data.add_argument("--request-seconds", type=float, default=5, help="of a block of requests")
+    data.add_argument("--only", default="", help="plain, plain1, lz4, zstd, single, waiting, or several with commas; default: all")
     groups = p.add_argument_group("rows of groups")
     groups.add_argument("--groups", type=int, default=1000)
     groups.add_argument("--members", type=int, default=5, help="of each group")
@@ -97,6 +121,7 @@ def arguments():
     latency.add_argument("--warm", type=int, default=4, help="blocks of 5 s that do not count")
     latency.add_argument("--cold-mb", type=int, default=1000, help="what the lagging consumer reads")
     args = p.parse_args()
+    args.given = " ".join(a for n, a in enumerate(sys.argv[1:], 1) if "--rows" not in (a, sys.argv[n - 1]) and not set(HIDDEN) & {a, sys.argv[n - 1]})
     args.rows = [r for r in args.rows.split(",") if r] or list(SETS)
     if unknown := [r for r in args.rows if r not in SETS]:
         p.error(f"no rows are called {unknown[0]}: there are {', '.join(SETS)}")
@@ -108,6 +133,8 @@ def main():
     kinds = args.brokers.split(",")
     if ("ottla" in kinds or "embedded" in args.rows) and not env.ottlad():
         sys.exit("bench: no ottlad; build it, or name it in OTTLAD")
+    if env.ottlad() and env.sanitized():
+        sys.exit(f"bench: {env.ottlad()} was built with a sanitizer, which is what would be measured")
     os.environ.setdefault("OTTLA_TEST_JAVA_OPTS", JAVA_OPTS)
     tables = []
     with tempfile.TemporaryDirectory(prefix="ottla-bench-") as tmp:
@@ -118,7 +145,7 @@ def main():
         finally:
             zk.stop()
             java.forget()
-    print(f"\n{os.cpu_count()} cores, A B B A x {args.rounds}; data: {args.mb} MB per run; groups: {args.groups} x {args.members} members, "
+    print(f"\n{os.cpu_count()} cores, A B B A x {args.rounds}; quick: {args.mb} MB per run; groups: {args.groups} x {args.members} members, "
           f"{args.heartbeats:g} heartbeats and {args.commits:g} commits a second, {args.seconds:g} s a phase, {args.fill} commits loaded")
     for t in tables:
         print(f"\n{t}")

@@ -1,210 +1,291 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ROWS=data: start, produce, consume, single requests, memory.
+"""ROWS=data: CPU per byte and per request of Java, Ottla and bare programs, with the limits of issue 7.
 
-The client speaks the protocol itself, sends batches that were made beforehand, five in flight on each of two connections, and throws away what
-it fetches.
+The client of bytes is librdkafka (confluent_kafka): records of 1 KiB, acks=1, six partitions in turn, batches filled to librdkafka's own limit of
+1,000,000 bytes (linger.ms is so long that no broker's speed decides how large they are), then read from the page cache with its consumer.  The client
+of single requests is groupload.c: --rate requests a second of one record of 100 bytes, open loop, six connections.  All sides run at once, each when it
+is its turn (pairs.py); Java has a heap of 1 GiB that is touched in advance, and is warmed up until two blocks in a row differ by less than 5 %.
 
-	start		exec to the first Metadata answer that names the controller, and to the first acknowledged record
-	produce		throughput, and the broker's CPU seconds (user and system, with its children) per GB
-	consume		the same from the beginning of the topic, out of the page cache
-	single		one record of 100 bytes per request, acks=1, one connection, the next after the answer: rate, median, CPU per request
-	memory		RssAnon + RssShmem, idle after the start and after all of this
+	plain		records that do not compress; produced less W, and consumed from 6 partitions
+	plain1		the same with 1 partition, consumed
+	lz4, zstd	the text of src/ in records of 1 KiB, compressed by the client, per uncompressed GB; produced, less W for what was written
+	single		CPU per Produce request, less that of an idle second
+	waiting		CPU per Fetch of 1,000 consumers at the end of 6 partitions: answered empty after max.wait, and with one record
 
-Before each measurement the broker is warmed up on the same work (Java's compiler needs it)."""
+	bare		bare.c: walk (plain), inflate (lz4, zstd), echo (single)
+	W		CPU seconds that the page cache takes for as many bytes in new files, written by a program that does nothing else
+	busy		of the whole machine: client, broker, kernel
+
+CPU is user and system time of all that the broker has started, GB are 10^9 bytes of record values, figures are medians with [quartiles]; a ratio is
+the median of the ratios of pairs."""
+import contextlib
+import functools
+import itertools
 import os
-import statistics
-import struct
-import threading
+import random
+import shutil
 import time
 
-from harness import records, wire
+from harness import bare, env
 from harness.broker import make_broker
+from harness.groupload import GroupLoad
 from harness.proc import wait_until
 
-GB = 1e9
-IN_FLIGHT = 5
-ROWS = [    # (key, words, unit, better when, at most this share of Java's)
-    ("start_metadata", "start to first metadata", "ms", "low", None),
-    ("start_record", "start to first acknowledged record", "ms", "low", None),
-    ("produce_rate", "produce", "MB/s", "high", None),
-    ("produce_cpu", "produce, broker CPU", "s/GB", "low", None),
-    ("consume_rate", "consume", "MB/s", "high", None),
-    ("consume_cpu", "consume, broker CPU", "s/GB", "low", None),
-    ("single_rate", "single-record requests", "1/s", "high", None),
-    ("single_median", "single-record request, median", "us", "low", None),
-    ("single_cpu", "single-record request, broker CPU", "us", "low", None),
-    ("memory_idle", "memory, idle", "MiB", "low", None),
-    ("memory_loaded", "memory, after load", "MiB", "low", None),
-]
+import pairs
+
+GB, RECORD, BATCH, PARTITIONS, SMALL, WAITING = 1e9, 1024, 1000000, 6, 100, 1000
+JAVA_OPTS = "-Xms1g -Xmx1g -XX:+AlwaysPreTouch -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent"
+CONFIG = {"log.segment.delete.delay.ms": 1000, "log.retention.ms": -1}
 
 
-def produce_request(topic, partition, data, correlation=1, acks=1):
-    body = wire.codec("Produce", "request", 7).encode({"Acks": acks, "TimeoutMs": 30000, "TopicData": [
-        {"Name": topic, "PartitionData": [{"Index": partition, "Records": data}]}]})
-    frame = wire.request_header("Produce", 7, correlation) + body
-    return struct.pack(">i", len(frame)) + frame
+# ---- what is measured -------------------------------------------------------------------------------------------------------------------------
 
+class BrokerSide:
+    def __init__(self, kind, directory, zk_connect):
+        self.kind, self.b = kind, make_broker(kind, directory, zk_connect, 0, CONFIG)
+        self.serial = itertools.count()
 
-def on_each_partition(n, function):
-    threads = [threading.Thread(target=function, args=(i,)) for i in range(n)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-
-
-class Run:
-    def __init__(self, broker, megabytes, partitions=2):
-        self.b, self.megabytes, self.partitions, self.out = broker, megabytes, partitions, {}
-        self.batch = records.batch([os.urandom(512) + b"x" * 512 for _ in range(250)])
-
-    def start(self):
-        began = time.monotonic()
-        self.b.launch()
-
-        def first_metadata():
-            with self.b.connect(timeout=5) as c:
-                return c.call("Metadata", 1, {"Topics": []})["ControllerId"] == self.b.id
-
-        wait_until(first_metadata, 60, "the first metadata", every=0.002)
-        self.out["start_metadata"] = (time.monotonic() - began) * 1e3
+    @contextlib.contextmanager
+    def place(self, partitions, work):
+        """A new topic, gone to the last byte when it is over."""
+        name = f"t{next(self.serial)}"
+        self.b.create_topic(name, partitions)
+        yield self.b, name, [self.b.data / f"{name}-{p}" for p in range(partitions)]
         with self.b.connect() as c:
-            wait_until(lambda: self.create(c, "first", 1), 30, every=0.002)
-            wait_until(lambda: self.produced(c, "first", 0, records.batch([b"x"])), 30, every=0.002)
-        self.out["start_record"] = (time.monotonic() - began) * 1e3
-        time.sleep(1.5)
-        self.out["memory_idle"] = self.b.memory() / 1024
+            answer = c.call("DeleteTopics", 3, {"TopicNames": [name], "TimeoutMs": 30000})
+            assert answer["Responses"][0]["ErrorCode"] == 0, answer
+        wait_until(lambda: not list(self.b.data.glob(f"{name}-*")) and not list(self.b.data.glob(f"{name}.*")), 60, f"the files of {name} to go")
 
-    def create(self, c, topic, partitions):
-        answer = c.call("CreateTopics", 4, {"Topics": [{"Name": topic, "NumPartitions": partitions, "ReplicationFactor": 1}], "timeoutMs": 30000})
-        return answer["Topics"][0]["ErrorCode"] in (0, 36)
 
-    def produced(self, c, topic, partition, data):
-        answer = c.call("Produce", 7, {"Acks": 1, "TimeoutMs": 30000, "TopicData": [{"Name": topic, "PartitionData": [
-            {"Index": partition, "Records": data}]}]})
-        return answer["Responses"][0]["PartitionResponses"][0]["ErrorCode"] == 0
+class BareSide:
+    kind = "bare"
 
-    def topic(self, name):
-        with self.b.connect() as c:
-            assert self.create(c, name, self.partitions)
-            for p in range(self.partitions):
-                wait_until(lambda: self.produced(c, name, p, records.batch([b"x"])), 30)
-        return name
+    def __init__(self, directory):
+        self.directory = directory
 
-    def produce(self, topic, megabytes):
-        """-> bytes"""
-        each = max(1, int(megabytes * 1e6 / len(self.batch) / self.partitions))
+    @contextlib.contextmanager
+    def place(self, partitions, work):
+        with bare.Bare(work, self.directory, partitions) as b:
+            yield b, "t", [b.log(p) for p in range(partitions)]
+        shutil.rmtree(self.directory)
 
-        def one(partition):
-            request = produce_request(topic, partition, self.batch)
-            with self.b.connect() as c:
-                open_requests = 0
-                for _ in range(each):
-                    c.send_bytes(request)
-                    open_requests += 1
-                    if open_requests == IN_FLIGHT:
-                        self.check(c.receive_frame())
-                        open_requests -= 1
-                for _ in range(open_requests):
-                    self.check(c.receive_frame())
 
-        on_each_partition(self.partitions, one)
-        return each * len(self.batch) * self.partitions
+def bytes_in(places):
+    return sum(f.stat().st_size for p in places for f in ([p] if p.is_file() else p.glob("*.log")))
 
-    @staticmethod
-    def check(frame):
-        _, answer = wire.decode_response("Produce", 7, frame)
-        error = answer["Responses"][0]["PartitionResponses"][0]["ErrorCode"]
-        assert error == 0, f"Produce: error {error}"
 
-    def consume(self, topic, total):
-        """Reads every partition from the beginning; -> bytes of records"""
-        got = [0] * self.partitions
+@functools.cache
+def values(kind):
+    """A fixed set of records of 1 KiB."""
+    if kind == "none":
+        noise = random.Random(7)
+        return [noise.randbytes(RECORD) for _ in range(4000)]
+    text = b"".join(p.read_bytes() for p in sorted((env.TOP / "src").rglob("*.[ch]")))
+    return [text[at:at + RECORD] for at in range(0, len(text) - RECORD, RECORD)]
 
-        def one(partition):
-            buffer = bytearray(1 << 20)
-            with self.b.connect() as c:
-                end = c.call("ListOffsets", 4, {"ReplicaId": -1, "Topics": [{"Name": topic, "Partitions": [
-                    {"PartitionIndex": partition, "Timestamp": -1}]}]})["Topics"][0]["Partitions"][0]["Offset"]
-                offset = 0
-                while offset < end:
-                    c.send("Fetch", 10, {"ReplicaId": -1, "MaxWaitMs": 500, "MinBytes": 1, "MaxBytes": 8 << 20, "SessionEpoch": -1, "Topics": [
-                        {"Topic": topic, "Partitions": [{"Partition": partition, "FetchOffset": offset, "PartitionMaxBytes": 4 << 20}]}]})
-                    size, last = self.drain(c, buffer)
-                    got[partition] += size
-                    offset = last
 
-        on_each_partition(self.partitions, one)
-        assert sum(got) >= total, f"{sum(got)} of {total} bytes"
-        return sum(got)
+def refused(error):
+    raise AssertionError(f"librdkafka: {error}")
 
-    def drain(self, c, buffer):
-        """One Fetch answer, without looking at the records but for each batch's header; -> (bytes, next offset)"""
-        left = struct.unpack(">i", c.receive_bytes(4))[0]
-        data = memoryview(bytearray(left))
-        at = 0
-        while at < left:
-            at += c.sock.recv_into(data[at:])
-        size = last = 0
-        at = left - self.records_length(data)
-        while at + 61 <= left:
-            base, length = struct.unpack_from(">qi", data, at)
-            if at + 12 + length > left:
+
+def produce(b, topic, partitions, codec, megabytes, begun):
+    """-> bytes of values.  begun: called when a record of each partition is there, before the others."""
+    from confluent_kafka import Producer
+    failed = []
+    p = Producer({"bootstrap.servers": b.address, "broker.address.family": "v4", "compression.type": codec, "acks": 1, "batch.size": BATCH, "linger.ms": 500,
+                  "queue.buffering.max.messages": 100000, "message.timeout.ms": 120000, "on_delivery": lambda e, m: e and failed.append(e)})
+    for i in range(partitions):
+        p.produce(topic, b"first", partition=i)
+    assert p.flush(60) == 0
+    records = int(megabytes * 1e6 / RECORD)
+    begun()
+    for i, value in enumerate(itertools.islice(itertools.cycle(values(codec)), records)):
+        while True:
+            try:
+                p.produce(topic, value, partition=i % partitions)
                 break
-            last = base + struct.unpack_from(">i", data, at + 23)[0] + 1
-            at += 12 + length
-            size += 12 + length
-        assert size, "a Fetch answer without a batch"
-        return size, last
-
-    @staticmethod
-    def records_length(data):
-        # correlation, throttle, error, session, 1 topic, its name, 1 partition: index, error, hw, lso, start, aborted (-1 or a count), length
-        at = 4 + 4 + 2 + 4 + 4
-        at += 2 + struct.unpack_from(">h", data, at)[0] + 4 + 4 + 2 + 8 + 8 + 8
-        aborted = struct.unpack_from(">i", data, at)[0]
-        at += 4 + 16 * max(aborted, 0)
-        return struct.unpack_from(">i", data, at)[0]
-
-    def measured(self, name, function, *args):
-        cpu, began = self.b.cpu(), time.monotonic()
-        size = function(*args)
-        took = time.monotonic() - began
-        self.out[f"{name}_rate"] = size / took / 1e6
-        self.out[f"{name}_cpu"] = (self.b.cpu() - cpu) / (size / GB)
-        return size
-
-    def single(self, topic, seconds):
-        request = produce_request(topic, 0, records.batch([b"x" * 100]))
-        times = []
-        cpu, end = self.b.cpu(), time.monotonic() + seconds
-        with self.b.connect() as c:
-            while (before := time.monotonic()) < end:
-                c.send_bytes(request)
-                c.receive_frame()
-                times.append(time.monotonic() - before)
-        self.out["single_rate"] = len(times) / seconds
-        self.out["single_median"] = statistics.median(times) * 1e6
-        self.out["single_cpu"] = (self.b.cpu() - cpu) / len(times) * 1e6
-
-    def all(self):
-        self.start()
-        warm = self.topic("warm-up")
-        self.consume(warm, self.produce(warm, min(self.megabytes, 300)))
-        self.measured("consume", self.consume, t := self.topic("bench"), self.measured("produce", self.produce, t, self.megabytes))
-        s = self.topic("single")
-        self.single(s, 3)
-        self.single(s, 3)
-        self.out["memory_loaded"] = self.b.memory() / 1024
-        return self.out
+            except BufferError:
+                p.poll(0.01)
+        if i % 1000 == 0:
+            p.poll(0)
+    left = p.flush(120)
+    assert not failed and not left, f"{failed[:3]}, {left} not acknowledged"
+    return records * RECORD
 
 
-def run(kind, directory, zk, chroot, args):
-    """One broker through all of it; -> {row: figure}"""
-    b = make_broker(kind, directory, f"{zk.address}{chroot}", 0)
+def consume(b, topic, partitions, total):
+    """Every partition from its beginning, until so many bytes of values have come."""
+    from confluent_kafka import Consumer, TopicPartition
+    c = Consumer({"bootstrap.servers": b.address, "broker.address.family": "v4", "group.id": "bench", "enable.auto.commit": False, "auto.offset.reset": "error",
+                  "fetch.queue.backoff.ms": 10})
+    c.assign([TopicPartition(topic, p, 1) for p in range(partitions)])      # behind the first record, which began the block
     try:
-        out = Run(b, args.mb).all()
-        b.stop()
+        while total > 0:
+            got = c.consume(min(10000, -(-total // RECORD)), timeout=60)    # which waits until there are so many
+            assert got, f"{total} bytes did not come"
+            for m in got:
+                if m.error():
+                    refused(m.error())
+                total -= len(m)
     finally:
-        b.cleanup()
-    return out
+        c.close()
+    assert total == 0, f"{-total} bytes too many"
+
+
+# ---- kinds of work ----------------------------------------------------------------------------------------------------------------------------
+
+def over(a, b, key):
+    return lambda p: p[a][key] / p[b][key]
+
+
+class Bytes:
+    """Records by the gigabyte."""
+
+    def __init__(self, name, codec, partitions, args, directory, consumes):
+        self.name, self.codec, self.partitions, self.args, self.directory, self.consumes = name, codec, partitions, args, directory, consumes
+        self.bare_work = "walk" if codec == "none" else "inflate"
+        self.kinds = ("java", "bare", "ottla")
+        self.writes = not consumes or partitions > 1      # of one partition only the consumer is of interest
+        self.settles_by = "consume" if consumes and not self.writes else "gross"
+        self.share = 1.0        # bytes in files, of those produced
+
+    def block(self, side):
+        with side.place(self.partitions, self.bare_work) as (b, topic, places):
+            meter = pairs.Meter(b.pid)
+            size = produce(b, topic, self.partitions, self.codec, self.args.megabytes, meter.__enter__)
+            meter.__exit__()
+            self.share = bytes_in(places) / size
+            out = {"gross": meter.cpu / size * GB, "busy": meter.busy / size * GB, "rate": size / meter.seconds / 1e6}
+            if self.consumes:
+                with pairs.Meter(b.pid) as m:
+                    consume(b, topic, self.partitions, size)
+                out.update(consume=m.cpu / size * GB, consume_busy=m.busy / size * GB, consume_rate=size / m.seconds / 1e6)
+            return out
+
+    def pages(self):
+        """W, per GB produced"""
+        megabytes = max(1, round(self.args.megabytes * self.share))
+        return bare.pages(self.directory, megabytes, self.partitions) / (megabytes * 1e6) * GB * self.share
+
+    def subtract(self, figures):
+        figures["produce"] = figures["gross"] - figures["w"]
+
+    def table(self, kept):
+        kinds = self.kinds
+        lines = []
+        if self.writes:
+            lines += [pairs.row(f"produce {self.codec}, broker CPU less W", "s/GB", "produce", kinds, kept),
+                      pairs.row("    W", "s/GB", "w", kinds, kept), pairs.row("    the machine's busy time", "s/GB", "busy", kinds, kept),
+                      pairs.row("    rate", "MB/s", "rate", kinds, kept)]
+        if self.writes and self.codec == "none":
+            lines += [pairs.limit("(ottla - W) / (java - W)", over("ottla", "java", "produce"), 0.30, kept),
+                      pairs.limit("(ottla - W) - (bare - W), s/GB", lambda p: p["ottla"]["produce"] - p["bare"]["produce"], 0.35, kept)]
+        elif self.writes:
+            lines += [pairs.limit("(ottla - W) / (bare that decompresses - W)", over("ottla", "bare", "produce"), 1.25, kept),
+                      pairs.limit("(ottla - W) / (java - W)", over("ottla", "java", "produce"), 0.6, kept)]
+        if self.consumes:
+            lines += [pairs.row(f"consume, {self.partitions} partition{'s' if self.partitions > 1 else ''}, broker CPU", "s/GB", "consume", kinds, kept),
+                      pairs.row("    the machine's busy time", "s/GB", "consume_busy", kinds, kept),
+                      pairs.row("    rate", "MB/s", "consume_rate", kinds, kept),
+                      pairs.limit("ottla / bare sendfile", over("ottla", "bare", "consume"), 1.15, kept),
+                      pairs.limit("ottla / java", over("ottla", "java", "consume"), 1.0, kept)]
+        return lines
+
+
+class Single:
+    """One record in each Produce request."""
+    name, kinds, writes, settles_by, bare_work = "single", ("java", "bare", "ottla"), False, "single", "echo"
+
+    def __init__(self, args):
+        self.args = args
+
+    def block(self, side):
+        with side.place(PARTITIONS, self.bare_work) as (b, topic, _):
+            with GroupLoad(b, topic=topic, partitions=PARTITIONS, pid=b.pid) as load:
+                load.ask("records", 1, self.args.rate, SMALL, 0)
+                idle = load.ask("records", 2, 0, SMALL, 0)
+                ran = load.ask("records", self.args.request_seconds, self.args.rate, SMALL, 0)
+        spent = ran["broker_cpu"] - idle["broker_cpu"] / idle["seconds"] * ran["seconds"]
+        return {"single": spent / ran["acknowledged"]["n"] * 1e6, "idle": idle["broker_cpu"] / idle["seconds"] * 1e3,
+                "p50": ran["acknowledged"]["p50_us"], "late": ran["client_late_us"]}
+
+    def table(self, kept):
+        return [pairs.row("single-record Produce, broker CPU", "us", "single", self.kinds, kept),
+                pairs.row("    CPU of an idle second", "ms", "idle", self.kinds, kept),
+                pairs.row("    until it is acknowledged, median", "us", "p50", self.kinds, kept),
+                pairs.limit("ottla / the greater of 0.12 java, 1.6 echo",
+                            lambda p: p["ottla"]["single"] / max(0.12 * p["java"]["single"], 1.6 * p["bare"]["single"]), 1, kept),
+                f"    {'ottla / java':46} {pairs.spread([over('ottla', 'java', 'single')(p) for p in kept])}",
+                f"    {'ottla / bare echo':46} {pairs.spread([over('ottla', 'bare', 'single')(p) for p in kept])}"]
+
+
+class Waiting:
+    """1,000 consumers at the end of their partitions."""
+    name, kinds, writes, settles_by = "waiting", ("java", "ottla"), False, "empty"
+
+    def __init__(self, args):
+        self.args = args
+
+    def block(self, side):
+        with side.place(PARTITIONS, None) as (b, topic, _):
+            with GroupLoad(b, topic=topic, partitions=PARTITIONS, pid=b.pid) as load:
+                load.ask("records", 2, 20, RECORD, WAITING)
+                idle = load.ask("records", self.args.request_seconds, 0, RECORD, WAITING)
+                some = load.ask("records", self.args.request_seconds, 20, RECORD, WAITING)
+        empty = idle["broker_cpu"] / idle["empty_fetches"]
+        return {"empty": empty * 1e6, "one": (some["broker_cpu"] - empty * some["empty_fetches"]) / some["fetches"] * 1e6}
+
+    def table(self, kept):
+        return [line for key, words in (("empty", "Fetch answered empty, broker CPU"), ("one", "Fetch of one record, broker CPU"))
+                for line in (pairs.row(words, "us", key, self.kinds, kept), pairs.limit("ottla / java", over("ottla", "java", key), 0.15, kept))]
+
+
+def works(args, directory):
+    all_of_them = [Bytes("plain", "none", PARTITIONS, args, directory, True), Bytes("plain1", "none", 1, args, directory, True),
+                   Bytes("lz4", "lz4", PARTITIONS, args, directory, False), Bytes("zstd", "zstd", PARTITIONS, args, directory, False),
+                   Single(args), Waiting(args)]
+    wanted = [w for w in args.only.split(",") if w]
+    return [w for w in all_of_them if not wanted or w.name in wanted]
+
+
+# ---- the group --------------------------------------------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def brokers(zk, tmp):
+    sides = {k: BrokerSide(k, tmp / k, f"{zk.address}/bench-data-{k}") for k in ("java", "ottla")}
+    kept_options = os.environ.get("OTTLA_TEST_JAVA_OPTS")
+    os.environ["OTTLA_TEST_JAVA_OPTS"] = JAVA_OPTS
+    try:
+        for side in sides.values():
+            side.b.start()
+        yield dict(sides, bare=BareSide(tmp / "bare"))
+        for side in sides.values():
+            side.b.stop()
+    finally:
+        os.environ["OTTLA_TEST_JAVA_OPTS"] = kept_options or ""
+        for side in sides.values():
+            side.b.cleanup()
+
+
+def run_work(work, sides, args):
+    """-> (lines, all pairs)"""
+    began = time.monotonic()
+    warm, apart = pairs.warm_up(sides["java"], work)
+    pairs.warm_up(sides["ottla"], work, 2, 1)
+    kept, all_pairs, thrown = pairs.run(work, [sides[k] for k in work.kinds], args.pairs)
+    lines = [f"{work.name}: {len(kept)} pairs; {thrown} of {sum(map(len, all_pairs))} blocks thrown away for their W; Java warmed up by {warm} blocks, "
+             f"the last two {apart:.1%} apart; {time.monotonic() - began:.0f} s"]
+    return lines + (work.table(kept) if kept else ["    NO pair is good: the page cache's cost changes too fast on this machine"]), all_pairs
+
+
+def run_group(args, zk, tmp, raw):
+    """-> the table.  raw(name, pairs): takes what was measured."""
+    lines = []
+    with brokers(zk, tmp) as sides:
+        for work in works(args, tmp / "pages"):
+            more, all_pairs = run_work(work, sides, args)
+            lines += more + [""]
+            raw(work.name, work.kinds, all_pairs)
+            pairs.say("\n".join(more))
+    return "\n".join([f"{args.megabytes} MB a block, text of {sum(map(len, values('lz4')))} bytes, {args.rate:g} single requests a second for "
+                      f"{args.request_seconds:g} s; medians [quartiles]", ""] + lines).rstrip()

@@ -20,7 +20,7 @@ from harness import env
 from harness.broker import OttlaBroker, embedded_port
 from harness.zookeeper import ZooKeeper
 
-import data_rows
+import quick_rows
 
 KINDS = ["zookeeper", "embedded"]
 
@@ -80,7 +80,7 @@ def run(kind, directory, zk, chroot, args):
         server.start()
         b = OttlaBroker(directory / "broker", f"{server.address}{chroot}", 0)
     try:
-        r = data_rows.Run(b, 0)
+        r = quick_rows.Run(b, 0)
         r.start()
         port = server.port if server else embedded_port(b)
         zkload(port, 10, 100, args.write_seconds)

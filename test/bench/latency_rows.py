@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ROWS=latency: records one by one, and consumers that wait for them, with the limits of issue 7.
+"""ROWS=latency: records one by one, until they are acknowledged and consumed, with the limits of issue 7.
 
 The client is groupload.c's `records`: a connection for each of 6 partitions, one record of 1 KiB in each request, acks=all, no linger, open loop.
 
@@ -7,8 +7,6 @@ The client is groupload.c's `records`: a connection for each of 6 partitions, on
 	consumed	until a consumer (one for each partition) had it
 	cold		acknowledged, p99, while another consumer reads a log that is no longer in the page cache, as fast as it can; beside it the p99 of
 			the same broker just before, without that
-	empty fetch	the broker's CPU time (all threads) per Fetch that was answered empty after max.wait: 1,000 consumers that wait
-	fetch		the same per Fetch that was answered with one record: a few records a second, each for all who wait at its partition; less what the empty ones cost
 
 The broker is warmed up by the same load."""
 import os
@@ -19,9 +17,9 @@ import time
 from harness.broker import make_broker
 from harness.groupload import GroupLoad
 
-import data_rows
+import quick_rows
 
-PARTITIONS, RECORD, WAITING = 6, 1024, 1000
+PARTITIONS, RECORD = 6, 1024
 ROWS = [    # (key, words, unit, better when, at most this share of Java's)
     ("acknowledged_p50", "acknowledged, median", "us", "low", None),
     ("acknowledged_p99", "acknowledged, p99", "us", "low", 0.4),
@@ -31,8 +29,6 @@ ROWS = [    # (key, words, unit, better when, at most this share of Java's)
     ("warm_p99", "acknowledged, p99, before the cold read", "us", "low", None),
     ("cold_p99", "acknowledged, p99, during a cold read", "us", "low", None),
     ("cold_rate", "the cold read", "MB/s", "high", None),
-    ("empty_fetch_cpu", "empty Fetch, broker CPU", "us", "low", 0.15),
-    ("fetch_cpu", "Fetch of one record, broker CPU", "us", "low", 0.15),
 ]
 
 
@@ -49,7 +45,7 @@ def forget(directory):
 
 def cold(b, args, load, out):
     """A lagging consumer beside the hot producers."""
-    lagging = data_rows.Run(b, args.cold_mb)
+    lagging = quick_rows.Run(b, args.cold_mb)
     lagging.topic("cold")
     size = lagging.produce("cold", args.cold_mb)
     load.ask("records", 2, args.records, RECORD, 0)
@@ -70,16 +66,6 @@ def cold(b, args, load, out):
     out["cold_rate"] = size / took[0] / 1e6
 
 
-def waiting(args, load, out):
-    """1,000 consumers at the end of their partitions."""
-    load.ask("records", 3, 20, RECORD, WAITING)
-    idle = load.ask("records", args.seconds, 0, RECORD, WAITING)
-    empty = idle["broker_cpu"] / idle["empty_fetches"]
-    out["empty_fetch_cpu"] = empty * 1e6
-    some = load.ask("records", args.seconds, 20, RECORD, WAITING)
-    out["fetch_cpu"] = (some["broker_cpu"] - empty * some["empty_fetches"]) / some["fetches"] * 1e6
-
-
 def run(kind, directory, zk, chroot, args):
     """-> {row: figure}"""
     out = {}
@@ -97,7 +83,6 @@ def run(kind, directory, zk, chroot, args):
             if args.verbose:
                 print("  hot", hot, flush=True)
             cold(b, args, load, out)
-            waiting(args, load, out)
         b.stop()
     finally:
         b.cleanup()

@@ -3,10 +3,12 @@
 import itertools
 import pathlib
 import struct
+import subprocess
+import sys
 
 import pytest
 
-from harness import bare, records
+from harness import bare, env, records
 from harness.bare import Bare
 from harness.clients import confluent_consume, confluent_produce
 from harness.groupload import GroupLoad
@@ -78,3 +80,101 @@ def test_the_echo_stores_each_frame_and_answers_with_its_correlation_id(director
 def test_the_cost_of_pages_is_that_of_all_the_bytes_and_leaves_nothing(directory):
     one, twenty = bare.pages(directory, 1, 1), bare.pages(directory, 40, 3)
     assert 0 < one < twenty and not list(pathlib.Path(directory).iterdir())
+
+
+# ---- pairs.py, report.py ----------------------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def tools(monkeypatch):
+    monkeypatch.syspath_prepend(str(env.TOP / "test/bench"))
+    import pairs
+    import report
+    yield pairs, report
+    for name in ("pairs", "report"):
+        sys.modules.pop(name)
+
+
+class Side:
+    def __init__(self, kind):
+        self.kind = kind
+
+
+class Work:
+    """Whose page cache costs what it is told, block by block."""
+    name, writes, settles_by = "work", True, "gross"
+
+    def __init__(self, costs, gross=itertools.repeat(10)):
+        self.costs, self.gross, self.order = iter(costs), iter(gross), []
+
+    def pages(self):
+        return next(self.costs)
+
+    def block(self, side):
+        self.order.append(side.kind)
+        return {"gross": next(self.gross)}
+
+    def subtract(self, figures):
+        figures["net"] = figures["gross"] - figures["w"]
+
+
+SIDES = [Side("java"), Side("bare"), Side("ottla")]
+
+
+def test_sides_take_turns_and_a_block_whose_pages_change_their_cost_is_thrown_away(tools):
+    pairs, _ = tools
+    work = Work([1.0, 1.1, 1.0, 1.1] + [1.0, 2.0, 2.0, 2.0] * 1 + [2.0] * 4)
+    kept, all_pairs, thrown = pairs.run(work, SIDES, 2)
+    # the first pair is good (W 1.0 to 1.1), in the second the first block sees 1.1 become 1.0 and the second 1.0 become 2.0
+    assert work.order == ["java", "bare", "ottla", "ottla", "bare", "java"] + ["java", "bare", "ottla"]
+    assert (len(kept), len(all_pairs), thrown) == (2, 3, 1)
+    assert kept[0]["java"]["net"] == pytest.approx(10 - 1.05) and kept[1]["ottla"]["net"] == pytest.approx(8)
+
+
+def test_a_machine_that_never_is_steady_ends_the_pairs_without_one(tools):
+    pairs, _ = tools
+    kept, all_pairs, thrown = pairs.run(Work(itertools.cycle([1, 2])), SIDES, 2)
+    assert (kept, len(all_pairs), thrown) == ([], 4, 12)
+
+
+def test_warming_up_ends_when_two_blocks_are_alike(tools):
+    pairs, _ = tools
+    work = Work([], [100, 80, 60, 58, 1])
+    assert pairs.warm_up(SIDES[0], work) == (4, pytest.approx(2 / 60))
+    never = Work([], itertools.cycle([1, 2]))
+    assert pairs.warm_up(SIDES[0], never, 5) == (5, 0.5)
+    assert pairs.warm_up(SIDES[0], Work([], [1, 1, 5, 5.1]))[0] == 4      # alike too early
+
+
+def test_a_limit_is_held_by_the_median_of_the_pairs(tools):
+    pairs, _ = tools
+    kept = [{"ottla": {"x": a}, "java": {"x": b}} for a, b in ((1, 10), (2, 10), (9, 10))]
+    assert pairs.limit("o / j", lambda p: p["ottla"]["x"] / p["java"]["x"], 0.2, kept).endswith("0.200 [0.150 0.550]      of <= 0.2: met")
+    assert pairs.limit("o / j", lambda p: p["ottla"]["x"] / p["java"]["x"], 0.19, kept).endswith(": MISSED")
+
+
+def test_cpu_is_that_of_everything_a_process_has_started(tools):
+    pairs, _ = tools
+    spin = "import time; e = time.process_time() + 0.2\nwhile time.process_time() < e: pass\n"
+    code = f"import subprocess, sys\nc = subprocess.Popen([sys.executable, '-c', {spin + 'print(1, flush=True); input()'!r}], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n" \
+           "c.stdout.readline(); print(1, flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as p:
+        p.stdout.readline()
+        assert pairs.cpu_seconds(p.pid) >= 0.2
+        p.stdin.close()
+
+
+def test_a_section_of_the_results_is_replaced_and_the_others_stay(tools, tmp_path):
+    _, report = tools
+    path = tmp_path / "RESULTS"
+    path.write_text("What this is.\n\n")
+    report.write(path, "data", "ROWS=data\none\n")
+    report.write(path, "latency", "ROWS=latency\ntwo\n\nthree\n")
+    report.write(path, "data", "ROWS=data\nfour\n")
+    assert path.read_text() == "What this is.\n\nROWS=data\nfour\n\n\nROWS=latency\ntwo\n\nthree\n"
+
+
+def test_raw_figures_are_one_line_for_each_pair(tools, tmp_path):
+    _, report = tools
+    report.Raw(tmp_path / "raw")("w", ("java", "ottla"), [{"java": {"x": 1.5}, "ottla": {"x": 2}}, {"java": {"x": 3}, "ottla": {"x": 4}}])
+    assert (tmp_path / "raw/w-java.tsv").read_text() == "pair\tx\n1\t1.5\n2\t3\n"
+    assert (tmp_path / "raw/w-ottla.tsv").read_text() == "pair\tx\n1\t2\n2\t4\n"

@@ -152,6 +152,19 @@ def pids_with(word):
     return found
 
 
+def pids_with_session(pid):
+    """Processes of the session that this one leads: itself, and what it started."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if int((entry / "stat").read_text().rsplit(")", 1)[1].split()[3]) == pid:
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
 def cpu_seconds(pid):
     """User and system time of a process and of its children that ended."""
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
