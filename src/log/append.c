@@ -22,7 +22,8 @@
  *            directory goes offline.
  *
  * CRASH      Nothing here syncs (but for the epoch row).  What a crash leaves is a prefix of the written sets and perhaps a torn one: recovery
- *            cuts that.  With flush.messages reached, the sync comes before the answers of the sets it covers.
+ *            cuts that.  With flush.messages reached, the sync comes before the answers of the sets it covers.  With group commit an answer says
+ *            written, and nobody is told more than what is settled (settle.c).
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -486,6 +487,7 @@ fill_result(struct write *w)
 	r->last_offset = w->set.last_offset;
 	r->log_append_time_ms = w->s->log_append_time && w->s->origin != APPEND_REPLICATION ? w->now_ms : -1;
 	r->log_start_offset = w->log->start;
+	r->settled = log_settled_offset(w->log) > r->last_offset;
 }
 
 static enum kerr
@@ -501,6 +503,7 @@ write_steps(struct write *w)
 		return (k);
 	if (w->s->result.duplicate) {
 		w->s->result.log_start_offset = w->log->start;
+		w->s->result.settled = log_settled_offset(w->log) > w->s->result.last_offset;
 		return (KERR_NONE);
 	}
 	if ((k = write_data(w)) != KERR_NONE || (k = tell_producers(w)) != KERR_NONE)
@@ -606,6 +609,8 @@ drain(struct log *log, const struct append_set *own)
 	if (moved && flush_messages_due(log))
 		flush_before_answers(log, &sets);
 	log_disown(log);
+	if (moved)
+		log_settle_later(log);
 	if (moved && log->env->events.end_offset_moved != NULL)
 		log->env->events.end_offset_moved(log->env->events.ctx, log);
 	complete_all(&sets, own);

@@ -33,6 +33,7 @@ enum append_origin {
 struct append_result {
 	enum kerr error;		/* NONE: written (or a duplicate of what was) */
 	bool	  duplicate;		/* nothing was written; the offsets are those of the first time */
+	bool	  settled;		/* it can be acknowledged now; else (group commit) when log_settled_offset has passed last_offset */
 	int64_t	  base_offset;		/* of the first record; -1 on error */
 	int64_t	  last_offset;		/* of the last record; -1 on error */
 	int64_t	  log_append_time_ms;	/* LogAppendTime topics: the time put into the batches; a duplicate: its stored timestamp; else -1 */

@@ -54,7 +54,7 @@ log_new(struct log_env *env, struct log_dir *dir, const char *topic, int32_t par
 	log->partition = partition;
 	log->path = xstrdup(path);
 	log->options = *o;
-	log->first_unstable = -1;
+	log->first_unstable = log->named = -1;
 	log->producers = producer_state_new(o->producer_expiration_ms);
 	STAILQ_INIT(&log->queue);
 	STAILQ_INIT(&log->doomed);
@@ -450,6 +450,8 @@ log_set_role(struct log *log, const struct log_role *role)
 	lock_release(&log->lock);
 	refuse_other_roles(log, *role);
 	log_disown(log);
+	if (role->leader)	/* what a start found, and nobody has synced since */
+		log_settle_later(log);
 }
 
 void
@@ -754,7 +756,7 @@ log_check(struct log *log)
 	must(log->start <= log->high_watermark && log->high_watermark <= t.end);	/* (1) */
 	must(log_last_stable_offset(log) <= log->high_watermark);
 	must(log_active(log)->base == t.base && log_active(log)->size == t.size);	/* (2) */
-	must(log->recovery_point <= t.end);
+	must(log->recovery_point <= t.end && log->settled <= t.end);
 	for (uint32_t i = 0; i < l->n; i++) {
 		must(i == 0 || l->segments[i - 1]->base < l->segments[i]->base);
 		must(l->segments[i]->active == (i + 1 == l->n));

@@ -65,6 +65,9 @@ int64_t	 log_end_offset(const struct log *);
 int64_t	 log_high_watermark(const struct log *);
 int64_t	 log_last_stable_offset(const struct log *);	/* min(high watermark, first offset of an undecided transaction) */
 int64_t	 log_recovery_point(const struct log *);	/* everything below is on stable storage */
+/* With group commit (log_dirs_options.sync_appends): records below survive a loss of power.  Without: the end offset.  No record at or above may be
+ * acknowledged, nor shown to a consumer: replica/ lets the high watermark go no further. */
+int64_t	 log_settled_offset(const struct log *);
 uint64_t log_size(const struct log *);			/* bytes of all data files */
 uint32_t log_segment_count(const struct log *);
 bool	 log_is_offline(const struct log *);

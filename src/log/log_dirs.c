@@ -21,7 +21,8 @@
 #include "log/names_int.h"
 #include "log/scrub.h"
 
-enum { SYNCERS_PER_DIR = 2, READERS_PER_DIR = 2 };	/* one that a disk is slow with, and one more */
+enum { SYNCERS_PER_DIR = 2, READERS_PER_DIR = 2,	/* one that a disk is slow with, and one more */
+	COMMITTERS_PER_DIR = 8 };	/* logs of one disk that are synced side by side: they share commits of its journal */
 
 char *
 log_key(const char *topic, int32_t partition)
@@ -99,10 +100,12 @@ static enum err
 start_own_threads(struct log_dirs *ld, struct errbuf *eb)
 {
 	bool apart = ld->ndirs > 1 && ld->env.workers != NULL;
-	bool threads = apart && workers_count(ld->env.workers) > 0;
+	bool threads = ld->env.workers != NULL && workers_count(ld->env.workers) > 0;
+	bool commits = threads && ld->env.sync_appends;
 	char name[16];
 	enum err e = OK;
 
+	threads = threads && apart;
 	for (uint32_t i = 0; i < ld->ndirs && e == OK; i++) {
 		struct log_dir *d = &ld->dirs[i].base;
 
@@ -116,11 +119,14 @@ start_own_threads(struct log_dirs *ld, struct errbuf *eb)
 		str_format(name, sizeof(name), "read%u", i);
 		if (threads && e == OK)
 			e = workers_new(READERS_PER_DIR, name, &d->readers, eb);
+		str_format(name, sizeof(name), "commit%u", i);
+		if (commits && e == OK)
+			e = workers_new(COMMITTERS_PER_DIR, name, &d->committer, eb);
 	}
 	return (e);
 }
 
-/* Drains give flushes to the syncers, and both give the news of a failed disk to the common workers. */
+/* Drains give flushes to the syncers and syncs to the committers, and all give the news of a failed disk to the common workers. */
 static void
 end_own_threads(struct log_dirs *ld)
 {
@@ -128,6 +134,7 @@ end_own_threads(struct log_dirs *ld)
 		workers_free(&ld->dirs[i].base.writer);
 		workers_free(&ld->dirs[i].base.syncer);
 		workers_free(&ld->dirs[i].base.readers);
+		workers_free(&ld->dirs[i].base.committer);
 	}
 }
 
@@ -283,7 +290,7 @@ log_dirs_new(const struct log_dirs_options *o, struct log_dirs **out, struct err
 	ld->magic.value = LOG_DIRS_MAGIC;
 	ld->options = *o;
 	ld->recovery_threads = o->recovery_threads_per_dir;
-	ld->env = (struct log_env){ o->fs, o->clock, o->diag, o->metrics, o->random, o->workers, o->events };
+	ld->env = (struct log_env){ o->fs, o->clock, o->diag, o->metrics, o->random, o->workers, o->sync_appends, o->events };
 	ld->broker_id = -1;
 	ld->ndirs = o->ndirs;
 	ld->dirs = xcalloc(o->ndirs, sizeof(*ld->dirs));

@@ -29,7 +29,8 @@ struct log_dirs;
 /* Upward news.  Called without locks, on the thread that met it; ctx is the caller's.  Any may be NULL. */
 struct log_events {
 	void *ctx;
-	/* The end offset of a log has moved after a write (not per set: coalesced by the drainer).  Leader: time to move the high watermark. */
+	/* The end offset of a log has moved after a write (not per set: coalesced by the drainer), or its settled offset after a sync.  Leader: time to
+	 * move the high watermark. */
 	void (*end_offset_moved)(void *ctx, struct log *);
 	/* A directory went offline: its logs answer KAFKA_STORAGE_ERROR from now on. */
 	void (*dir_offline)(void *ctx, const char *dir, const char *why);
@@ -48,6 +49,7 @@ struct log_dirs_options {
 	const char *const *dirs;		/* absolute paths */
 	uint32_t	   ndirs;
 	uint32_t	   recovery_threads_per_dir;	/* num.recovery.threads.per.data.dir; 0: load on the calling thread */
+	bool		   sync_appends;		/* group commit: what is appended is synced soon after, and told by end_offset_moved */
 	uint64_t	   scrub_bytes_per_second;	/* 0: closed segments are not looked at */
 	struct log_options defaults;
 	/* Options of a topic's logs at load time (topic overrides); NULL: the defaults.  May be called from several threads. */

@@ -34,6 +34,7 @@ struct log_env {		/* the world, as log_dirs was given it */
 	struct metrics	 *metrics;
 	struct random	 *random;
 	struct workers	 *workers;	/* may be NULL */
+	bool		  sync_appends;	/* constant: group commit (settle.c) */
 	struct log_events events;
 };
 
@@ -47,6 +48,7 @@ struct log_dir {
 	struct workers *writer;		/* one thread: drains */
 	struct workers *syncer;		/* a few: flushes after rolls, and drains that flush before they answer */
 	struct workers *readers;	/* a few: reads of what is not in memory, for requests */
+	struct workers *committer;	/* several, with group commit, also in an only directory: syncs of what was appended */
 	_Atomic bool	slow;		/* its last write took long: sets are drained by workers, one after the other */
 	char		flushes;	/* its address is the key of the jobs that flush logs of this directory; their sets have another (the directory) */
 	_Atomic uint32_t writers;	/* writes of sets under way ... */
@@ -88,6 +90,7 @@ struct log {
 	bool		    flush_scheduled;	/* [L] */
 	bool		    flush_all;		/* [L] by that job: the active segment, too */
 	bool		    flush_recovered;	/* [L] it flushes what was recovered: log_dirs hears when it has ended */
+	bool		    settle_scheduled;	/* [L] a sync of what was appended is to begin */
 	enum log_state	    state;		/* [L] */
 	STAILQ_HEAD(, append_set) queue;	/* [L] */
 	uint64_t	    queue_bytes;	/* [L] */
@@ -96,7 +99,8 @@ struct log {
 	struct log_options  options;		/* [L] */
 	bool		    full;		/* [O] an append found no room, and that was said */
 	struct uuid	    topic_id;		/* [OL] */
-	struct job	    drain_job, flush_job;
+	struct job	    drain_job, flush_job, settle_job;
+	int64_t		    named;		/* with the right to flush: segments up to this base have their names on the disk; -1: unknown */
 
 	struct segment_list *segments;		/* [R], replaced by the owner */
 	_Atomic uint32_t    tail_seq;		/* odd while the three below change together */
@@ -104,6 +108,7 @@ struct log {
 	_Atomic int64_t	    tail_base;		/* [A] base of the active segment */
 	_Atomic uint32_t    tail_size;		/* [A] its bytes that belong to offsets below end */
 	_Atomic int64_t	    start, high_watermark, recovery_point;	/* [A] */
+	_Atomic int64_t	    settled;		/* [A] with group commit: data below is on the disk; raised with the right to flush */
 	_Atomic int64_t	    stored_recovery_point;	/* [A] no smaller than what the checkpoint on the disk says */
 	_Atomic int64_t	    stored_start;	/* [A] no larger than what the checkpoint on the disk says, or than the first segment's base */
 	_Atomic uint64_t    removals, removals_synced;	/* [A] equal: what segments below the start were called is gone on the disk, too */
@@ -176,6 +181,9 @@ enum err    log_sync_snapshot(struct log *, int64_t offset, struct errbuf *) MUS
 bool	    snapshots_find(const struct log *, int64_t offset);
 void	    snapshots_add(struct log *, int64_t offset);
 enum err    snapshots_remove(struct log *, int64_t offset, bool later, struct errbuf *) MUST_CHECK;
+
+/* ---- settle.c ---- */
+void	    log_settle_later(struct log *);	/* any, without locks.  Nothing without group commit; with no workers at once */
 
 /* ---- retain.c ---- */
 enum err    log_retain_begin(struct log *, struct errbuf *) MUST_CHECK;	/* the start rises above what log_retain will remove */

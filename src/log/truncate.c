@@ -30,6 +30,8 @@ lower_published(struct log *log, int64_t end)
 	log_publish_tail(log, t);
 	log->high_watermark = MIN((int64_t)log->high_watermark, end);
 	log->recovery_point = MIN((int64_t)log->recovery_point, end);
+	log->settled = MIN((int64_t)log->settled, end);
+	log->named = -1;
 	lock_release(&log->lock);
 	log_wait_for_readers(log);
 }

@@ -3,14 +3,15 @@
  * replica/append.c - see append.h.
  *
  * PATH       prepare (partition, role, ISR) -> validate (here, or one worker job for all large items) -> log_append per item -> written ->
- *            acks = -1: wait for the high watermark -> done.
+ *            acks = -1: wait for the high watermark; acks = 1: until it is settled, which without group commit it is -> done.
  *
  * INVARIANTS
  *   (1) Callbacks run on the request's loop, in the order queued, written, done, each once, none inside replica_append: what could be told
  *       at once is told by a task.
  *   (2) After an item was given to log_append, its answer is what the log says; what was true before (role, ISR) was only a quick refusal.
  *   (3) An item that waits has been written.  Its answer then depends on the high watermark and on this broker leading without a break since
- *       it was written: under another leader the record may have been cut away.  A new epoch of our own takes nothing away.
+ *       it was written: under another leader the record may have been cut away.  A new epoch of our own takes nothing away.  A duplicate
+ *       waits as what it repeats does.
  *   (4) Nobody waits once the manager is stopping: the flag is set before each loop's stop_task is posted, and looked at before each wait.
  */
 #include <stdlib.h>
@@ -212,7 +213,7 @@ item_written(struct replica_append_item *it)
 	it->log_append_time_ms = res->log_append_time_ms;
 	it->log_start_offset = res->log_start_offset;
 	partition_progress(it->p);
-	if (it->request->acks == APPEND_ACKS_ALL)
+	if (it->request->acks == APPEND_ACKS_ALL || (it->request->acks == 1 && !res->settled))
 		it->wait_for = res->last_offset + 1;
 }
 
@@ -292,6 +293,14 @@ item_lost(const struct replica_append_item *it)
 	return (k);
 }
 
+static bool
+item_reached(const struct replica_append_item *it, struct log *log)
+{
+	int64_t offset = it->request->acks == APPEND_ACKS_ALL ? log_high_watermark(log) : log_settled_offset(log);
+
+	return (offset >= it->wait_for);
+}
+
 /* Has this written item its answer?  Whatever it is, the offsets stay in it, as in Java. */
 static bool
 item_answered(struct replica_append_item *it)
@@ -305,9 +314,9 @@ item_answered(struct replica_append_item *it)
 	log = partition_log(it->p);
 	if (!st->leader || log == NULL || it->set.leader_epoch < st->leader_since)
 		it->error = item_lost(it);
-	else if (log_high_watermark(log) < it->wait_for)
+	else if (!item_reached(it, log))
 		return (false);
-	else if ((int32_t)st->nisr < partition_effective_min_isr(it->p, st))
+	else if (it->request->acks == APPEND_ACKS_ALL && (int32_t)st->nisr < partition_effective_min_isr(it->p, st))
 		it->error = KERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND;
 	it->wait_for = -1;
 	return (true);

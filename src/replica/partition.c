@@ -16,6 +16,7 @@
  *   (2) It stands still while the ISR is smaller than the effective min.insync.replicas (KIP-966, part 1).
  *   (3) It is at most the end offset of every member of the ISR.  The end of another member is known from its fetches; a member that has not
  *       fetched yet keeps it where it is.
+ *   (4) With group commit it is at most this log's settled offset: nobody reads, or has acknowledged, what a loss of power may take away here.
  */
 #include <stdlib.h>
 
@@ -289,14 +290,14 @@ partition_effective_min_isr(const struct partition *p, const struct partition_st
 	return (MIN(min, (int32_t)st->nreplicas));
 }
 
-/* The smallest end offset in the ISR; -1 while a member's is unknown. */
+/* The smallest end offset in the ISR, ours as far as it is settled; -1 while a member's is unknown. */
 static int64_t
 isr_end(const struct partition *p, const struct partition_state *st, struct log *log)
 {
 	for (uint32_t i = 0; i < st->nisr; i++)
 		if (st->isr[i] != p->manager->opt.broker_id)
 			return (-1);
-	return (log_end_offset(log));
+	return (log_settled_offset(log));
 }
 
 void

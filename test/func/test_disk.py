@@ -84,6 +84,35 @@ def test_errors_of_all_disks_end_the_process(brokers, kind, topic, sick):
     assert status == 1 and all(str(p) in text for p in d.paths), text[-2000:]
 
 
+# ---- group commit -------------------------------------------------------------------------------------------------------------------------
+REQUEST_TIMED_OUT = 7
+
+
+def test_with_group_commit_nothing_is_acknowledged_or_shown_that_is_not_on_the_disk(brokers, kind, topic, sick):
+    b, d, t, at = house(brokers, kind, topic, sick, 2, **{"ottla.produce.sync.enable": "true"})
+    with b.connect() as c:
+        def put(d, acks, timeout=20000):
+            return produce(c, t, records.batch([b"v"]), partition=at[d], acks=acks, timeout=timeout)["ErrorCode"]
+
+        assert [put(0, 1), put(0, -1), put(1, 1)] == [0, 0, 0]
+        sick.rule(("sync", "sleep", 4000, "/d0/"))
+        assert [put(0, 1, 300), put(0, -1, 300)] == [REQUEST_TIMED_OUT] * 2
+        assert list_end(b, t, at[0]) == 2, "written, and shown to nobody"
+        assert [put(1, 1), put(1, -1)] == [0, 0], "the other disk does not wait"
+        sick.well()
+        wait_until(lambda: list_end(b, t, at[0]) == 4, 30, "the sync to end")
+        sick.rule(("sync", "errno", EIO, "/d0/"))
+        assert put(0, 1) == STORAGE
+        sick.well()
+        assert [put(0, -1), put(0, 1)] == [STORAGE] * 2, "no second sync"
+        assert [put(1, 1), put(1, -1)] == [0, 0]
+    b.kill9()
+    b.start()
+    wait_until(lambda: (list_end(b, t, at[0]) or 0) >= 4, 20, "the directory to serve again")
+    assert confluent_consume(b, t, 5, partition=at[1]) == [b"v"] * 5
+    b.stop()
+
+
 # ---- rot ----------------------------------------------------------------------------------------------------------------------------------
 def flip(path, at):
     with open(path, "r+b") as f:

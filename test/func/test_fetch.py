@@ -19,8 +19,8 @@ def one(answer):
     return answer["Responses"][0]["Partitions"][0]
 
 
-def produce(c, t, data, acks=-1, partition=0, version=7):
-    message = {"Acks": acks, "TimeoutMs": 10000, "TopicData": [{"Name": t, "PartitionData": [{"Index": partition, "Records": data}]}]}
+def produce(c, t, data, acks=-1, partition=0, version=7, timeout=10000):
+    message = {"Acks": acks, "TimeoutMs": timeout, "TopicData": [{"Name": t, "PartitionData": [{"Index": partition, "Records": data}]}]}
     if acks == 0:
         return c.send("Produce", version, message)
     return c.call("Produce", version, message)["Responses"][0]["PartitionResponses"][0]

@@ -100,11 +100,15 @@ world_init(struct world *w)
 
 /* Whose offsets are on the disk when they are acknowledged. */
 static void
-world_init_on(struct world *w, struct fs *fs, int32_t epoch)
+world_init_on(struct world *w, struct fs *fs, int32_t epoch, bool group_commit)
 {
 	memset(w, 0, sizeof(*w));
 	bed_init_on(&w->bed, fs);
-	w->bed.config.log.flush_messages = 1;
+	w->bed.sync_appends = group_commit;
+	if (group_commit)
+		bed_restart(&w->bed);
+	else
+		w->bed.config.log.flush_messages = 1;
 	w->epoch = epoch;
 	world_begin(w);
 }
@@ -583,6 +587,7 @@ struct losses {
 	struct fs *fs, *copies[LOSSES_MAX];
 	int64_t	   acked[LOSSES_MAX], sent[LOSSES_MAX], acked_now, sent_now;
 	unsigned   n;
+	bool	   group_commit;
 };
 
 static void
@@ -606,7 +611,7 @@ look_after_loss(struct losses *l, unsigned i, uint64_t seed)
 	struct world w;
 	int64_t seen;
 
-	world_init_on(&w, after, 50);
+	world_init_on(&w, after, 50, l->group_commit);
 	seen = MAX(fetch(&w, G0, "t", 0), 0);
 	CHECK_GE(seen, l->acked[i]);
 	CHECK_GE(l->sent[i], seen);
@@ -616,16 +621,18 @@ look_after_loss(struct losses *l, unsigned i, uint64_t seed)
 	fs_power_free(&after);
 }
 
-TEST(no_acknowledged_commit_that_was_flushed_is_lost_when_power_is_at_any_call)
+static void
+lose_power_at_any_call(bool group_commit)
 {
 	struct losses *l = xcalloc(1, sizeof(*l));
 	struct clock_manual clock;
 	struct world w;
 
+	l->group_commit = group_commit;
 	clock_manual_init(&clock, BED_NOW);
 	l->fs = fs_power_new(&clock.clock);
 	fs_power_watch(l->fs, FS_FAULT_SYNC | FS_FAULT_SYNC_DIR | FS_FAULT_RENAME | FS_FAULT_UNLINK | FS_FAULT_MKDIR, keep_loss, l);
-	world_init_on(&w, l->fs, 0);
+	world_init_on(&w, l->fs, 0, group_commit);
 	for (int i = 1; i <= 6; i++) {
 		l->sent_now = i;
 		CHECK_EQ(commit(&w, G0, "t", 0, i), KERR_NONE);
@@ -644,6 +651,12 @@ TEST(no_acknowledged_commit_that_was_flushed_is_lost_when_power_is_at_any_call)
 		fs_power_free(&l->copies[i]);
 	fs_power_free(&l->fs);
 	free(l);
+}
+
+TEST(no_acknowledged_commit_that_was_flushed_is_lost_when_power_is_at_any_call)
+{
+	lose_power_at_any_call(false);	/* flush.messages=1 */
+	lose_power_at_any_call(true);
 }
 
 TEST(deleted_and_expired_offsets_do_not_come_back)

@@ -21,6 +21,7 @@ struct fixture {
 	struct random_seeded  random;
 	struct log_options    options;
 	struct workers	     *workers;
+	bool		      sync_appends;	/* group commit */
 	struct log_dirs	     *dirs;
 	struct diag	     *diag;
 	char		      lines[16384];	/* what was said */

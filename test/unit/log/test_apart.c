@@ -24,6 +24,8 @@ static const struct fs_ops *under;	/* the fixture's, asked for once: fs_unsynced
 
 enum { WRITES = 1, SYNCS = 2, OPENS = 4 };
 
+static _Atomic unsigned syncs_begun;	/* of the data of t-0 */
+
 static struct gate {
 	pthread_mutex_t lock;
 	pthread_cond_t	changed;
@@ -94,7 +96,11 @@ gated_pwritev(struct file *file, const struct slice *v, unsigned n, uint64_t pos
 static enum err
 gated_sync(struct file *file, struct errbuf *eb)
 {
-	enum err e = gate_pass(SYNCS, file->path, eb);
+	enum err e;
+
+	if (strstr(file->path, "/t-0/") != NULL && strstr(file->path, ".log") != NULL)
+		syncs_begun++;
+	e = gate_pass(SYNCS, file->path, eb);
 
 	return (e == OK ? under->sync(file, eb) : e);
 }
@@ -205,6 +211,8 @@ struct house {
 	struct fs_ops  ops;
 	struct fs      fs;
 	struct log    *log[2];
+	bool	       group_commit;
+	unsigned       ndirs;		/* 0: two */
 };
 
 static struct log *
@@ -231,14 +239,15 @@ house_init(struct house *h, unsigned workers)
 	h->ops.pread = memory_pread;
 	memory.cold = false;
 	h->fs.ops = &h->ops;
-	fixture_init(&h->f, 2);
+	fixture_init(&h->f, h->ndirs == 0 ? 2 : h->ndirs);
+	h->f.sync_appends = h->group_commit;
 	h->f.fs = &h->fs;
 	must(workers_new(workers, "common", &h->f.workers, NULL) == OK);
 	OPEN(&h->f);
 	h->log[0] = make_log(h, "t", &h->f.options);
 	h->log[1] = make_log(h, "u", &h->f.options);
 	CHECK_STR(log_dir(h->log[0]), h->f.path[0]);
-	CHECK_STR(log_dir(h->log[1]), h->f.path[1]);
+	CHECK_STR(log_dir(h->log[1]), h->f.path[h->ndirs == 1 ? 0 : 1]);
 }
 
 static void
@@ -258,7 +267,7 @@ run_by_hand(struct house *h)
 
 TEST(whoever_appends_never_writes_and_the_order_is_kept)
 {
-	struct house h;
+	struct house h = { 0 };
 	struct piece p[20];
 
 	house_init(&h, 0);
@@ -280,7 +289,7 @@ TEST(a_sequence_is_judged_behind_what_is_queued_before_it)
 {
 	const int32_t sequence[] = { 0, 1, 1, 3, 2 };
 	struct piece p[5];
-	struct house h;
+	struct house h = { 0 };
 
 	house_init(&h, 0);
 	for (int i = 0; i < 5; i++)
@@ -299,7 +308,7 @@ TEST(a_sequence_is_judged_behind_what_is_queued_before_it)
 TEST(what_was_queued_under_another_epoch_is_refused_before_it_is_written)
 {
 	struct piece p[3];
-	struct house h;
+	struct house h = { 0 };
 
 	house_init(&h, 0);
 	give_one(&h.f, h.log[0], &p[0]);
@@ -323,7 +332,7 @@ TEST(a_queue_behind_a_hanging_disk_is_bounded)
 	uint64_t bytes = 0;
 	unsigned n = 0;
 	struct piece *p = xcalloc(300, sizeof(*p));
-	struct house h;
+	struct house h = { 0 };
 
 	house_init(&h, 0);
 	do {
@@ -349,7 +358,7 @@ TEST(sets_that_wait_while_their_log_moves_are_written_in_the_new_place_in_order)
 	struct log *future = NULL;
 	bool swapped = false, caught_up;
 	struct piece p[6];
-	struct house h;
+	struct house h = { 0 };
 	uint64_t copied;
 
 	house_init(&h, 0);
@@ -400,7 +409,7 @@ TEST(who_must_not_wait_is_told_what_is_cold_and_touches_no_file)
 	const int64_t offsets[] = { 1, 17, 40, 59 };
 	struct log_read_result r;
 	struct piece p[60];
-	struct house h;
+	struct house h = { 0 };
 
 	house_init(&h, 0);
 	for (int i = 0; i < 60; i++)
@@ -467,7 +476,7 @@ everything_else_goes_on(struct house *h)
 TEST(a_disk_that_hangs_in_a_write_stops_its_own_directory_only)
 {
 	struct piece p[10];
-	struct house h;
+	struct house h = { 0 };
 
 	house_init(&h, 1);
 	gate_close(WRITES, h.f.path[0]);
@@ -492,7 +501,7 @@ TEST(a_disk_that_hangs_in_a_write_stops_its_own_directory_only)
 TEST(a_disk_that_hangs_in_a_roll_stops_its_own_directory_only)
 {
 	struct piece p[40];
-	struct house h;
+	struct house h = { 0 };
 
 	house_init(&h, 1);
 	gate_close(OPENS, h.f.path[0]);
@@ -515,7 +524,7 @@ TEST(a_disk_that_hangs_in_a_sync_stops_neither_other_directories_nor_writes)
 	struct log_options flushed;
 	struct log *v, *x;
 	struct piece p[40], q[2];
-	struct house h;
+	struct house h = { 0 };
 
 	house_init(&h, 1);
 	flushed = h.f.options;
@@ -553,7 +562,7 @@ TEST(a_disk_that_hangs_in_a_sync_stops_neither_other_directories_nor_writes)
 TEST(a_write_that_hangs_and_fails_takes_all_behind_it_along)
 {
 	struct piece p[10], late;
-	struct house h;
+	struct house h = { 0 };
 
 	house_init(&h, 1);
 	gate_close(WRITES, h.f.path[0]);
@@ -604,7 +613,7 @@ TEST(a_log_that_is_deleted_answers_all_that_waits)
 {
 	struct deletion_job d = { .job.run = delete_t };
 	struct piece p[10];
-	struct house h;
+	struct house h = { 0 };
 
 	house_init(&h, 1);
 	gate_close(WRITES, h.f.path[0]);
@@ -632,7 +641,7 @@ ends_while_sets_are_queued(bool clean)
 {
 	struct piece p[400];
 	int64_t written[2] = { 0, 0 };
-	struct house h;
+	struct house h = { 0 };
 
 	house_init(&h, 2);
 	for (int i = 0; i < 400; i++)
@@ -667,7 +676,119 @@ TEST(an_end_with_sets_queued_answers_each_once)
 	ends_while_sets_are_queued(false);
 }
 
-UNIT_MAIN("log/apart",
+/* ---- group commit ---- */
+
+static void
+await_settled(struct log *log, int64_t offset)
+{
+	struct timespec began, now;
+
+	must_zero(clock_gettime(CLOCK_MONOTONIC, &began));
+	do {
+		sched_yield();
+		must_zero(clock_gettime(CLOCK_MONOTONIC, &now));
+		must(now.tv_sec - began.tv_sec < 60);
+	} while (log_settled_offset(log) < offset);
+	CHECK_EQ(log_settled_offset(log), offset);
+}
+
+static void
+put_many(struct house *h, struct log *log, int n)
+{
+	struct piece p;
+
+	for (int i = 0; i < n; i++) {
+		give_one(&h->f, log, &p);
+		CHECK_EQ(answer(&p)->error, KERR_NONE);
+		piece_fini(&p);
+	}
+}
+
+static void
+group_commit_in(unsigned ndirs)
+{
+	struct house h = { .group_commit = true, .ndirs = ndirs };
+	unsigned before;
+
+	house_init(&h, 1);
+	put_many(&h, h.log[0], 1);
+	await_settled(h.log[0], 1);
+	gate_close(SYNCS, "/t-0/");
+	put_many(&h, h.log[0], 1);
+	gate_await();
+	put_many(&h, h.log[0], 60);		/* while the sync runs: they are in the next one, all */
+	put_many(&h, h.log[1], 10);		/* of another log: it does not wait for this one */
+	await_settled(h.log[1], 10);
+	everything_else_goes_on(&h);
+	CHECK_EQ(log_settled_offset(h.log[0]), 1);
+	CHECK_EQ(log_end_offset(h.log[0]), 62);
+	before = syncs_begun;
+	gate_open(OK);
+	await_settled(h.log[0], 62);
+	CHECK_EQ(syncs_begun - before, 1);
+	house_fini(&h);
+}
+
+TEST(a_commit_that_hangs_holds_up_its_own_log_only_and_one_sync_answers_for_all_that_came_meanwhile)
+{
+	group_commit_in(1);
+	group_commit_in(2);
+}
+
+TEST(a_commit_that_fails_settles_nothing_and_takes_the_directory_along)
+{
+	struct house h = { .group_commit = true };
+
+	house_init(&h, 1);
+	put_many(&h, h.log[0], 3);
+	await_settled(h.log[0], 3);
+	gate_close(SYNCS, h.f.path[0]);
+	put_many(&h, h.log[0], 1);
+	gate_await();
+	put_many(&h, h.log[0], 5);
+	gate_open(ERR_IO);
+	workers_drain(h.log[0]->dir->committer);
+	workers_drain(h.f.workers);
+	CHECK_EQ(h.f.offline, 1);
+	CHECK(log_is_offline(h.log[0]) && !log_is_offline(h.log[1]));
+	CHECK_EQ(log_settled_offset(h.log[0]), 3);
+	CHECK_EQ(log_flush(h.log[0], NULL), ERR_OFFLINE);	/* the next sync would say that all is well */
+	CHECK_EQ(log_settled_offset(h.log[0]), 3);
+	put_many(&h, h.log[1], 2);
+	await_settled(h.log[1], 2);
+	house_fini(&h);
+}
+
+TEST(a_duplicate_is_as_unsettled_as_what_it_repeats)
+{
+	const struct batch_spec spec = { .producer_id = 7, .sequence = 0 };
+	struct house h = { .group_commit = true };
+	struct piece p[2];
+
+	house_init(&h, 0);		/* nothing runs but by hand */
+	for (int i = 0; i < 2; i++) {
+		give(&h.f, h.log[0], &p[i], &spec);
+		log_own(h.log[0]);	/* the drain: without the sync that it asks for */
+		log_disown(h.log[0]);
+		while (p[i].answers == 0)
+			must(workers_step(h.f.workers));
+		CHECK_EQ(p[i].set.result.error, KERR_NONE);
+		CHECK_EQ(p[i].set.result.duplicate, i == 1);
+		CHECK_EQ(p[i].set.result.last_offset, 0);
+	}
+	run_by_hand(&h);
+	CHECK_EQ(log_settled_offset(h.log[0]), 1);
+	for (int i = 0; i < 2; i++)
+		piece_fini(&p[i]);
+	give(&h.f, h.log[0], &p[0], &spec);
+	run_by_hand(&h);
+	CHECK(p[0].set.result.duplicate && p[0].set.result.settled);
+	piece_fini(&p[0]);
+	house_fini(&h);
+}
+
+UNIT_MAIN("log/apart", T(a_commit_that_hangs_holds_up_its_own_log_only_and_one_sync_answers_for_all_that_came_meanwhile),
+    T(a_commit_that_fails_settles_nothing_and_takes_the_directory_along), T(a_duplicate_is_as_unsettled_as_what_it_repeats),
     T(whoever_appends_never_writes_and_the_order_is_kept), T(a_sequence_is_judged_behind_what_is_queued_before_it),
     T(what_was_queued_under_another_epoch_is_refused_before_it_is_written), T(a_queue_behind_a_hanging_disk_is_bounded),
     T(sets_that_wait_while_their_log_moves_are_written_in_the_new_place_in_order),

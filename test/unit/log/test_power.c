@@ -26,6 +26,7 @@
 #include "base/must.h"
 #include "log/checkpoint.h"
 #include "log/inspect.h"
+#include "log/log_int.h"
 #include "test/unit/fs_fault.h"
 #include "test/unit/fs_power.h"
 #include "test/unit/log/fixture.h"
@@ -563,6 +564,7 @@ look_at(struct scenario *sc, const struct point *pt, uint64_t seed, unsigned dep
 	fixture_init(&f, sc->ndirs);
 	f.clock = sc->f.clock;
 	f.options = sc->f.options;
+	f.sync_appends = sc->f.sync_appends;
 	f.sequence = sc->sequence;
 	f.fs = after;
 	for (unsigned i = 0; i < sc->ndirs; i++) {
@@ -699,9 +701,96 @@ SCENARIO(with_flush_messages_1_an_answer_is_a_promise, .live = live_each, .prepa
 static void
 step(struct scenario *sc, int jobs)
 {
-	while (jobs-- > 0 && workers_step(sc->f.workers))
+	while (jobs-- > 0 && sc->f.workers != NULL && workers_step(sc->f.workers))
 		;
 }
+
+static void
+prepare_group_commit(struct fixture *f)
+{
+	f->sync_appends = true;
+}
+
+/* The flush of a roll syncs the name of the new segment, too: without it the commit must have done so. */
+static void
+no_flushes(struct scenario *sc)
+{
+	if (sc->lazy)
+		sc->log->flush_scheduled = true;
+}
+
+/* What is settled is promised; the recovery point is not there yet. */
+static void
+live_settles(struct scenario *sc)
+{
+	bool behind = false;
+
+	create(sc, UUID_ZERO);
+	no_flushes(sc);
+	for (int i = 0; i < 20; i++) {
+		append(sc, (struct batch_spec){ .value_len = 900, .records = 1 + (unsigned)i % 2 });
+		if (sc->lazy)
+			step(sc, i % 5 == 4 ? 9 : i % 2);
+		sc->p.flushed = log_settled_offset(sc->log);
+		CHECK(sc->lazy || sc->p.flushed == sc->p.end);
+		behind |= log_recovery_point(sc->log) < sc->p.flushed;
+		if (i % 3 == 0)
+			log_dirs_checkpoint_recovery_points(sc->f.dirs);
+		if (i == 11)
+			lead(sc, 6);
+	}
+	CHECK(behind && log_segment_count(sc->log) > 2);
+}
+SCENARIO(with_group_commit_what_is_settled_is_a_promise, .live = live_settles, .prepare = prepare_group_commit)
+SCENARIO(with_group_commit_and_syncs_that_come_late, .live = live_settles, .prepare = prepare_group_commit, .lazy = true)
+
+/* A cut between: what was settled above it is promised no more, what comes after it is settled anew, its name, too. */
+static void
+live_settles_and_cuts(struct scenario *sc)
+{
+	create(sc, UUID_ZERO);
+	no_flushes(sc);
+	for (int i = 0; i < 3; i++) {
+		int64_t to;
+
+		append_some(sc, 14, 500);
+		step(sc, 9);
+		sc->p.flushed = log_settled_offset(sc->log);
+		CHECK_EQ(sc->p.flushed, sc->p.end);
+		for (to = sc->p.end - 20; to > 0 && !sc->starts[to]; to--)
+			;
+		sc->p.flushed = sc->p.end = to;
+		CHECK_EQ(log_truncate_to(sc->log, to, NULL), OK);
+		CHECK_EQ(log_settled_offset(sc->log), to);
+		lead(sc, 6 + i);
+		append_some(sc, 7, 450);
+		step(sc, 9);
+		sc->p.flushed = log_settled_offset(sc->log);
+		CHECK_EQ(sc->p.flushed, sc->p.end);
+	}
+}
+SCENARIO(with_group_commit_a_log_that_is_cut_and_goes_on, .live = live_settles_and_cuts, .prepare = prepare_group_commit, .lazy = true)
+
+static void
+live_settles_and_restarts(struct scenario *sc)
+{
+	create(sc, UUID_ZERO);
+	for (int i = 0; i < 3; i++) {
+		append_some(sc, 6, 500);
+		sc->p.flushed = log_settled_offset(sc->log);
+		log_unref(&sc->log);
+		log_dirs_free(&sc->f.dirs);	/* killed */
+		keep_point(sc, "a start");
+		REQUIRE(fixture_open(&sc->f, NULL) == OK);
+		sc->log = log_dirs_find(sc->f.dirs, "t", 0);
+		REQUIRE(sc->log != NULL);
+		CHECK_EQ(log_end_offset(sc->log), sc->p.end);
+		lead(sc, 6 + i);		/* syncs what the start has found */
+		CHECK_EQ(log_settled_offset(sc->log), sc->p.end);
+		sc->p.flushed = sc->p.end;
+	}
+}
+SCENARIO(with_group_commit_killed_and_started_again, .live = live_settles_and_restarts, .prepare = prepare_group_commit)
 
 /* The flush that a roll asks for comes late. */
 static void
@@ -993,7 +1082,9 @@ TEST(an_old_hole_between_segments_costs_no_records)
 	old_hole(false, false, 51);	/* the recovery points are lost */
 }
 
-UNIT_MAIN("log/power", T(flushed_records_survive_appends_rolls_and_checkpoints), T(with_flush_messages_1_an_answer_is_a_promise),
+UNIT_MAIN("log/power", T(with_group_commit_what_is_settled_is_a_promise), T(with_group_commit_and_syncs_that_come_late),
+    T(with_group_commit_a_log_that_is_cut_and_goes_on), T(with_group_commit_killed_and_started_again),
+    T(flushed_records_survive_appends_rolls_and_checkpoints), T(with_flush_messages_1_an_answer_is_a_promise),
     T(a_roll_whose_flush_comes_late), T(a_segment_that_is_closed_after_all_of_it_was_flushed), T(the_same_with_a_flush_that_comes_late),
     T(preallocated_segments), T(producers_transactions_and_their_snapshots), T(deleted_records_and_retention_by_start_offset),
     T(retention_by_size_and_time), T(topics_made_deleted_and_made_again), T(a_log_that_is_cut_and_goes_on_in_another_epoch),

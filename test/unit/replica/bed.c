@@ -92,8 +92,8 @@ open_all(struct bed *b)
 {
 	struct errbuf eb = ERRBUF_INIT;
 	const struct log_dirs_options lo = {
-		.fs = b->fs, .clock = &b->clock.clock, .diag = b->diag, .random = &b->random.random, .workers = b->workers, .dirs = b->paths,
-		.ndirs = b->npaths, .defaults = b->config.log,
+		.fs = b->fs, .clock = &b->clock.clock, .diag = b->diag, .metrics = &b->metrics, .random = &b->random.random, .workers = b->workers, .dirs = b->paths,
+		.ndirs = b->npaths, .defaults = b->config.log, .sync_appends = b->sync_appends,
 		.events = { b, on_moved, on_offline, on_all_offline, NULL },
 	};
 	struct loop *const loops[2] = { b->loop, b->loop2 };
@@ -207,6 +207,27 @@ bed_restart(struct bed *b)
 {
 	close_all(b);
 	open_all(b);
+}
+
+void
+bed_init_synced(struct bed *b)
+{
+	bed_init(b);
+	b->sync_appends = true;
+	bed_restart(b);
+}
+
+void
+bed_turn(struct bed *b)
+{
+	bool some = true;
+
+	for (int i = 0; some && i < 10000; i++) {
+		some = loop_turn(b->control, 0);
+		some = loop_turn(b->loop, 0) || some;
+		some = loop_turn(b->loop2, 0) || some;
+	}
+	CHECK(!some);
 }
 
 void
@@ -441,7 +462,7 @@ on_appended(struct replica_append *a)
 }
 
 struct bed_append *
-bed_append(struct bed *b, const char *topic, int32_t partition, int16_t acks, int32_t timeout_ms)
+bed_append_begin(struct bed *b, const char *topic, int32_t partition, int16_t acks, int32_t timeout_ms)
 {
 	struct bed_append *x = ARENA_NEW(&b->arena, struct bed_append);
 	size_t len;
@@ -455,6 +476,14 @@ bed_append(struct bed *b, const char *topic, int32_t partition, int16_t acks, in
 	    .done = on_appended };
 	replica_append(b->manager, &x->a);
 	CHECK(x->queued == 0 && x->written == 0 && x->done == 0);	/* never from inside */
+	return (x);
+}
+
+struct bed_append *
+bed_append(struct bed *b, const char *topic, int32_t partition, int16_t acks, int32_t timeout_ms)
+{
+	struct bed_append *x = bed_append_begin(b, topic, partition, acks, timeout_ms);
+
 	bed_run(b);
 	return (x);
 }

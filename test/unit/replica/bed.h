@@ -36,16 +36,19 @@ struct bed {
 	const char	*paths[2];
 	unsigned	 npaths;
 	bool		 all_offline;
+	bool		 sync_appends;	/* group commit, from the next bed_restart on */
 	unsigned	 values;	/* distinct values of records */
 	char		 deleted[64];	/* topics that the manager told of, each with a blank behind it */
 };
 
 void	 bed_init(struct bed *);
 void	 bed_init_dirs(struct bed *, unsigned ndirs);	/* 1 or 2 log directories */
+void	 bed_init_synced(struct bed *);		/* with group commit */
 void	 bed_init_on(struct bed *, struct fs *under);	/* always the same directory; the world of an fs_power that lost its power, say */
 void	 bed_fini(struct bed *);
 void	 bed_restart(struct bed *);		/* clean shutdown, and the same directories again */
 void	 bed_restart_with(struct bed *, void (*meanwhile)(struct bed *));	/* ... changed while nobody has them open */
+void	 bed_turn(struct bed *);		/* loops only: no worker finishes anything, as if the disk hung */
 void	 bed_run(struct bed *);			/* until nothing is left to do now */
 void	 bed_settle(struct bed *);		/* ... and until moves and what they leave to base/reclaim are over */
 void	 bed_pass(struct bed *, int64_t ms);	/* time, then bed_run */
@@ -82,7 +85,8 @@ struct bed_append {
 	struct replica_append_item item[3];
 	unsigned queued, written, done;
 };
-struct bed_append *bed_append(struct bed *, const char *topic, int32_t partition, int16_t acks, int32_t timeout_ms);	/* one record; run */
+struct bed_append *bed_append_begin(struct bed *, const char *topic, int32_t partition, int16_t acks, int32_t timeout_ms);	/* one record */
+struct bed_append *bed_append(struct bed *, const char *topic, int32_t partition, int16_t acks, int32_t timeout_ms);	/* ... and run */
 int64_t	 bed_put(struct bed *, const char *topic, int32_t partition);	/* acks=1; its offset, CHECKed */
 struct bed_fetch {
 	struct replica_fetch f;

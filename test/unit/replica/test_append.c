@@ -2,7 +2,10 @@
  *
  * Produce as replica/ sees it: acks, min.insync.replicas, time-outs, and what a change of role does to those who wait.
  */
+#include <stdlib.h>
+
 #include "test/unit/fs_fault.h"
+#include "test/unit/fs_power.h"
 #include "test/unit/replica/bed.h"
 #include "test/unit/unit.h"
 
@@ -297,6 +300,200 @@ TEST(the_end_of_the_broker_ends_the_wait)
 	bed_fini(&b);
 }
 
+/* ---- group commit ---- */
+
+/* A consumer at the end, who does not wait. */
+static bool
+consumer_sees(struct bed *b, int64_t offset)
+{
+	struct bed_fetch *x = bed_fetch_new(b, "t", 0, offset);
+	bool more;
+
+	x->now = replica_fetch(b->manager, &x->f);
+	bed_turn(b);
+	CHECK(x->now || x->done);
+	more = x->item[0].range.len > 0;
+	bed_fetch_drop(x);
+	return (more);
+}
+
+TEST(with_group_commit_nothing_is_acknowledged_or_shown_before_the_sync)
+{
+	struct bed_append *all, *one, *none;
+	struct bed b;
+
+	bed_init_synced(&b);
+	CHECK_EQ(bed_lead(&b, "t", 0, 0), KERR_NONE);
+	all = bed_append_begin(&b, "t", 0, -1, 1000);
+	one = bed_append_begin(&b, "t", 0, 1, 1000);
+	none = bed_append_begin(&b, "t", 0, 0, 1000);
+	bed_turn(&b);
+	CHECK(all->written == 1 && one->written == 1);	/* the records' memory is free */
+	CHECK(all->done == 0 && one->done == 0);
+	CHECK_EQ(none->done, 1);			/* nobody waits for that answer */
+	CHECK_EQ(end_offset(&b), 3);
+	CHECK_EQ(high_watermark(&b), 0);
+	CHECK(!consumer_sees(&b, 0));
+	bed_run(&b);
+	CHECK(all->done == 1 && one->done == 1);
+	CHECK_EQ(all->item[0].error, KERR_NONE);
+	CHECK_EQ(all->item[0].base_offset, 0);
+	CHECK_EQ(one->item[0].error, KERR_NONE);
+	CHECK_EQ(one->item[0].base_offset, 1);
+	CHECK_EQ(high_watermark(&b), 3);
+	CHECK(consumer_sees(&b, 0));
+	CHECK_EQ(metric_get(&b.metrics, METRIC_commit_syncs_total), 1);	/* for all three */
+	bed_fini(&b);
+}
+
+TEST(with_group_commit_a_disk_that_hangs_is_a_time_out)
+{
+	struct bed_append *a[2];
+	struct bed b;
+
+	bed_init_synced(&b);
+	CHECK_EQ(bed_lead(&b, "t", 0, 0), KERR_NONE);
+	a[0] = bed_append_begin(&b, "t", 0, -1, 1000);
+	a[1] = bed_append_begin(&b, "t", 0, 1, 1000);
+	bed_turn(&b);
+	clock_manual_advance_ns(&b.clock, INT64_C(900) * 1000000);
+	bed_turn(&b);
+	CHECK(a[0]->done == 0 && a[1]->done == 0);
+	clock_manual_advance_ns(&b.clock, INT64_C(200) * 1000000);
+	bed_turn(&b);
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(a[i]->done, 1);
+		CHECK_EQ(a[i]->item[0].error, KERR_REQUEST_TIMED_OUT);
+	}
+	bed_run(&b);		/* it goes on */
+	CHECK_EQ(high_watermark(&b), 2);
+	bed_fini(&b);
+}
+
+TEST(with_group_commit_a_sync_that_fails_is_a_storage_error_and_shows_nothing)
+{
+	struct bed_append *a[2];
+	struct bed b;
+
+	bed_init_synced(&b);
+	CHECK_EQ(bed_lead(&b, "t", 0, 0), KERR_NONE);
+	CHECK_EQ(bed_put(&b, "t", 0), 0);
+	fs_fault_only(b.fs, ".log");
+	fs_fault_arm(b.fs, FS_FAULT_SYNC, 1, ERR_IO);
+	a[0] = bed_append_begin(&b, "t", 0, -1, 1000);
+	a[1] = bed_append_begin(&b, "t", 0, 1, 1000);
+	bed_run(&b);
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(a[i]->done, 1);
+		CHECK_EQ(a[i]->item[0].error, KERR_KAFKA_STORAGE_ERROR);
+	}
+	CHECK_EQ(high_watermark(&b), 1);
+	CHECK_EQ(bed_append(&b, "t", 0, 1, 1000)->item[0].error, KERR_KAFKA_STORAGE_ERROR);
+	CHECK(b.all_offline);
+	bed_fini(&b);
+}
+
+/* The end comes while a sync is under way: no answer says that it was written. */
+TEST(with_group_commit_the_end_of_the_broker_ends_the_wait)
+{
+	struct bed_append *a;
+	struct bed b;
+
+	bed_init_synced(&b);
+	CHECK_EQ(bed_lead(&b, "t", 0, 0), KERR_NONE);
+	a = bed_append_begin(&b, "t", 0, 1, 10000);
+	bed_turn(&b);
+	CHECK_EQ(a->done, 0);
+	replica_manager_stop(b.manager);
+	bed_turn(&b);
+	CHECK_EQ(a->done, 1);
+	CHECK(a->item[0].error != KERR_NONE);
+	bed_fini(&b);
+}
+
+enum { LOSSES_MAX = 400 };
+
+struct losses {
+	struct fs *fs, *copies[LOSSES_MAX];
+	int64_t	   acked[LOSSES_MAX], seen[LOSSES_MAX], acked_now, seen_now;
+	unsigned   n;
+};
+
+static void
+keep_loss(void *ctx, const char *what)
+{
+	struct losses *l = ctx;
+
+	(void)what;
+	if (l->n == LOSSES_MAX)
+		return;
+	l->acked[l->n] = l->acked_now;
+	l->seen[l->n] = l->seen_now;
+	l->copies[l->n++] = fs_power_copy(l->fs);
+}
+
+/* seed 0: killed. */
+static void
+look_after_loss(const struct losses *l, unsigned i, uint64_t seed)
+{
+	struct fs *after = seed == 0 ? fs_power_copy(l->copies[i]) : fs_power_lost(l->copies[i], seed);
+	struct bed_append *a;
+	struct bed b;
+
+	bed_init_on(&b, after);
+	b.sync_appends = true;
+	bed_restart(&b);
+	CHECK_EQ(bed_lead(&b, "t", 0, 50), KERR_NONE);
+	CHECK_GE(end_offset(&b), l->acked[i]);
+	CHECK_GE(end_offset(&b), l->seen[i]);		/* what a consumer was shown is there, too */
+	CHECK_EQ(high_watermark(&b), end_offset(&b));
+	a = bed_append(&b, "t", 0, 1, 1000);
+	CHECK_EQ(a->item[0].error, KERR_NONE);
+	CHECK_EQ(a->item[0].base_offset, end_offset(&b) - 1);
+	bed_fini(&b);
+	fs_power_free(&after);
+}
+
+TEST(with_group_commit_every_acknowledged_record_is_there_when_power_is_lost_at_any_call)
+{
+	struct losses *l = calloc(1, sizeof(*l));
+	struct clock_manual clock;
+	struct bed b;
+
+	REQUIRE(l != NULL);
+	clock_manual_init(&clock, BED_NOW);
+	l->fs = fs_power_new(&clock.clock);
+	bed_init_on(&b, l->fs);
+	b.sync_appends = true;
+	b.config.log.segment_bytes = 600;
+	bed_restart(&b);
+	fs_power_watch(l->fs, FS_FAULT_WRITE | FS_FAULT_SYNC | FS_FAULT_SYNC_DIR | FS_FAULT_RENAME | FS_FAULT_UNLINK | FS_FAULT_TRUNCATE, keep_loss, l);
+	CHECK_EQ(bed_lead(&b, "t", 0, 0), KERR_NONE);
+	for (int i = 0; i < 12; i++) {
+		struct bed_append *a[3];
+
+		for (int k = 0; k < 3; k++)
+			a[k] = bed_append_begin(&b, "t", 0, k == 1 ? -1 : 1, 1000);
+		bed_run(&b);
+		for (int k = 0; k < 3; k++)
+			CHECK(a[k]->done == 1 && a[k]->item[0].error == KERR_NONE);
+		l->acked_now = a[2]->item[0].base_offset + 1;
+		l->seen_now = high_watermark(&b);
+		if (i % 4 == 3)
+			log_dirs_checkpoint_recovery_points(b.dirs);
+	}
+	fs_power_watch(l->fs, 0, NULL, NULL);
+	bed_fini(&b);
+	CHECK(l->n > 60 && l->n < LOSSES_MAX);
+	for (unsigned i = 0; i < l->n; i++)
+		for (uint64_t k = 0; k < 3; k++)
+			look_after_loss(l, i, k == 0 ? 0 : unit_seed() * 1000 + i * 10 + k);
+	for (unsigned i = 0; i < l->n; i++)
+		fs_power_free(&l->copies[i]);
+	fs_power_free(&l->fs);
+	free(l);
+}
+
 TEST(a_foreign_controller_stops_appends)
 {
 	struct bed b;
@@ -362,7 +559,10 @@ TEST(offsets_follow_one_another)
 	bed_fini(&b);
 }
 
-UNIT_MAIN("replica/append", T(an_only_replica_acknowledges_at_once), T(acks_that_do_not_exist_write_nothing),
+UNIT_MAIN("replica/append", T(with_group_commit_nothing_is_acknowledged_or_shown_before_the_sync),
+    T(with_group_commit_a_disk_that_hangs_is_a_time_out), T(with_group_commit_a_sync_that_fails_is_a_storage_error_and_shows_nothing),
+    T(with_group_commit_the_end_of_the_broker_ends_the_wait),
+    T(with_group_commit_every_acknowledged_record_is_there_when_power_is_lost_at_any_call), T(an_only_replica_acknowledges_at_once), T(acks_that_do_not_exist_write_nothing),
     T(records_that_are_no_batch_are_blamed_before_acks_and_leaders), T(where_a_partition_is_not),
     T(too_few_in_sync_refuse_acks_all_and_hold_the_high_watermark), T(fewer_replicas_than_min_insync_replicas_must_only_all_be_there),
     T(acks_all_waits_for_the_others_until_the_time_is_up), T(acks_all_with_no_time_to_wait), T(a_smaller_isr_lets_waiting_producers_go_on),
