@@ -39,6 +39,7 @@ enum { BACKLOG = 1024, EVENTS = 256, READ_MIN = 16384, FRAME_MAX = 100 << 20, AR
 
 struct conn {
 	LIST_ENTRY(conn) all;
+	TAILQ_ENTRY(conn) waiting;
 	int		 fd;
 	bool		 writes;	/* watched for room to write, and for nothing else */
 	uint8_t		*in;
@@ -46,6 +47,7 @@ struct conn {
 	struct arena	 arena;		/* of the answer on its way */
 	struct chain	 out;
 	int64_t		 late_ms;	/* a Fetch waits until then; 0: none does */
+	int32_t		 waits_for;	/* bare_wait.partition */
 	uint8_t		 canned[CANNED_MAX];	/* BARE_ECHO: the answer to the first Produce request, and so to all */
 	size_t		 canned_len;
 	int32_t		 canned_partition;
@@ -55,7 +57,8 @@ struct server {
 	struct bare	 bare;
 	int		 epoll, listener;
 	LIST_HEAD(, conn) conns;
-	bool		 appended;	/* since those who wait were last asked */
+	TAILQ_HEAD(conns, conn) waiting;	/* who is late first stands first */
+	int32_t		 appended;	/* bare.appended since those who wait were last asked */
 };
 
 static int64_t
@@ -169,30 +172,56 @@ echo(struct server *s, struct conn *c, struct slice frame)
 	must(chain_add_mem(&c->out, &c->arena, slice_of(c->canned, c->canned_len)));
 }
 
+static void
+wait_begin(struct server *s, struct conn *c, const struct bare_wait *w)
+{
+	struct conn *before;
+
+	if (c->late_ms != 0)
+		return;		/* asked again in vain */
+	c->late_ms = now_ms() + w->ms;
+	c->waits_for = w->partition;
+	before = TAILQ_LAST(&s->waiting, conns);
+	while (before != NULL && before->late_ms > c->late_ms)
+		before = TAILQ_PREV(before, conns, waiting);
+	if (before == NULL)
+		TAILQ_INSERT_HEAD(&s->waiting, c, waiting);
+	else
+		TAILQ_INSERT_AFTER(&s->waiting, before, c, waiting);
+}
+
+static void
+wait_end(struct server *s, struct conn *c)
+{
+	if (c->late_ms != 0)
+		TAILQ_REMOVE(&s->waiting, c, waiting);
+	c->late_ms = 0;
+}
+
 /* false: close it.  BARE_LATER leaves the frame where it is. */
 static bool
 conn_answer(struct server *s, struct conn *c, struct slice frame, bool late)
 {
 	bool echoes = s->bare.work == BARE_ECHO && is_produce(frame);
-	int wait_ms = 0;
+	struct bare_wait wait;
 
 	if (echoes && c->canned_len > 0) {
 		echo(s, c, frame);
 		return (true);
 	}
-	switch (bare_answer(&s->bare, frame, late, &c->arena, &c->out, &wait_ms)) {
+	switch (bare_answer(&s->bare, frame, late, &c->arena, &c->out, &wait)) {
 	case BARE_REFUSED:
 		return (false);
 	case BARE_LATER:
 		arena_reset(&c->arena);
-		if (c->late_ms == 0)
-			c->late_ms = now_ms() + wait_ms;
+		wait_begin(s, c, &wait);
 		return (true);
 	case BARE_ANSWERED:
 		break;
 	}
-	c->late_ms = 0;
-	s->appended = s->appended || is_produce(frame);
+	wait_end(s, c);
+	if (s->bare.appended != BARE_NONE)
+		s->appended = s->appended == BARE_NONE ? s->bare.appended : BARE_ANY;
 	if (echoes)
 		can(c, frame);
 	return (true);
@@ -270,8 +299,9 @@ conn_open(struct server *s)
 }
 
 static void
-conn_close(struct conn *c)
+conn_close(struct server *s, struct conn *c)
 {
+	wait_end(s, c);
 	LIST_REMOVE(c, all);
 	close(c->fd);
 	chain_fini(&c->out);
@@ -286,31 +316,33 @@ conn_ready(struct server *s, struct conn *c)
 	bool well = c->writes ? conn_flush(s, c) : conn_read(c);
 
 	if (!well || (c->late_ms == 0 && !conn_step(s, c, false)))
-		conn_close(c);
+		conn_close(s, c);
 }
 
 /* ---- the loop ---- */
+
+/* Something may have come for this one. */
+static bool
+concerns(const struct server *s, const struct conn *c)
+{
+	return (s->appended != BARE_NONE && (s->appended == BARE_ANY || c->waits_for == BARE_ANY || c->waits_for == s->appended));
+}
 
 /* -> milliseconds until the next Fetch is late; -1: none waits */
 static int
 ask_again(struct server *s)
 {
-	int64_t now = now_ms(), first = -1;
+	int64_t now = now_ms();
 	struct conn *c, *next;
 
-	for (c = LIST_FIRST(&s->conns); c != NULL; c = next) {
-		next = LIST_NEXT(c, all);
-		if (c->late_ms == 0)
-			continue;
-		if ((s->appended || c->late_ms <= now) && !conn_step(s, c, c->late_ms <= now)) {
-			conn_close(c);
-			continue;
-		}
-		if (c->late_ms != 0)
-			first = first < 0 ? c->late_ms : MIN(first, c->late_ms);
+	for (c = TAILQ_FIRST(&s->waiting); c != NULL && (s->appended != BARE_NONE || c->late_ms <= now); c = next) {
+		next = TAILQ_NEXT(c, waiting);
+		if ((concerns(s, c) || c->late_ms <= now) && !conn_step(s, c, c->late_ms <= now))
+			conn_close(s, c);
 	}
-	s->appended = false;
-	return (first < 0 ? -1 : (int)MAX(first - now, 0));
+	s->appended = BARE_NONE;
+	c = TAILQ_FIRST(&s->waiting);
+	return (c == NULL ? -1 : (int)MAX(c->late_ms - now, 0));
 }
 
 static void
@@ -358,6 +390,8 @@ server_main(enum bare_work work, const char *directory, int32_t partitions)
 
 	signal(SIGPIPE, SIG_IGN);
 	LIST_INIT(&s.conns);
+	TAILQ_INIT(&s.waiting);
+	s.appended = BARE_NONE;
 	s.bare.logs = xcalloc((size_t)partitions, sizeof(*s.bare.logs));
 	for (int32_t p = 0; p < partitions; p++)
 		bare_log_open(&s.bare.logs[p], directory, p);
@@ -367,7 +401,7 @@ server_main(enum bare_work work, const char *directory, int32_t partitions)
 		err(1, "epoll_ctl");	/* standard input must be a pipe */
 	serve(&s);
 	while (!LIST_EMPTY(&s.conns))
-		conn_close(LIST_FIRST(&s.conns));
+		conn_close(&s, LIST_FIRST(&s.conns));
 	for (int32_t p = 0; p < partitions; p++)
 		bare_log_close(&s.bare.logs[p]);
 	free(s.bare.logs);

@@ -53,21 +53,29 @@ void	  bare_log_append_bytes(struct bare_log *, struct slice);
 bool	  bare_log_read(const struct bare_log *, int64_t offset, uint64_t len_max, struct file_range *) MUST_CHECK;
 
 /* ---- bare_api.c: answers ---- */
+enum { BARE_ANY = -1, BARE_NONE = -2 };
+
 struct bare {
 	enum bare_work	   work;
 	uint16_t	   port;
 	int32_t		   partitions;
 	struct bare_log	  *logs;
 	struct codec_ctx  *codec;
+	int32_t		   appended;	/* the partition of what the last request wrote; BARE_ANY: of several; BARE_NONE: it wrote nothing */
+};
+
+struct bare_wait {
+	int	ms;
+	int32_t partition;	/* the only one that the Fetch names, or BARE_ANY */
 };
 
 enum bare_answer {
 	BARE_ANSWERED,		/* *out is the frame to send; empty when the client wants none */
-	BARE_LATER,		/* a Fetch that finds nothing: ask again when something was appended, or with `late` when its time is over */
+	BARE_LATER,		/* a Fetch that finds nothing: ask again when something was appended there, or with `late` when its time is over */
 	BARE_REFUSED		/* close the connection */
 };
 
-/* A whole request behind its length.  The arena holds the answer.  *wait_ms: of a Fetch that is to be asked again. */
-enum bare_answer bare_answer(struct bare *, struct slice frame, bool late, struct arena *, struct chain *out, int *wait_ms) MUST_CHECK;
+/* A whole request behind its length.  The arena holds the answer.  *wait: of a Fetch that is to be asked again. */
+enum bare_answer bare_answer(struct bare *, struct slice frame, bool late, struct arena *, struct chain *out, struct bare_wait *wait) MUST_CHECK;
 
 #endif

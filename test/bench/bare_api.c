@@ -147,6 +147,7 @@ produce_one(struct bare *b, const struct wire_produce_request_partition *q, int6
 		return (KERR_UNKNOWN_TOPIC_OR_PARTITION);
 	if (q->records.first == NULL)
 		return (KERR_INVALID_RECORD);
+	b->appended = b->appended == BARE_NONE || b->appended == q->index ? q->index : BARE_ANY;
 	return (bare_log_append(l, b->work, b->codec, q->records.first->mem, base_offset));	/* decoded: one piece of memory */
 }
 
@@ -222,6 +223,14 @@ fetch(struct bare *b, const struct wire_fetch_request *q, bool late, struct aren
 	return (total > 0 || late || q->min_bytes <= 0 || q->max_wait_ms <= 0 ? a : NULL);
 }
 
+static struct bare_wait
+fetch_wait(const struct wire_fetch_request *q)
+{
+	bool one = q->topics.n == 1 && q->topics.v->partitions.n == 1;
+
+	return ((struct bare_wait){ q->max_wait_ms, one ? q->topics.v->partitions.v->partition : BARE_ANY });
+}
+
 static bool
 serves(const struct wire_request_head *h)
 {
@@ -262,12 +271,13 @@ versions_unknown(struct arena *arena)
 }
 
 enum bare_answer
-bare_answer(struct bare *b, struct slice frame, bool late, struct arena *arena, struct chain *out, int *wait_ms)
+bare_answer(struct bare *b, struct slice frame, bool late, struct arena *arena, struct chain *out, struct bare_wait *wait)
 {
 	struct errbuf eb = ERRBUF_INIT;
 	struct wire_request_head h;
 	void *q, *response;
 
+	b->appended = BARE_NONE;
 	if (wire_request_parse(frame, arena, &h, &eb) != OK)
 		return (BARE_REFUSED);
 	if (!h.supported) {
@@ -278,7 +288,7 @@ bare_answer(struct bare *b, struct slice frame, bool late, struct arena *arena, 
 			return (BARE_REFUSED);
 		response = answer_made(b, &h, q, late, arena);
 		if (response == NULL && h.api->key == API_FETCH) {
-			*wait_ms = ((struct wire_fetch_request *)q)->max_wait_ms;
+			*wait = fetch_wait(q);
 			return (BARE_LATER);
 		}
 	}

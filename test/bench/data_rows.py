@@ -12,7 +12,7 @@ is its turn (pairs.py); Java has a heap of 1 GiB that is touched in advance, and
 	single		CPU per Produce request, less that of an idle second
 	waiting		CPU per Fetch of 1,000 consumers at the end of 6 partitions: answered empty after max.wait, and with one record
 
-	bare		bare.c: walk (plain), inflate (lz4, zstd), echo (single)
+	bare		bare.c: walk (plain, waiting), inflate (lz4, zstd), echo (single)
 	W		CPU seconds that the page cache takes for as many bytes in new files, written by a program that does nothing else
 	busy		of the whole machine: client, broker, kernel
 
@@ -221,13 +221,13 @@ class Single:
 
 class Waiting:
     """1,000 consumers at the end of their partitions."""
-    name, kinds, writes, settles_by = "waiting", ("java", "ottla"), False, "empty"
+    name, kinds, writes, settles_by, bare_work = "waiting", ("java", "bare", "ottla"), False, "empty", "walk"
 
     def __init__(self, args):
         self.args = args
 
     def block(self, side):
-        with side.place(PARTITIONS, None) as (b, topic, _):
+        with side.place(PARTITIONS, self.bare_work) as (b, topic, _):
             with GroupLoad(b, topic=topic, partitions=PARTITIONS, pid=b.pid) as load:
                 load.ask("records", 2, 20, RECORD, WAITING)
                 idle = load.ask("records", self.args.request_seconds, 0, RECORD, WAITING)
@@ -237,7 +237,8 @@ class Waiting:
 
     def table(self, kept):
         return [line for key, words in (("empty", "Fetch answered empty, broker CPU"), ("one", "Fetch of one record, broker CPU"))
-                for line in (pairs.row(words, "us", key, self.kinds, kept), pairs.limit("ottla / java", over("ottla", "java", key), 0.15, kept))]
+                for line in (pairs.row(words, "us", key, self.kinds, kept), pairs.limit("ottla / java", over("ottla", "java", key), 0.15, kept),
+                             f"    {'bare / java':46} {pairs.spread([over('bare', 'java', key)(p) for p in kept])}")]
 
 
 def works(args, directory):
