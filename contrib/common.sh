@@ -66,8 +66,10 @@ apt_install() {
 	$as_root apt-get -qq -y --no-install-recommends install $missing >>"$logs/apt.log" 2>&1 </dev/null
 }
 
-# end_tree SIGNAL PID - signals a process we started and everything that descends from it, by id.
+# end_tree SIGNAL PID - signals a process we started and everything that descends from it, by id.  Each is stopped until its children have the signal:
+# a shell would start the next command meanwhile, and nobody would know of that one.
 end_tree() {
+	kill -STOP "$2" 2>/dev/null || return 0
 	for stat in /proc/[0-9]*/stat; do
 		line=$(cat "$stat" 2>/dev/null) || continue
 		rest=${line##*) }
@@ -75,6 +77,7 @@ end_tree() {
 		[ "${parent%% *}" = "$2" ] && (end_tree "$1" "${line%% *}")
 	done
 	kill -"$1" "$2" 2>/dev/null
+	kill -CONT "$2" 2>/dev/null
 }
 
 # keyed NAME FILE... - the directory in the cache that belongs to NAME and the present content of the files.
