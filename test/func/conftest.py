@@ -9,6 +9,7 @@
 			on Java brokers.  zk_private: a real one that the test may stop
 
 Whatever happens, every process is ended; the directory of a failed test stays, and its place is printed."""
+import collections
 import itertools
 import os
 import random
@@ -30,6 +31,7 @@ def pytest_addoption(parser):
     parser.addoption("--brokers", default=None, help="kinds of broker under test: ottla, java or ottla,java (default: ottla when it is built)")
     parser.addoption("--long", action="store_true", help="the long ones too")
     parser.addoption("--minutes", type=float, default=0.5, help="how long those of the long ones go on that are loads")
+    parser.addoption("--shard", default="1/1", help="N/M: the n-th of m parts, files as a whole; another process may run the others meanwhile")
     parser.addoption("--seed", type=int, default=None, help="seed of the random tests (printed by each run)")
 
 
@@ -65,9 +67,27 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("kind", [k for k in wanted if not only or k in only.args] or ["none"], scope="session")
 
 
+def shard(config, files):
+    """The files, of all these, that belong to this run's --shard: each shard takes about as long as the others, and the same files every time.  The
+    comparisons with Java stay together: they share two brokers, which would be started once more in every shard."""
+    number, shards = (int(n) for n in config.getoption("--shard").split("/"))
+    lines = [line.split() for line in (env.HERE.parent / "seconds").read_text().splitlines() if not line.startswith("#")]
+    seconds = {name: int(n) for name, n in lines}
+    weights = collections.Counter()
+    bundle = {f: "java" if f.stem.endswith("_against_java") else f.stem for f in files}
+    for f in files:
+        weights[bundle[f]] += seconds.get(f.stem, 10)
+    loads, chosen = [0] * shards, {}
+    for name, weight in sorted(weights.items(), key=lambda row: (-row[1], row[0])):     # the longest first, each to whom has least
+        chosen[name] = loads.index(min(loads))
+        loads[chosen[name]] += weight
+    return {f for f in files if chosen[bundle[f]] == number - 1}
+
+
 def pytest_collection_modifyitems(config, items):
+    ours = shard(config, {i.path for i in items})
     out = [i for i in items if ("kind" in getattr(i, "fixturenames", ()) and i.callspec.params.get("kind") == "none")
-           or ("long" in i.keywords and not config.getoption("--long"))]
+           or ("long" in i.keywords and not config.getoption("--long")) or i.path not in ours]
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = [i for i in items if i not in out]
