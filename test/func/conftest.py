@@ -206,7 +206,9 @@ def pair(kind, real_zk, tmp_path_factory):
         # Java cannot make __transaction_state: until we have that coordinator, both answer that there is none, and nothing depends on the time
         pairs.start(made, ("java", kind), tmp_path_factory.mktemp, real_zk.address, {
             "transaction.state.log.replication.factor": 2,
-            "log.retention.ms": -1})        # the records of these tests are old
+            "log.retention.ms": -1,         # the records of these tests are old
+            # a look at retention, 30 s after the start by default, met a topic that a test had given a short one for a moment: on one of the two
+            "log.initial.task.delay.ms": 86400000})
         yield made
         for b in made:
             assert b.hears(), f"{b.kind} had stopped hearing of settings: what differed above may come from that; see {b.process.log}"
