@@ -33,16 +33,15 @@ producer_facts(const struct batch_header *h, struct slice whole, struct producer
 	return (OK);
 }
 
+/* A control record that nobody can read, whatever ails it, ends no transaction; and is no reason to lose what stands behind it, or the directory. */
 enum err
 producer_replay(struct producer_state *ps, const struct batch_header *h, struct slice whole, struct txn_index *txns, struct errbuf *eb)
 {
 	struct producer_batch_facts f;
 	struct completed_txn done;
-	enum err e = producer_facts(h, whole, &f, eb);
+	enum err e = OK;
 
-	if (e == ERR_MALFORMED)		/* a control record nobody can read ends no transaction */
-		e = OK;
-	else if (e == OK && producer_state_apply(ps, &f, &done)) {
+	if (producer_facts(h, whole, &f, NULL) == OK && producer_state_apply(ps, &f, &done)) {
 		if (txns != NULL && done.aborted) {
 			const struct txn_entry te = { done.producer_id, done.first_offset, done.last_offset, producer_state_last_stable_after(ps, &done) };
 
