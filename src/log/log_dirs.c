@@ -122,6 +122,9 @@ start_own_threads(struct log_dirs *ld, struct errbuf *eb)
 		str_format(name, sizeof(name), "commit%u", i);
 		if (commits && e == OK)
 			e = workers_new(COMMITTERS_PER_DIR, name, &d->committer, eb);
+		str_format(name, sizeof(name), "keep%u", i);
+		if (threads && e == OK)
+			e = workers_new(1, name, &d->keeper, eb);
 	}
 	return (e);
 }
@@ -131,11 +134,20 @@ static void
 end_own_threads(struct log_dirs *ld)
 {
 	for (uint32_t i = 0; i < ld->ndirs; i++) {
+		workers_free(&ld->dirs[i].base.keeper);
 		workers_free(&ld->dirs[i].base.writer);
 		workers_free(&ld->dirs[i].base.syncer);
 		workers_free(&ld->dirs[i].base.readers);
 		workers_free(&ld->dirs[i].base.committer);
 	}
+}
+
+void
+log_dirs_await_upkeep(struct log_dirs *ld)
+{
+	for (uint32_t i = 0; i < ld->ndirs; i++)
+		if (ld->dirs[i].base.keeper != NULL)
+			workers_drain(ld->dirs[i].base.keeper);
 }
 
 /* ---- new ---- */
@@ -1031,6 +1043,7 @@ log_dirs_free(struct log_dirs **ldp)
 		return;
 	MAGIC_OK(ld, LOG_DIRS_MAGIC);
 	log_dirs_stop_scrub(ld);
+	log_dirs_await_upkeep(ld);
 	if (ld->scrubber != NULL && ld->env.workers != NULL)
 		workers_drain(ld->env.workers);
 	scrubber_free(&ld->scrubber);

@@ -22,8 +22,19 @@ struct log_entry {
 
 enum dir_file { DIR_RECOVERY, DIR_STARTS, DIR_MARKS, DIR_FILE_COUNT_ };
 
+enum upkeep { UPKEEP_RECOVERY, UPKEEP_STARTS, UPKEEP_MARKS, UPKEEP_RETAIN, UPKEEP_DELETE, UPKEEP_COUNT_ };
+
+struct upkeep_turn {			/* of one directory that has a thread for it */
+	struct job	 job;
+	struct log_dirs *ld;
+	struct dir	*dir;
+	void	       (*run)(struct log_dirs *, struct dir *);
+	_Atomic bool	 busy;
+};
+
 struct dir {
 	struct log_dir	  base;
+	struct upkeep_turn upkeep[UPKEEP_COUNT_];
 	struct file	 *lock_file;	/* holds the fcntl lock; never opened twice in this process, a close would drop the lock */
 	bool		  was_clean, loaded;
 	bool		  points_lost;	/* its recovery points could not be read: damaged, or no file */
@@ -81,6 +92,7 @@ bool	     dir_is_online(const struct dir *);
 void	     log_dirs_options_for(struct log_dirs *, const char *topic, struct log_options *);
 /* Runs fn for every item, on up to `threads` threads; returns when all are done. */
 void	     run_parallel(unsigned threads, const char *name, void (*fn)(void *), void *const *items, uint32_t n);
+void	     log_dirs_await_upkeep(struct log_dirs *);	/* what the directories' threads were given is over */
 void	     dir_checkpoint_recovery(struct log_dirs *, struct dir *);
 void	     dir_checkpoint_starts(struct log_dirs *, struct dir *);
 void	     dir_checkpoint_marks(struct log_dirs *, struct dir *);

@@ -493,6 +493,7 @@ void
 log_dirs_shutdown(struct log_dirs *ld)
 {
 	log_dirs_stop_scrub(ld);
+	log_dirs_await_upkeep(ld);
 	for (uint32_t i = 0; i < ld->ndirs; i++)
 		if (ld->dirs[i].loaded)		/* else the files know more than the table */
 			dir_checkpoint_marks(ld, &ld->dirs[i]);

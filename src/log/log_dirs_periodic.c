@@ -2,12 +2,16 @@
  *
  * log/log_dirs_periodic.c - what a scheduler calls on workers: checkpoints, retention, flushes, removal of what was deleted.
  *
+ * Each directory that has a thread for it has its own turns, one after the other; while one waits for a disk, later ones of its kind are left out, and
+ * the other directories have theirs.  With one directory, and in simulations, the caller does it all.
+ *
  * A checkpoint file holds one row per log of its directory and is written as a whole.  One writer per directory at a time: a delete and the
  * schedule may meet.  A write that fails takes the directory offline, unless it found no room: the older file is true enough (a recovery
  * point or start offset too low costs work, a high watermark too low is raised again), and a full disk must be able to serve and delete.  What it
  * says of logs that are gone must not meet a new log of their name: log_dirs_create looks at `behind`.
  */
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -275,23 +279,59 @@ log_dirs_store_start(struct log *log, int64_t *start, struct errbuf *eb)
 	return (ERR_OFFLINE);
 }
 
-void
-log_dirs_checkpoint_recovery_points(struct log_dirs *ld)
+/* ---- turns ---- */
+
+static void
+turn_run(struct job *job)
 {
-	for (uint32_t i = 0; i < ld->ndirs; i++)
-		dir_checkpoint_recovery(ld, &ld->dirs[i]);
+	struct upkeep_turn *t = CONTAINER_OF(job, struct upkeep_turn, job);
+
+	t->run(t->ld, t->dir);
+	t->busy = false;
 }
 
 static void
-each_log(struct log_dirs *ld, void (*fn)(struct log *))
+turn_of(struct log_dirs *ld, struct dir *d, enum upkeep kind, void (*run)(struct log_dirs *, struct dir *))
+{
+	struct upkeep_turn *t = &d->upkeep[kind];
+
+	if (d->base.keeper == NULL) {
+		run(ld, d);
+		return;
+	}
+	if (atomic_exchange(&t->busy, true))
+		return;
+	t->job = (struct job){ .run = turn_run };
+	t->ld = ld;
+	t->dir = d;
+	t->run = run;
+	workers_submit(d->base.keeper, &t->job);
+}
+
+static void
+each_dir(struct log_dirs *ld, enum upkeep kind, void (*run)(struct log_dirs *, struct dir *))
+{
+	for (uint32_t i = 0; i < ld->ndirs; i++)
+		turn_of(ld, &ld->dirs[i], kind, run);
+}
+
+/* only: NULL = of every directory */
+static void
+each_log(struct log_dirs *ld, const struct dir *only, void (*fn)(struct log *))
 {
 	uint32_t n;
-	struct log **logs = log_dirs_hold(ld, NULL, &n);
+	struct log **logs = log_dirs_hold(ld, only, &n);
 
 	for (uint32_t i = 0; i < n; i++)
 		if (!log_is_offline(logs[i]))
 			fn(logs[i]);
 	log_dirs_release(logs, n);
+}
+
+void
+log_dirs_checkpoint_recovery_points(struct log_dirs *ld)
+{
+	each_dir(ld, UPKEEP_RECOVERY, dir_checkpoint_recovery);
 }
 
 static void
@@ -311,19 +351,23 @@ store_epochs(struct log *log)
 		(void)log_fail(log, "writing leader-epoch-checkpoint", e, &eb);
 }
 
+static void
+starts_and_epochs(struct log_dirs *ld, struct dir *d)
+{
+	dir_checkpoint_starts(ld, d);
+	each_log(ld, d, store_epochs);
+}
+
 void
 log_dirs_checkpoint_start_offsets(struct log_dirs *ld)
 {
-	for (uint32_t i = 0; i < ld->ndirs; i++)
-		dir_checkpoint_starts(ld, &ld->dirs[i]);
-	each_log(ld, store_epochs);
+	each_dir(ld, UPKEEP_STARTS, starts_and_epochs);
 }
 
 void
 log_dirs_checkpoint_high_watermarks(struct log_dirs *ld)
 {
-	for (uint32_t i = 0; i < ld->ndirs; i++)
-		dir_checkpoint_marks(ld, &ld->dirs[i]);
+	each_dir(ld, UPKEEP_MARKS, dir_checkpoint_marks);
 }
 
 static void
@@ -362,14 +406,19 @@ has_unstored_start(struct log_dirs *ld, const struct dir *d)
 	return (has);
 }
 
+static void
+retain_in(struct log_dirs *ld, struct dir *d)
+{
+	each_log(ld, d, begin_retain);
+	if (has_unstored_start(ld, d))
+		dir_checkpoint_starts(ld, d);
+	each_log(ld, d, retain);
+}
+
 void
 log_dirs_retain(struct log_dirs *ld)
 {
-	each_log(ld, begin_retain);
-	for (uint32_t i = 0; i < ld->ndirs; i++)
-		if (has_unstored_start(ld, &ld->dirs[i]))
-			dir_checkpoint_starts(ld, &ld->dirs[i]);
-	each_log(ld, retain);
+	each_dir(ld, UPKEEP_RETAIN, retain_in);
 }
 
 static void
@@ -389,7 +438,7 @@ flush_due(struct log *log)
 void
 log_dirs_flush_due(struct log_dirs *ld)
 {
-	each_log(ld, flush_due);
+	each_log(ld, NULL, flush_due);
 }
 
 static void
@@ -421,7 +470,7 @@ log_dirs_stop_scrub(struct log_dirs *ld)
 void
 log_dirs_expire_producers(struct log_dirs *ld)
 {
-	each_log(ld, expire);
+	each_log(ld, NULL, expire);
 }
 
 static void
@@ -432,29 +481,32 @@ delete_files(struct log *log)
 	(void)!log_delete_due_files(log, &eb);	/* as above */
 }
 
+/* They stand in the order they were made in. */
 static struct deletion *
-next_due(struct log_dirs *ld, int64_t now_ms)
+next_due(struct log_dirs *ld, const struct dir *d, int64_t now_ms)
 {
 	struct deletion *del;
 
 	lock_acquire(&ld->lock);
-	del = STAILQ_FIRST(&ld->deletions);
-	if (del != NULL && del->due_ms <= now_ms)
-		STAILQ_REMOVE_HEAD(&ld->deletions, link);
-	else
+	STAILQ_FOREACH(del, &ld->deletions, link)
+		if (del->dir == d)
+			break;
+	if (del != NULL && del->due_ms > now_ms)
 		del = NULL;
+	if (del != NULL)
+		STAILQ_REMOVE(&ld->deletions, del, deletion, link);
 	lock_release(&ld->lock);
 	return (del);
 }
 
-void
-log_dirs_delete_due(struct log_dirs *ld)
+static void
+delete_due_in(struct log_dirs *ld, struct dir *d)
 {
 	int64_t now = clock_wall_ms(ld->env.clock);
 	struct deletion *del;
 
-	each_log(ld, delete_files);
-	while ((del = next_due(ld, now)) != NULL) {
+	each_log(ld, d, delete_files);
+	while ((del = next_due(ld, d, now)) != NULL) {
 		struct errbuf eb = ERRBUF_INIT;
 		enum err e = dir_is_online(del->dir) ? fs_remove_tree(ld->env.fs, del->path, &eb) : OK;
 
@@ -463,4 +515,10 @@ log_dirs_delete_due(struct log_dirs *ld)
 		free(del->path);
 		free(del);
 	}
+}
+
+void
+log_dirs_delete_due(struct log_dirs *ld)
+{
+	each_dir(ld, UPKEEP_DELETE, delete_due_in);
 }

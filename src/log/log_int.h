@@ -49,6 +49,7 @@ struct log_dir {
 	struct workers *syncer;		/* a few: flushes after rolls, and drains that flush before they answer */
 	struct workers *readers;	/* a few: reads of what is not in memory, for requests */
 	struct workers *committer;	/* several, with group commit, also in an only directory: syncs of what was appended */
+	struct workers *keeper;		/* one thread: what runs on schedule, but flush.ms */
 	_Atomic bool	slow;		/* its last write took long: sets are drained by workers, one after the other */
 	char		flushes;	/* its address is the key of the jobs that flush logs of this directory; their sets have another (the directory) */
 	_Atomic uint32_t writers;	/* writes of sets under way ... */

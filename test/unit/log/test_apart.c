@@ -584,6 +584,56 @@ TEST(a_write_that_hangs_and_fails_takes_all_behind_it_along)
 	house_fini(&h);
 }
 
+/* Until the file in that directory says so. */
+static void
+await_row(struct house *h, int i, const char *name, const char *row)
+{
+	char path[600], *bytes = NULL;
+	bool said = false;
+	size_t len;
+
+	snprintf(path, sizeof(path), "%s/%s", h->f.path[i], name);
+	while (!said) {
+		sched_yield();
+		if (fs_read_file(fixture_fs(), path, 65536, &bytes, &len, NULL) == OK)
+			said = strstr(bytes, row) != NULL;
+		free(bytes);
+		bytes = NULL;
+	}
+}
+
+static void
+all_that_runs_on_schedule(struct house *h)
+{
+	log_dirs_checkpoint_recovery_points(h->f.dirs);
+	log_dirs_checkpoint_start_offsets(h->f.dirs);
+	log_dirs_checkpoint_high_watermarks(h->f.dirs);
+	log_dirs_retain(h->f.dirs);
+	log_dirs_delete_due(h->f.dirs);
+}
+
+TEST(a_disk_that_hangs_stops_what_runs_on_schedule_in_its_own_directory_only)
+{
+	struct house h;
+
+	house_init(&h, 1);
+	gate_close(OPENS, h.f.path[0]);
+	for (int i = 0; i < 3; i++)
+		all_that_runs_on_schedule(&h);
+	gate_await();
+	everything_else_goes_on(&h);
+	log_raise_high_watermark(h.log[1], 50);
+	CHECK_EQ(log_flush(h.log[1], NULL), OK);
+	CHECK_EQ(log_roll(h.log[1], NULL), OK);
+	for (int i = 0; i < 3; i++)
+		all_that_runs_on_schedule(&h);
+	await_row(&h, 1, "replication-offset-checkpoint", "u 0 50");
+	gate_open(OK);
+	await_row(&h, 0, "replication-offset-checkpoint", "t 0 0");
+	await_row(&h, 0, "recovery-point-offset-checkpoint", "t 0 0");
+	house_fini(&h);
+}
+
 struct deletion_job {
 	struct job	 job;
 	struct log_dirs *dirs;
@@ -795,4 +845,5 @@ UNIT_MAIN("log/apart", T(a_commit_that_hangs_holds_up_its_own_log_only_and_one_s
     T(who_must_not_wait_is_told_what_is_cold_and_touches_no_file),
     T(a_disk_that_hangs_in_a_write_stops_its_own_directory_only), T(a_disk_that_hangs_in_a_roll_stops_its_own_directory_only),
     T(a_disk_that_hangs_in_a_sync_stops_neither_other_directories_nor_writes), T(a_write_that_hangs_and_fails_takes_all_behind_it_along),
+    T(a_disk_that_hangs_stops_what_runs_on_schedule_in_its_own_directory_only),
     T(a_log_that_is_deleted_answers_all_that_waits), T(an_end_with_sets_queued_answers_each_once))
