@@ -128,6 +128,7 @@ const char *log_dir(const struct log *log) { return (log->dir->path); }
 const char *log_path(const struct log *log) { return (log->path); }
 bool	    log_is_offline(const struct log *log) { return (log->dir->offline); }
 bool	    log_is_apart(const struct log *log) { return (log->dir->apart); }
+struct workers *log_syncers(const struct log *log) { return (log->dir->syncer != NULL ? log->dir->syncer : log->env->workers); }
 struct workers *log_readers(const struct log *log) { return (log->dir->readers != NULL ? log->dir->readers : log->env->workers); }
 
 struct uuid

@@ -52,6 +52,7 @@ const char *log_dir(const struct log *);		/* the log directory (one of log.dirs)
 /* The directory is one of several, so whoever works for others, too, must not wait for its disk: log_read with no_wait; log_warm by its readers. */
 bool	    log_is_apart(const struct log *);
 struct workers *log_readers(const struct log *);	/* NULL: nobody */
+struct workers *log_syncers(const struct log *);	/* who waits for its disk when roles change and logs go; likewise */
 bool	    log_is_future(const struct log *);		/* it is filled to replace the log of its name in another directory */
 const char *log_path(const struct log *);		/* its own directory; changes when the log is deleted */
 struct uuid log_topic_id(const struct log *);		/* UUID_ZERO: none stored */

@@ -8,17 +8,23 @@
  * LeaderAndIsr in four steps:
  *   1 control loop   which partitions change, which are refused; new partition objects enter the table
  *   2 (ZooKeeper)    the configurations of topics whose logs must be made
- *   3 workers        logs are made, topic ids stored, leader epochs begun: everything that touches a disk.  Most of it is waiting for syncs of
- *                    single files, which a file system does together when they are asked for together: many partitions are shared out among
- *                    several workers, each taking the next
- *   4 control loop   roles told to the logs, states published, high watermarks raised, answer
+ *   3 workers        logs are made, topic ids stored, leader epochs begun, roles told to the logs: everything that touches a disk, or waits for
+ *                    a set that is being written to one.  Most of it is waiting for syncs of single files, which a file system does together
+ *                    when they are asked for together: many partitions are shared out among several workers, each taking the next.
+ *   4 control loop   states published, high watermarks raised, answer
+ *
+ * A DISK THAT HANGS  Where directories have threads of their own, those carry out step 3 for the logs that stand there, and deletions.  So it holds up
+ *                    its own partitions: those of other directories in the same request take effect when theirs are done, no common worker is
+ *                    held but for a new log that is to be made there, and the control loop goes on.  The answer, and with it the next request,
+ *                    waits for all: the order of requests is what the controller relies on.  (Java's broker holds a lock that long.)
  *
  * INVARIANTS
  *   (1) The log learns the new role before the state that admits requests of that role is published; so no set is queued under a role
- *       the log does not know.
+ *       the log does not know.  Until then a new leader's log refuses acks=all: nobody who could ask is let in.
  *   (2) The leader epoch is durable (leader-epoch-checkpoint) before the first append in that epoch.
  *   (3) A state changes only with a greater leader epoch (or partition epoch); a repeated request changes nothing.
  */
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -39,6 +45,12 @@ struct change {
 	bool		  leads;
 	struct replica_topic_config config;
 	struct log	 *log;		/* found or made by step 3 */
+	struct workers	*pool;		/* carries it out */
+	bool		  follows;	/* or leads: there is somebody to follow */
+	bool		  tell;		/* the log its new role, in step 3 */
+	_Atomic bool	  taken;	/* by one of the pool */
+	_Atomic bool	  ready;	/* to be published */
+	bool		  published;
 	enum kerr	  error;
 };
 
@@ -50,6 +62,7 @@ enum {
 struct lisr_part {			/* one worker's */
 	struct job	 job;
 	struct lisr	*l;
+	struct workers	*pool;
 };
 
 struct lisr {
@@ -58,9 +71,9 @@ struct lisr {
 	struct change	*changes;
 	uint32_t	 n, size;
 	const char     **topics;	/* distinct, for the configuration */
-	struct lisr_part parts[PARTS_MAX];
+	struct lisr_part *parts;
+	uint32_t	 nparts;
 	uint32_t	 left;		/* parts under way; of the control loop */
-	uint32_t	 next;		/* atomic: change that nobody has taken yet */
 };
 
 /* ---- epochs ---- */
@@ -277,13 +290,14 @@ lisr_finish(struct lisr *l)
 
 	free(l->changes);
 	free(l->topics);
+	free(l->parts);
 	free(l);
 	control_finished(m, c);
 }
 
 /* Step 4. */
 static void
-change_publish(struct lisr *l, struct change *ch)
+change_publish(struct change *ch)
 {
 	const struct wire_leader_and_isr_request_partition_state *want = ch->want;
 	struct partition *p = ch->p;
@@ -322,8 +336,7 @@ change_publish(struct lisr *l, struct change *ch)
 	partition_set_log(p, ch->log);
 	ch->log = NULL;
 	partition_set_config(p, &ch->config);
-	/* A leader that the metadata image does not know as alive is none to follow: the log is made, everything else stays as it was. */
-	if (!ch->leads && image_broker(cluster_read(l->m->opt.cluster), want->leader) == NULL)
+	if (!ch->follows)	/* the log is made, everything else stays as it was */
 		return;
 	if (ch->leads) {
 		const struct partition_state *old = &p->box->state;
@@ -346,11 +359,16 @@ lisr_done(struct job *job)
 {
 	struct lisr *l = CONTAINER_OF(job, struct lisr_part, job)->l;
 
-	if (--l->left > 0)
-		return;
-	for (uint32_t i = 0; i < l->n; i++)
-		change_publish(l, &l->changes[i]);
-	lisr_finish(l);
+	for (uint32_t i = 0; i < l->n; i++) {
+		struct change *ch = &l->changes[i];
+
+		if (ch->published || !ch->ready)
+			continue;
+		ch->published = true;
+		change_publish(ch);
+	}
+	if (--l->left == 0)
+		lisr_finish(l);
 }
 
 /* A partition that existed before may stand in a directory that is offline: another, empty log of it must not be made. */
@@ -388,32 +406,79 @@ change_prepare(struct lisr *l, struct change *ch, struct errbuf *eb)
 		log_set_high_watermark(ch->log, log_dirs_stored_high_watermark(dirs, ch->topic, ch->p->number));
 	if (ch->leads)
 		e = log_begin_leader_epoch(ch->log, ch->want->leader_epoch, eb);	/* invariant (2) */
+	if (e == OK && ch->tell)
+		log_set_role(ch->log, &(struct log_role){ .leader = ch->leads, .leader_epoch = ch->want->leader_epoch });
 	return (e);
+}
+
+static void
+change_carry_out(struct lisr *l, struct change *ch)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	enum err e = change_prepare(l, ch, &eb);
+
+	if (e != OK) {
+		ch->error = e == ERR_CONFLICT ? KERR_INCONSISTENT_TOPIC_ID : KERR_KAFKA_STORAGE_ERROR;
+		diag_error(l->m->opt.diag, "replica", "%s-%d cannot be opened: %s: %s", ch->topic, ch->p->number, err_text(e), eb.text);
+	}
+	ch->ready = true;
 }
 
 static void
 lisr_run(struct job *job)
 {
-	struct lisr *l = CONTAINER_OF(job, struct lisr_part, job)->l;
-	uint32_t i;
+	const struct lisr_part *part = CONTAINER_OF(job, struct lisr_part, job);
+	struct lisr *l = part->l;
 
-	while ((i = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED)) < l->n) {
-		struct change *ch = &l->changes[i];
-		struct errbuf eb = ERRBUF_INIT;
-		enum err e = change_prepare(l, ch, &eb);
-
-		if (e == OK)
-			continue;
-		ch->error = e == ERR_CONFLICT ? KERR_INCONSISTENT_TOPIC_ID : KERR_KAFKA_STORAGE_ERROR;
-		diag_error(l->m->opt.diag, "replica", "%s-%d cannot be opened: %s: %s", ch->topic, ch->p->number, err_text(e), eb.text);
-	}
+	for (uint32_t i = 0; i < l->n; i++)
+		if (l->changes[i].pool == part->pool && !atomic_exchange(&l->changes[i].taken, true))
+			change_carry_out(l, &l->changes[i]);
 }
 
-/* No more than half of the workers: a disk that hangs must not have them all. */
+/* No more than half of a pool: a disk that hangs must not have them all. */
 static uint32_t
-lisr_parts(const struct lisr *l)
+parts_for(struct workers *pool, uint32_t changes)
 {
-	return (MAX(1U, MIN(MIN(workers_count(l->m->opt.workers) / 2, l->n / PART_MIN), (uint32_t)PARTS_MAX)));
+	return (MAX(1U, MIN(MIN(workers_count(pool) / 2, changes / PART_MIN), (uint32_t)PARTS_MAX)));
+}
+
+static void
+lisr_add_parts(struct lisr *l, struct workers *pool)
+{
+	uint32_t changes = 0, n;
+
+	for (uint32_t i = 0; i < l->nparts; i++)
+		if (l->parts[i].pool == pool)
+			return;
+	for (uint32_t i = 0; i < l->n; i++)
+		changes += l->changes[i].pool == pool;
+	n = parts_for(pool, changes);
+	l->parts = xreallocarray(l->parts, l->nparts + n, sizeof(*l->parts));
+	while (n-- > 0)
+		l->parts[l->nparts++] = (struct lisr_part){ { .run = lisr_run, .done = lisr_done, .loop = l->m->opt.control }, l, pool };
+}
+
+/* The threads of the directory it stands in; a log that is to be made stands nowhere yet. */
+static struct workers *
+pool_of(struct replica_manager *m, const char *topic, int32_t partition)
+{
+	struct log *log = log_dirs_find(m->opt.log_dirs, topic, partition);
+	struct workers *pool = log == NULL ? NULL : log_syncers(log);
+
+	log_unref(&log);
+	return (pool == NULL ? m->opt.workers : pool);
+}
+
+static void
+change_ready_to_go(struct lisr *l, struct change *ch)
+{
+	struct replica_manager *m = l->m;
+
+	m->opt.configs.get(m->opt.configs.ctx, ch->topic, &ch->config);
+	ch->pool = pool_of(m, ch->topic, ch->p->number);
+	/* A leader that the metadata image does not know as alive is none to follow.  A repeated request changes no role. */
+	ch->follows = ch->leads || image_broker(cluster_read(m->opt.cluster), ch->want->leader) != NULL;
+	ch->tell = ch->follows && ch->want->leader_epoch != ch->p->box->state.leader_epoch;
 }
 
 /* Between 2 and 3. */
@@ -423,12 +488,12 @@ lisr_configured(void *v)
 	struct lisr *l = v;
 
 	for (uint32_t i = 0; i < l->n; i++)
-		l->m->opt.configs.get(l->m->opt.configs.ctx, l->changes[i].topic, &l->changes[i].config);
-	l->left = lisr_parts(l);
-	for (uint32_t i = 0, n = l->left; i < n; i++) {
-		l->parts[i] = (struct lisr_part){ { .run = lisr_run, .done = lisr_done, .loop = l->m->opt.control }, l };
-		workers_submit(l->m->opt.workers, &l->parts[i].job);
-	}
+		change_ready_to_go(l, &l->changes[i]);
+	for (uint32_t i = 0; i < l->n; i++)
+		lisr_add_parts(l, l->changes[i].pool);
+	l->left = l->nparts;
+	for (uint32_t i = 0; i < l->nparts; i++)
+		workers_submit(l->parts[i].pool, &l->parts[i].job);
 }
 
 /* Changes stand topic by topic, so neighbours are compared. */
@@ -481,8 +546,17 @@ struct stop_item {
 	char		  topic[LIMIT_TOPIC_NAME_MAX + 1];
 	int32_t		  number;
 	bool		  delete;
+	struct workers	 *pool;		/* deletes it */
+	struct log	 *log;		/* to be told that it has no role */
+	int32_t		  leader_epoch;
 	enum kerr	  error;
 	int16_t		 *error_code;
+};
+
+struct stop_part {			/* a pool's */
+	struct job	  job;
+	struct stop	 *s;
+	struct workers	 *pool;
 };
 
 struct stop {
@@ -490,7 +564,8 @@ struct stop {
 	struct control_request *c;
 	struct stop_item *items;
 	uint32_t	  n;
-	struct job	  job;
+	struct stop_part *parts;
+	uint32_t	  nparts, left;	/* left: of the control loop */
 };
 
 static enum kerr
@@ -503,51 +578,97 @@ stop_judge(const struct partition *p, int32_t leader_epoch)
 	return (leader_epoch >= p->box->state.leader_epoch ? KERR_NONE : KERR_FENCED_LEADER_EPOCH);
 }
 
+/* Its log hears of it from who deletes it, who may wait for a write. */
 static void
-stop_role(struct partition *p)
+stop_role(struct stop_item *it)
 {
+	struct partition *p = it->p;
 	struct partition_state st = p->box->state;
-	struct log_role none = { .leader = false, .leader_epoch = st.leader_epoch };
 
 	if (p->log != NULL && !st.offline)
-		log_set_role(p->log, &none);
+		it->log = log_ref(p->log);
+	it->leader_epoch = st.leader_epoch;
 	st.leader = false;
 	partition_set_state(p, &st, p->box->topic_id);
 	partition_wake(p);
 }
 
 static void
-stop_run(struct job *job)
+stop_item_run(struct stop *s, struct stop_item *it)
 {
-	struct stop *s = CONTAINER_OF(job, struct stop, job);
+	struct errbuf eb = ERRBUF_INIT;
+	enum err e;
 
-	for (uint32_t i = 0; i < s->n; i++) {
-		struct stop_item *it = &s->items[i];
-		struct errbuf eb = ERRBUF_INIT;
-		enum err e;
-
-		if (it->error != KERR_NONE || !it->delete)
-			continue;
-		e = log_dirs_delete(s->m->opt.log_dirs, it->topic, it->number, &eb);
-		if (e == OK || e == ERR_NOTFOUND)
-			continue;
-		it->error = KERR_KAFKA_STORAGE_ERROR;
-		diag_error(s->m->opt.diag, "replica", "%s-%d cannot be deleted: %s: %s", it->topic, it->number, err_text(e), eb.text);
-	}
+	if (it->log != NULL)
+		log_set_role(it->log, &(struct log_role){ .leader = false, .leader_epoch = it->leader_epoch });
+	log_unref(&it->log);
+	e = log_dirs_delete(s->m->opt.log_dirs, it->topic, it->number, &eb);
+	if (e == OK || e == ERR_NOTFOUND)
+		return;
+	it->error = KERR_KAFKA_STORAGE_ERROR;
+	diag_error(s->m->opt.diag, "replica", "%s-%d cannot be deleted: %s: %s", it->topic, it->number, err_text(e), eb.text);
 }
 
 static void
-stop_done(struct job *job)
+stop_run(struct job *job)
 {
-	struct stop *s = CONTAINER_OF(job, struct stop, job);
+	const struct stop_part *part = CONTAINER_OF(job, struct stop_part, job);
+	struct stop *s = part->s;
+
+	for (uint32_t i = 0; i < s->n; i++)
+		if (s->items[i].pool == part->pool)
+			stop_item_run(s, &s->items[i]);
+}
+
+static void
+stop_finish(struct stop *s)
+{
 	struct replica_manager *m = s->m;
 	struct control_request *c = s->c;
 
 	for (uint32_t i = 0; i < s->n; i++)
 		*s->items[i].error_code = (int16_t)s->items[i].error;
 	free(s->items);
+	free(s->parts);
 	free(s);
 	control_finished(m, c);
+}
+
+static void
+stop_done(struct job *job)
+{
+	struct stop *s = CONTAINER_OF(job, struct stop_part, job)->s;
+
+	if (--s->left == 0)
+		stop_finish(s);
+}
+
+static void
+stop_add_part(struct stop *s, struct workers *pool)
+{
+	for (uint32_t i = 0; i < s->nparts; i++)
+		if (s->parts[i].pool == pool)
+			return;
+	s->parts = xreallocarray(s->parts, s->nparts + 1, sizeof(*s->parts));
+	s->parts[s->nparts++] = (struct stop_part){ { .run = stop_run, .done = stop_done, .loop = s->m->opt.control }, s, pool };
+}
+
+static void
+stop_delete(struct stop *s)
+{
+	for (uint32_t i = 0; i < s->n; i++) {
+		struct stop_item *it = &s->items[i];
+
+		if (it->error != KERR_NONE || !it->delete)
+			continue;
+		it->pool = pool_of(s->m, it->topic, it->number);
+		stop_add_part(s, it->pool);
+	}
+	if (s->nparts == 0)	/* an answer that nothing waits for takes the same way */
+		stop_add_part(s, s->m->opt.workers);
+	s->left = s->nparts;
+	for (uint32_t i = 0; i < s->nparts; i++)
+		workers_submit(s->parts[i].pool, &s->parts[i].job);
 }
 
 /* Partitions to be deleted leave the table before their logs go, so that no request finds them in between. */
@@ -562,7 +683,7 @@ stop_take_out(struct stop *s)
 
 		if (it->error != KERR_NONE || !it->delete || it->p == NULL || it->p->leaving)
 			continue;
-		stop_role(it->p);
+		stop_role(it);
 		partition_tell_leadership(it->p, false, -1);
 		it->p->leaving = true;
 		drop[n++] = it->p;
@@ -651,8 +772,7 @@ control_stop_replica(struct replica_manager *m, struct control_request *c)
 	s->items = xcalloc((size_t)total + 1, sizeof(*s->items));
 	stop_collect(s);
 	stop_take_out(s);
-	s->job = (struct job){ .run = stop_run, .done = stop_done, .loop = m->opt.control };
-	workers_submit(m->opt.workers, &s->job);
+	stop_delete(s);
 }
 
 /* ---- UpdateMetadata ---- */

@@ -37,6 +37,7 @@ struct bed {
 	unsigned	 npaths;
 	bool		 all_offline;
 	bool		 sync_appends;	/* group commit, from the next bed_restart on */
+	struct log	*busy;		/* a set of it is being written whenever the control loop has its turn: it must not wait for that */
 	unsigned	 values;	/* distinct values of records */
 	char		 deleted[64];	/* topics that the manager told of, each with a blank behind it */
 };

@@ -4,10 +4,12 @@
  */
 #include <stdio.h>
 
+#include "log/log_int.h"
 #include "replica/partition.h"
 #include "test/unit/fs_fault.h"
 #include "test/unit/replica/bed.h"
 #include "test/unit/unit.h"
+#include "wire/walker.h"
 
 static bool
 exists(struct bed *b, const char *name)
@@ -361,7 +363,118 @@ TEST(many_partitions_in_many_requests)
 	bed_fini(&b);
 }
 
-UNIT_MAIN("replica/control", T(a_leader_has_a_log_with_the_topic_s_id), T(what_was_said_already_is_stale_and_changes_nothing),
+/* A set that hangs in its disk owns its log.  Leader, follower, leader, deleted: each role is told by who may wait. */
+TEST(the_control_loop_never_waits_for_a_set_that_is_being_written)
+{
+	const int32_t leaders[] = { 1, 2, 1 };
+	struct partition *p;
+	struct bed b;
+
+	bed_init(&b);
+	CHECK_EQ(bed_lead(&b, "t", 0, 0), KERR_NONE);
+	CHECK_EQ(bed_metadata(&b, &(struct bed_role){ .nreplicas = 2, .replicas = { 1, 2 } }, true), KERR_NONE);
+	CHECK_EQ(bed_put(&b, "t", 0), 0);
+	p = replica_partition(b.manager, SLICE_LIT("t"), 0);
+	REQUIRE(p != NULL);
+	b.busy = log_ref(partition_log(p));
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(bed_role(&b, &(struct bed_role){ .leader = leaders[i], .leader_epoch = i + 1, .partition_epoch = i + 1, .nreplicas = 2, .replicas = { 1, 2 },
+		    .nisr = 2, .isr = { 1, 2 } }), KERR_NONE);
+		CHECK_EQ(partition_state(p)->leader, leaders[i] == 1);
+		CHECK_EQ(partition_state(p)->leader_epoch, i + 1);
+	}
+	CHECK_EQ(bed_put(&b, "t", 0), 1);
+	CHECK_EQ(bed_stop(&b, &(struct bed_stop){ .leader_epoch = 4, .delete = true }), KERR_NONE);
+	CHECK(!exists(&b, "t-0"));
+	partition_unref(&p);
+	log_unref(&b.busy);
+	bed_fini(&b);
+}
+
+static void
+note_done(struct control_request *c)
+{
+	c->kind = CONTROL_UPDATE_METADATA;	/* seen */
+}
+
+static int32_t
+led_in_epoch(struct bed *b, int32_t partition)
+{
+	struct partition *p = replica_partition(b->manager, SLICE_LIT("t"), partition);
+	int32_t epoch = partition_state(p)->leader_epoch;
+
+	CHECK(partition_state(p)->leader);
+	partition_unref(&p);
+	return (epoch);
+}
+
+/* Both partitions, one in each directory, in a new epoch. */
+static void
+next_epoch(struct bed *b, struct control_request *c, int32_t epoch)
+{
+	static struct wire_leader_and_isr_request q;
+	static struct wire_leader_and_isr_request_topic_state t;
+	static struct wire_leader_and_isr_request_partition_state p[2];
+	static int32_t one = 1;
+
+	WIRE_INIT(leader_and_isr_request, &q);
+	WIRE_INIT(leader_and_isr_request_topic_state, &t);
+	q.controller_epoch = 1;
+	q.broker_epoch = BED_EPOCH;
+	q.topic_states.v = &t;
+	q.topic_states.n = 1;
+	t.topic_name = SLICE_LIT("t");
+	t.topic_id = BED_ID;
+	t.partition_states.v = p;
+	t.partition_states.n = 2;
+	for (int32_t i = 0; i < 2; i++) {
+		WIRE_INIT(leader_and_isr_request_partition_state, &p[i]);
+		p[i].partition_index = i;
+		p[i].controller_epoch = p[i].leader = 1;
+		p[i].leader_epoch = p[i].partition_epoch = epoch;
+		p[i].isr.v = p[i].replicas.v = &one;
+		p[i].isr.n = p[i].replicas.n = 1;
+	}
+	*c = (struct control_request){ .kind = CONTROL_LEADER_AND_ISR, .leader_and_isr = &q, .arena = &b->arena, .done = note_done };
+	replica_control(b->manager, c);
+}
+
+/* The threads of the first directory are stepped only when its disk is said to go on. */
+TEST(a_disk_that_hangs_in_new_epochs_holds_up_neither_other_partitions_nor_workers)
+{
+	struct control_request c;
+	struct workers *its = NULL;
+	struct log *log;
+	struct bed b;
+
+	bed_init_dirs(&b, 2);
+	for (int32_t i = 0; i < 2; i++)
+		CHECK_EQ(bed_lead(&b, "t", i, 0), KERR_NONE);
+	log = log_dirs_find(b.dirs, "t", 0);
+	REQUIRE(log != NULL);
+	CHECK_STR(log_dir(log), b.paths[0]);
+	CHECK_EQ(workers_new(0, "by hand", &its, NULL), OK);
+	log->dir->syncer = its;		/* freed with the directory */
+	log_unref(&log);
+	next_epoch(&b, &c, 1);
+	bed_run(&b);
+	CHECK_EQ(led_in_epoch(&b, 0), 0);
+	CHECK_EQ(led_in_epoch(&b, 1), 1);
+	CHECK_EQ(c.kind, CONTROL_LEADER_AND_ISR);	/* the answer waits for both */
+	CHECK_EQ(bed_put(&b, "t", 1), 0);
+	while (workers_step(its))
+		;
+	bed_run(&b);
+	CHECK_EQ(led_in_epoch(&b, 0), 1);
+	CHECK_EQ(c.kind, CONTROL_UPDATE_METADATA);
+	CHECK_EQ(c.leader_and_isr_response->topics.v[0].partition_errors.v[0].error_code, KERR_NONE);
+	CHECK_EQ(c.leader_and_isr_response->topics.v[0].partition_errors.v[1].error_code, KERR_NONE);
+	CHECK_EQ(bed_put(&b, "t", 0), 0);
+	bed_fini(&b);
+}
+
+UNIT_MAIN("replica/control", T(a_disk_that_hangs_in_new_epochs_holds_up_neither_other_partitions_nor_workers), T(the_control_loop_never_waits_for_a_set_that_is_being_written),
+     T(a_leader_has_a_log_with_the_topic_s_id), T(what_was_said_already_is_stale_and_changes_nothing),
     T(old_controllers_and_requests_for_our_former_self_are_refused), T(a_deleted_topic_is_told_of_once_and_only_by_the_controller_that_rules),
     T(a_topic_s_id_is_learnt_once_and_then_kept),
     T(an_id_on_the_disk_counts_after_a_restart), T(records_and_the_high_watermark_survive_a_restart),
