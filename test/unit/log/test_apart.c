@@ -614,7 +614,7 @@ all_that_runs_on_schedule(struct house *h)
 
 TEST(a_disk_that_hangs_stops_what_runs_on_schedule_in_its_own_directory_only)
 {
-	struct house h;
+	struct house h = { 0 };
 
 	house_init(&h, 1);
 	gate_close(OPENS, h.f.path[0]);
