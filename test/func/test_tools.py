@@ -42,6 +42,28 @@ def fill(b, t, n=200):
     return out
 
 
+# ---- completion -------------------------------------------------------------------------------------------------------------------
+def completed(shell, line, tmp_path):
+    """-> what the shell offers for the last word of the line; nothing but files is []"""
+    environment = dict(os.environ, PATH=f"{env.ottla().parent}:{os.environ['PATH']}")
+    directory = env.TOP / "contrib/completion"
+    if shell == "bash":
+        script = f"""source {directory}/ottla.bash; read -ra COMP_WORDS <<<"$1"; COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMP_LINE=$1
+                     COMP_POINT=${{#1}}; _ottla; echo ${{COMPREPLY[*]}}"""
+        return subprocess.run(["bash", "-c", script, "bash", line], capture_output=True, text=True, env=environment).stdout.split()
+    out = tmp_path / "completed"
+    out.write_text("")
+    subprocess.run([env.need_command("zsh"), "-f", env.HERE / "complete.zsh", directory, out, line], check=True, timeout=60, env=environment)
+    return out.read_text().split()[:-1]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_shells_complete_verbs_and_options(shell, tmp_path):
+    for line, words in (("ottla l", ["log"]), ("ottla log ver", ["verify"]), ("ottla topic list --boot", ["--bootstrap-server"]),
+                        ("ottla config describe br", ["broker", "broker-logger"]), ("ottla log verify /t", [])):
+        assert completed(shell, line, tmp_path) == words, line
+
+
 # ---- the command line -----------------------------------------------------------------------------------------------------------
 def test_help_teaches_at_every_level_and_a_wrong_line_is_status_2():
     assert "ottla log verify" in ottla("--help").stdout
@@ -55,10 +77,6 @@ def test_help_teaches_at_every_level_and_a_wrong_line_is_status_2():
     assert ottla("complete").stdout.split() == ["log", "znode", "topic", "config", "group", "version", "--help"]
     assert ottla("complete", "log").stdout.split() == ["dump", "verify", "repair", "diff", "--help"]
     assert "--from-offset" in ottla("complete", "log", "dump").stdout.split()
-    # As bash does it.
-    script = f"source {env.TOP}/contrib/completion/ottla.bash; COMP_WORDS=(ottla log ver); COMP_CWORD=2; COMP_LINE='ottla log ver'; COMP_POINT=13; _ottla; echo ${{COMPREPLY[*]}}"
-    path = f"{env.ottla().parent}:{os.environ['PATH']}"
-    assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=dict(os.environ, PATH=path)).stdout == "verify\n"
     assert "did you mean verify?" in ottla("log", "verfy", status=2).stderr
     assert "unknown option --jsn" in ottla("log", "verify", "--jsn", "/tmp", status=2).stderr
     assert "wants a value" in ottla("log", "dump", "/tmp", "--key", status=2).stderr
