@@ -357,19 +357,31 @@ option_i64(const struct arguments *a, enum option o, int64_t *v)
 	return (false);
 }
 
+/* The end of a time: ".250", as kafka-consumer-groups demands it, or nothing; then Z or nothing. */
+static bool
+ends_time(const char *p, int *thousandths)
+{
+	int n = 0;
+
+	*thousandths = 0;
+	if (*p == '.' && strspn(p + 1, "0123456789") == 3 && sscanf(p, ".%3d%n", thousandths, &n) == 1)
+		p += n;
+	return (*p == '\0' || strcmp(p, "Z") == 0);
+}
+
 bool
 option_time(const struct arguments *a, enum option o, int64_t *ms)
 {
 	struct tm tm = { 0 };
-	int n = 0;
+	int n = 0, thousandths;
 
 	if (!given(a, o) || str_to_i64(slice_str(a->value[o]), ms))
 		return (true);
 	if (sscanf(a->value[o], "%4d-%2d-%2d%*1[T ]%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &n) == 6 &&
-	    (a->value[o][n] == '\0' || strcmp(a->value[o] + n, "Z") == 0)) {
+	    ends_time(a->value[o] + n, &thousandths)) {
 		tm.tm_year -= 1900;
 		tm.tm_mon--;
-		*ms = (int64_t)timegm(&tm) * 1000;
+		*ms = (int64_t)timegm(&tm) * 1000 + thousandths;
 		return (true);
 	}
 	(void)usage_error(a, "--%s %s: neither milliseconds since 1970 nor like 2026-11-28T10:00:00Z (UTC)", options[o].name, a->value[o]);

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """ottla topic, config and group against brokers of both kinds, beside what Kafka's own tools say."""
 import json
-import os
 import re
 import shutil
 import socket
-import subprocess
 import threading
 import time
 
@@ -14,7 +12,7 @@ import pytest
 from harness import env, java, records
 from harness.clients import confluent_produce
 from harness.proc import free_port, wait_until
-from test_tools import ottla
+from test_tools import completed, ottla
 
 
 def on(b, *args, status=0):
@@ -125,25 +123,20 @@ def test_a_partition_without_leader_is_status_1(brokers, kind, topic):
     assert listed["without_leader"] == 1
 
 
-def completed(b, line):
-    script = f"""source {env.TOP}/contrib/completion/ottla.bash; read -ra COMP_WORDS <<<"$1"; COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMP_LINE=$1
-                 COMP_POINT=${{#1}}; _ottla; echo ${{COMPREPLY[*]}}"""
-    path = f"{env.ottla().parent}:{os.environ['PATH']}"
-    return subprocess.run(["bash", "-c", script, "bash", line.format(b.address)], capture_output=True, text=True, env=dict(os.environ, PATH=path)).stdout.split()
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_knows_what_the_cluster_has(broker, topic, shell, tmp_path):
+    def offered(line):
+        return completed(shell, line.format(broker.address), tmp_path)
 
-
-def test_completion_knows_what_the_cluster_has(broker, topic):
     t = topic(broker)
-    assert completed(broker, f"ottla topic describe --bootstrap-server {{}} {t[:-1]}") == [t]
-    assert completed(broker, f"ottla config alter --bootstrap-server {{}} topic {t[:-1]}") == [t]
+    assert offered(f"ottla topic describe --bootstrap-server {{}} {t[:-1]}") == [t]
+    assert offered(f"ottla config alter --bootstrap-server {{}} topic {t[:-1]}") == [t]
     group = f"{t}-group"
     on(broker, "group", "reset", group, "--offset", 0, "--topic", t, "--apply")
     for verb in ("describe", "reset", "delete"):
-        assert completed(broker, f"ottla group {verb} --bootstrap-server {{}} {group[:-2]}") == [group]
-    assert completed(broker, "ottla config describe --bootstrap-server {} broker ") == [str(broker.id), "default"]
-    assert completed(broker, "ottla config describe br") == ["broker", "broker-logger"]
-    assert completed(broker, "ottla topic list --boot") == ["--bootstrap-server"]
-    assert completed(broker, "ottla topic describe --bootstrap-server 127.0.0.1:1 ") == []
+        assert offered(f"ottla group {verb} --bootstrap-server {{}} {group[:-2]}") == [group]
+    assert offered("ottla config describe --bootstrap-server {} broker ") == [str(broker.id), "default"]
+    assert offered("ottla topic describe --bootstrap-server 127.0.0.1:1 ") == []
 
 
 # ---- settings ---------------------------------------------------------------------------------------------------------------------------
@@ -267,6 +260,66 @@ def test_groups_are_described_reset_and_deleted_as_kafka_consumer_groups_sees_th
     assert lags(broker, fresh) == groups_by_kafka(broker, fresh) == {(t, 0): (3, 100, 97, "-")}
     assert on(broker, "group", "delete", fresh).stdout == f"{fresh}: deleted\n"
     assert "there is no group" in on(broker, "group", "delete", fresh, status=3).stderr
+
+
+def iso(ms):
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(ms // 1000)) + f".{ms % 1000:03}Z"
+
+
+def test_every_way_to_reset_offsets_leads_where_kafka_consumer_groups_says(broker, topic, tmp_path):
+    """Of kafka-consumer-groups all of them, dry and executed; of ottla group reset those it has, and to the same place."""
+    t, group = topic(broker), topic() + "-group"
+    now = int(time.time() * 1000)
+    with broker.connect() as c:
+        for age in (5_000_000, 1_000_000):
+            a = c.call("Produce", 7, {"Acks": -1, "TimeoutMs": 5000, "TopicData": [{"Name": t, "PartitionData": [
+                {"Index": 0, "Records": records.batch([b"%d" % i for i in range(10)], first_ts=now - age)}]}]})
+            assert a["Responses"][0]["PartitionResponses"][0]["ErrorCode"] == 0
+    good, far = tmp_path / "good.csv", tmp_path / "far.csv"
+    good.write_text(f"{t},0,7\n")
+    far.write_text(f"{t},0,500\n")
+    between, future = now - 3_000_000, now + 86_400_000
+    ways = [    # of Kafka's, of ours, where to; 12 is committed
+        (f"--topic {t} --to-offset 5", ("--offset", 5), 5),
+        (f"--topic {t} --to-offset 500", ("--offset", 500), 20),
+        (f"--topic {t} --shift-by 5", ("--shift", 5), 17),
+        (f"--topic {t} --shift-by -5", ("--shift", -5), 7),
+        (f"--topic {t} --shift-by 100", ("--shift", 100), 20),
+        (f"--topic {t} --shift-by -100", ("--shift", -100), 0),
+        (f"--topic {t} --to-earliest", ("--earliest",), 0),
+        (f"--topic {t} --to-latest", ("--latest",), 20),
+        (f"--topic {t} --to-datetime {iso(between)}", ("--time", iso(between)), 10),
+        (f"--topic {t} --to-datetime {iso(now - 1_000_000)}", ("--time", iso(now - 1_000_000)), 10),
+        (f"--topic {t} --to-datetime {iso(now - 999_997)}", ("--time", iso(now - 999_997)), 20),
+        (f"--topic {t} --to-datetime {iso(0)}", ("--time", iso(0)), 0),
+        (f"--topic {t} --to-datetime {iso(future)}", ("--time", iso(future)), 20),
+        (f"--topic {t} --by-duration PT50M", None, 10),
+        (f"--topic {t} --by-duration P1D", None, 0),
+        (f"--topic {t} --by-duration PT0S", None, 20),
+        (f"--topic {t}:0 --to-current", None, 12),
+        ("--all-topics --to-earliest", ("--earliest",), 0),
+        (f"--from-file {good}", None, 7),
+        (f"--from-file {far}", None, 20),
+    ]
+    base = f"--bootstrap-server {broker.address} --group {group} --reset-offsets"
+    first, export = f"{base} --topic {t} --to-offset 12 --execute", f"{base} --topic {t} --to-datetime {iso(between)} --export --dry-run"
+    said = dict(part.split("\n", 1) for part in java.program("ConsumerGroups", first, *(f"{base} {kafka} --dry-run" for kafka, _, _ in ways), export)
+                .split("\n> ")[1:])
+    planned = rf"{group}\s+{t}\s+0\s+(\d+)"
+    assert re.findall(planned, said[first]) == ["12"], said[first]
+    for kafka, mine, to in ways:
+        assert re.findall(planned, said[f"{base} {kafka} --dry-run"]) == [str(to)], (kafka, said[f"{base} {kafka} --dry-run"])
+        if mine:
+            (row,) = rows(broker, "group", "reset", group, *mine, "--topic", t)
+            assert (row["from"], row["to"], row["done"]) == (12, to, False), mine
+    assert [line.replace('"', "") for line in said[export].split()] == [f"{t},0,10"], said[export]
+    for bad in (".5", ".2500", ".25x", ".", "z", "+01:00"):
+        assert "neither milliseconds" in on(broker, "group", "reset", group, "--topic", t, "--time", "2026-11-28T10:00:00" + bad, status=3).stderr
+    # What was planned is what is done.
+    java.program("ConsumerGroups", *(f"{base} {how} --execute" for how in (f"--from-file {good}", f"--topic {t} --shift-by 2", f"--topic {t} --by-duration PT50M")))
+    assert lags(broker, group)[t, 0][0] == 10
+    java.program("ConsumerGroups", f"{base} --topic {t} --to-datetime {iso(0)} --execute")
+    assert lags(broker, group)[t, 0][0] == 0
 
 
 def test_time_lag_is_the_age_of_the_next_record(broker, topic):
