@@ -24,10 +24,12 @@ import data_rows                                                             # n
 import embedded_rows                                                         # noqa: E402
 import group_rows                                                            # noqa: E402
 import latency_rows                                                          # noqa: E402
+import pairs                                                                 # noqa: E402
 import quick_rows                                                            # noqa: E402
 import report                                                                # noqa: E402
 
 SETS = {"quick": quick_rows, "groups": group_rows, "embedded": embedded_rows, "latency": latency_rows, "data": data_rows}
+QUIET = 0.05
 HIDDEN = ("--results", "--raw")     # options that are no part of how to repeat it
 # what Kafka's own start script gives
 JAVA_OPTS = "-Xms1g -Xmx1g -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent"
@@ -62,6 +64,12 @@ def table(kinds, rows, results):
     return "\n".join(lines)
 
 
+def busy_share(seconds=2):
+    before = pairs.machine_busy()
+    time.sleep(seconds)
+    return (pairs.machine_busy() - before) / seconds / os.cpu_count()
+
+
 def run_set(name, args, kinds, zk, tmp):
     """-> its table"""
     began = time.monotonic()
@@ -70,7 +78,7 @@ def run_set(name, args, kinds, zk, tmp):
     else:
         text = run_rounds(name, args, kinds, zk, tmp)
     if args.results:
-        report.write(args.results, name, report.section(name, args.given, (time.monotonic() - began) / 60, text))
+        report.write(args.results, name, report.section(name, args.given, (time.monotonic() - began) / 60, args.busy, text))
     return text
 
 
@@ -137,6 +145,9 @@ def main():
         sys.exit(f"bench: {env.ottlad()} was built with a sanitizer, which is what would be measured")
     os.environ.setdefault("OTTLA_TEST_JAVA_OPTS", JAVA_OPTS)
     tables = []
+    args.busy = busy_share()
+    if args.busy > QUIET:
+        print(f"bench: this machine is not quiet: {args.busy:.0%} busy with other things", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="ottla-bench-") as tmp:
         zk = ZooKeeper(pathlib.Path(tmp) / "zookeeper")
         try:

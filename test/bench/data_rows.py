@@ -3,7 +3,7 @@
 
 The client of bytes is librdkafka (confluent_kafka): records of 1 KiB, acks=1, six partitions in turn, batches filled to librdkafka's own limit of
 1,000,000 bytes (linger.ms is so long that no broker's speed decides how large they are), then read from the page cache with its consumer.  The client
-of single requests is groupload.c: --rate requests a second of one record of 100 bytes, open loop, six connections.  All sides run at once, each when it
+of single requests is groupload.c: --rate requests a second of one record of 100 bytes, acks=all, open loop, six connections.  All sides run at once, each when it
 is its turn (pairs.py); Java has a heap of 1 GiB that is touched in advance, and is warmed up until two blocks in a row differ by less than 5 %.
 
 	plain		records that do not compress; produced less W, and consumed from 6 partitions
@@ -33,7 +33,7 @@ from harness.proc import wait_until
 
 import pairs
 
-GB, RECORD, BATCH, PARTITIONS, SMALL, WAITING = 1e9, 1024, 1000000, 6, 100, 1000
+GB, RECORD, BATCH, LINGER_MS, PARTITIONS, SMALL, WAITING = 1e9, 1024, 1000000, 500, 6, 100, 1000
 JAVA_OPTS = "-Xms1g -Xmx1g -XX:+AlwaysPreTouch -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent"
 CONFIG = {"log.segment.delete.delay.ms": 1000, "log.retention.ms": -1}
 
@@ -41,9 +41,8 @@ CONFIG = {"log.segment.delete.delay.ms": 1000, "log.retention.ms": -1}
 # ---- what is measured -------------------------------------------------------------------------------------------------------------------------
 
 class BrokerSide:
-    def __init__(self, kind, directory, zk_connect):
-        self.kind, self.b = kind, make_broker(kind, directory, zk_connect, 0, CONFIG)
-        self.serial = itertools.count()
+    def __init__(self, b):
+        self.kind, self.b, self.serial = b.kind, b, itertools.count()
 
     @contextlib.contextmanager
     def place(self, partitions, work):
@@ -92,7 +91,7 @@ def produce(b, topic, partitions, codec, megabytes, begun):
     """-> bytes of values.  begun: called when a record of each partition is there, before the others."""
     from confluent_kafka import Producer
     failed = []
-    p = Producer({"bootstrap.servers": b.address, "broker.address.family": "v4", "compression.type": codec, "acks": 1, "batch.size": BATCH, "linger.ms": 500,
+    p = Producer({"bootstrap.servers": b.address, "broker.address.family": "v4", "compression.type": codec, "acks": 1, "batch.size": BATCH, "linger.ms": LINGER_MS,
                   "queue.buffering.max.messages": 100000, "message.timeout.ms": 120000, "on_delivery": lambda e, m: e and failed.append(e)})
     for i in range(partitions):
         p.produce(topic, b"first", partition=i)
@@ -202,8 +201,8 @@ class Single:
     def block(self, side):
         with side.place(PARTITIONS, self.bare_work) as (b, topic, _):
             with GroupLoad(b, topic=topic, partitions=PARTITIONS, pid=b.pid) as load:
-                load.ask("records", 1, self.args.rate, SMALL, 0)
-                idle = load.ask("records", 2, 0, SMALL, 0)
+                load.ask("records", self.args.request_seconds / 4, self.args.rate, SMALL, 0)
+                idle = load.ask("records", self.args.request_seconds / 2, 0, SMALL, 0)
                 ran = load.ask("records", self.args.request_seconds, self.args.rate, SMALL, 0)
         spent = ran["broker_cpu"] - idle["broker_cpu"] / idle["seconds"] * ran["seconds"]
         return {"single": spent / ran["acknowledged"]["n"] * 1e6, "idle": idle["broker_cpu"] / idle["seconds"] * 1e3,
@@ -229,7 +228,7 @@ class Waiting:
     def block(self, side):
         with side.place(PARTITIONS, self.bare_work) as (b, topic, _):
             with GroupLoad(b, topic=topic, partitions=PARTITIONS, pid=b.pid) as load:
-                load.ask("records", 2, 20, RECORD, WAITING)
+                load.ask("records", self.args.request_seconds / 2, 20, RECORD, WAITING)
                 idle = load.ask("records", self.args.request_seconds, 0, RECORD, WAITING)
                 some = load.ask("records", self.args.request_seconds, 20, RECORD, WAITING)
         empty = idle["broker_cpu"] / idle["empty_fetches"]
@@ -253,7 +252,7 @@ def works(args, directory):
 
 @contextlib.contextmanager
 def brokers(zk, tmp):
-    sides = {k: BrokerSide(k, tmp / k, f"{zk.address}/bench-data-{k}") for k in ("java", "ottla")}
+    sides = {k: BrokerSide(make_broker(k, tmp / k, f"{zk.address}/bench-data-{k}", 0, CONFIG)) for k in ("java", "ottla")}
     kept_options = os.environ.get("OTTLA_TEST_JAVA_OPTS")
     os.environ["OTTLA_TEST_JAVA_OPTS"] = JAVA_OPTS
     try:

@@ -27,10 +27,11 @@ def version():
     return done.stdout.strip() or "no git"
 
 
-def section(name, options, minutes, table):
+def section(name, options, minutes, busy, table):
+    """busy: the share of all processors that was not idle before it began"""
     now = datetime.datetime.now(datetime.timezone.utc)
     return (f"ROWS={name}\n{now:%Y-%m-%d %H:%M} UTC, {version()}, {minutes:.0f} minutes: make bench ROWS={name}" + (f" BENCH_ARGS='{options}'" if options else "") +
-            f"\n{machine()}\n\n{table}\n")
+            f"\n{machine()}, {busy:.0%} busy with other things before it began\n\n{table}\n")
 
 
 def write(path, name, text):

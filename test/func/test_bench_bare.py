@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bare programs of `make bench ROWS=data` are what real clients take for a broker, and do the work that they are named after."""
+import argparse
 import itertools
 import pathlib
 import struct
@@ -82,7 +83,7 @@ def test_the_cost_of_pages_is_that_of_all_the_bytes_and_leaves_nothing(directory
     assert 0 < one < twenty and not list(pathlib.Path(directory).iterdir())
 
 
-# ---- pairs.py, report.py ----------------------------------------------------------------------------------------------------------------------
+# ---- pairs.py, data_rows.py, report.py --------------------------------------------------------------------------------------------------------
 
 @pytest.fixture
 def tools(monkeypatch):
@@ -90,8 +91,8 @@ def tools(monkeypatch):
     import pairs
     import report
     yield pairs, report
-    for name in ("pairs", "report"):
-        sys.modules.pop(name)
+    for name in ("pairs", "report", "data_rows"):
+        sys.modules.pop(name, None)
 
 
 class Side:
@@ -178,3 +179,21 @@ def test_raw_figures_are_one_line_for_each_pair(tools, tmp_path):
     report.Raw(tmp_path / "raw")("w", ("java", "ottla"), [{"java": {"x": 1.5}, "ottla": {"x": 2}}, {"java": {"x": 3}, "ottla": {"x": 4}}])
     assert (tmp_path / "raw/w-java.tsv").read_text() == "pair\tx\n1\t1.5\n2\t3\n"
     assert (tmp_path / "raw/w-ottla.tsv").read_text() == "pair\tx\n1\t2\n2\t4\n"
+
+
+def test_bytes_and_requests_are_measured_on_a_broker_and_on_the_bare_program(kind, brokers, tools, tmp_path, monkeypatch):
+    import data_rows
+    monkeypatch.setattr(data_rows, "LINGER_MS", 5)
+    args = argparse.Namespace(megabytes=3, rate=300, request_seconds=0.4, only="plain,lz4,single")
+    broker = brokers(kind, dict(data_rows.CONFIG, **{"log.segment.delete.delay.ms": 1}))
+    broker.start()
+    for work in data_rows.works(args, tmp_path / "pages"):
+        for side in (data_rows.BrokerSide(broker), data_rows.BareSide(tmp_path / "bare")):
+            figures = work.block(side)
+            keys = {"plain": {"gross", "consume"}, "lz4": {"gross"}, "single": {"single"}}
+            assert keys[work.name] <= set(figures) and all(v >= 0 for v in figures.values()), (work.name, side.kind, figures)
+            if work.writes:
+                assert 0.97 < work.share < 1.1 if work.codec == "none" else 0.1 < work.share < 0.7, (work.name, side.kind, work.share)
+                assert work.pages() > 0
+        lines = work.table([{k: dict(figures, produce=1, w=1) for k in work.kinds}] * 2)
+        assert lines and any(": met" in line or ": MISSED" in line for line in lines)
