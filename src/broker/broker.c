@@ -2,6 +2,7 @@
  *
  * broker/broker.c - see broker.h.  The start is startup.c, the end shutdown.c.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -121,6 +122,22 @@ broker_free(struct broker **bp)
 	config_drop(&b->opt.config);
 	free(b);
 	*bp = NULL;
+}
+
+static void
+tell_turn(struct broker *b, struct loop *l)
+{
+	if (l != NULL)
+		diag_info(b->opt.diag, "loop", "%s: longest turn %" PRId64 " us", loop_name(l), loop_longest_turn_ns(l, true) / 1000);
+}
+
+void
+broker_tell_turns(struct broker *b)
+{
+	tell_turn(b, b->opt.control);
+	tell_turn(b, b->controller_loop);
+	for (uint32_t i = 0; i < b->nloops; i++)
+		tell_turn(b, b->loops[i]);
 }
 
 void

@@ -65,6 +65,8 @@ void	 broker_stop(struct broker *);	/* fine during a start; ended() when everyth
 void	 broker_free(struct broker **);
 /* by_hand: one turn of each of the broker's loops and one job of its workers, on the calling thread; false: there was nothing to do. */
 bool	 broker_turn(struct broker *);
+/* Control loop.  Diagnostics: the longest turn of each loop since the last call, or since it began. */
+void	 broker_tell_turns(struct broker *);
 
 /* One line for people: id, cluster, listeners, logs. */
 void	 broker_describe(const struct broker *, struct strbuf *);

@@ -5,6 +5,7 @@
  * ORDER      arguments -> configuration (every mistake is reported, then exit 1) -> keeper, forked while there is no thread, lock, socket or
  *            open diagnostics file -> signals blocked -> diagnostics -> the control loop, which this thread turns -> the broker.
  * SIGNALS    SIGTERM, SIGINT: stop cleanly (a second one while stopping is ignored).  SIGHUP: diagnostics file opened anew.
+ *            SIGUSR1: the longest turns of the loops are told.
  * EXIT       0 after a clean stop; 1 when it could not start or had to stop by itself; 2 for a wrong command line.
  */
 #include <errno.h>
@@ -220,6 +221,10 @@ on_signal(void *ctx, int signo)
 	if (signo == SIGHUP) {
 		if (diag_reopen(d->diag, &eb) != OK)
 			diag_error(d->diag, "main", "diagnostics file: %s; writing on into the old one", eb.text);
+		return;
+	}
+	if (signo == SIGUSR1) {
+		broker_tell_turns(d->broker);
 		return;
 	}
 	if (d->stopping)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * event/signals.h - SIGTERM, SIGINT and SIGHUP as events on a loop.
+ * event/signals.h - SIGTERM, SIGINT, SIGHUP and SIGUSR1 as events on a loop.
  *
  * Signals belong to the process, so main does this once, not a broker: signals_block before the first thread, then one struct signals.
  *
@@ -14,10 +14,10 @@
 
 struct signals;
 
-/* Blocks the three in this thread (threads made later inherit it) and ignores SIGPIPE: a peer that goes away is an error code. */
+/* Blocks the four in this thread (threads made later inherit it) and ignores SIGPIPE: a peer that goes away is an error code. */
 void	 signals_block(void);
 
-/* fn(ctx, SIGTERM | SIGINT | SIGHUP) for each one delivered; several of a kind may be merged by the kernel. */
+/* fn(ctx, SIGTERM | SIGINT | SIGHUP | SIGUSR1) for each one delivered; several of a kind may be merged by the kernel. */
 enum err signals_new(struct loop *, void (*fn)(void *ctx, int signo), void *ctx, struct signals **, struct errbuf *) MUST_CHECK;
 void	 signals_free(struct signals **);	/* they stay blocked */
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Disks that fail, rot and hang under a running broker.  A full one: test_bad_input; a directory that vanishes: test_log_dirs."""
+import re
+import signal
 import threading
 import time
 
@@ -95,6 +97,8 @@ def test_with_group_commit_nothing_is_acknowledged_or_shown_that_is_not_on_the_d
             return produce(c, t, records.batch([b"v"]), partition=at[d], acks=acks, timeout=timeout)["ErrorCode"]
 
         assert [put(0, 1), put(0, -1), put(1, 1)] == [0, 0, 0]
+        b.process.signal(signal.SIGUSR1)
+        wait_until(lambda: re.search(r"net-0: longest turn \d+ us", b.text()), 20, "the longest turns")
         sick.rule(("sync", "sleep", 4000, "/d0/"))
         assert [put(0, 1, 300), put(0, -1, 300)] == [REQUEST_TIMED_OUT] * 2
         assert list_end(b, t, at[0]) == 2, "written, and shown to nobody"

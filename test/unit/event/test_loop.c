@@ -758,10 +758,11 @@ TEST(signals_arrive_on_the_loop)
 	REQUIRE(signals_new(f.loop, on_signal, &sum, &s, NULL) == OK);
 	raise(SIGHUP);
 	raise(SIGTERM);
+	raise(SIGUSR1);
 	raise(SIGPIPE);		/* ignored */
 	while (loop_turn(f.loop, 0))
 		;
-	CHECK_EQ(sum, SIGHUP + SIGTERM);
+	CHECK_EQ(sum, SIGHUP + SIGTERM + SIGUSR1);
 	signals_free(&s);
 	signals_free(&s);
 	loop_free(&f.loop);
