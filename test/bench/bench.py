@@ -27,8 +27,11 @@ import latency_rows                                                          # n
 import pairs                                                                 # noqa: E402
 import quick_rows                                                            # noqa: E402
 import report                                                                # noqa: E402
+import restart_rows                                                          # noqa: E402
+import scale_rows                                                            # noqa: E402
 
-SETS = {"quick": quick_rows, "groups": group_rows, "embedded": embedded_rows, "latency": latency_rows, "data": data_rows}
+SETS = {"quick": quick_rows, "groups": group_rows, "embedded": embedded_rows, "latency": latency_rows, "data": data_rows, "restart": restart_rows,
+        "scale": scale_rows}
 QUIET = 0.05
 HIDDEN = ("--results", "--raw")     # options that are no part of how to repeat it
 # what Kafka's own start script gives
@@ -90,7 +93,8 @@ def run_rounds(name, args, kinds, zk, tmp):
         directory = tmp / f"{name}{n}"
         results[which].append(SETS[name].run(kinds[which], directory, zk, f"/bench-{name}{n}", args))
         shutil.rmtree(directory)
-    return table(kinds, SETS[name].ROWS, results)
+    rows = SETS[name].rows(args) if hasattr(SETS[name], "rows") else SETS[name].ROWS
+    return table(kinds, rows, results)
 
 
 def arguments():
@@ -110,6 +114,19 @@ def arguments():
     data.add_argument("--rate", type=float, default=5000, help="single requests a second")
     data.add_argument("--request-seconds", type=float, default=5, help="of a block of requests")
     data.add_argument("--only", default="", help="plain, plain1, lz4, zstd, single, waiting, or several with commas; default: all")
+    restart = p.add_argument_group("rows of restart")
+    restart.add_argument("--restart-partitions", type=int, default=2000)
+    restart.add_argument("--restart-mb", type=float, default=4, help="of each of them")
+    scale = p.add_argument_group("rows of scale")
+    scale.add_argument("--parts", default="memory,turns,cpu,commit", help="some of these")
+    scale.add_argument("--memory-mb", type=int, default=2000, help="the load after which memory is looked at")
+    scale.add_argument("--memory-partitions", type=int, default=2000)
+    scale.add_argument("--memory-connections", type=int, default=10000)
+    scale.add_argument("--turns-mb", type=int, default=10000, help="what is written and deleted by retention")
+    scale.add_argument("--cpu-mb", type=int, default=1000, help="written to each number of partitions")
+    scale.add_argument("--cpu-partitions", default="1,100,1000,10000")
+    scale.add_argument("--commit-producers", type=int, default=100)
+    scale.add_argument("--commit-seconds", type=float, default=15, help="of each block, a third of it uncounted")
     groups = p.add_argument_group("rows of groups")
     groups.add_argument("--groups", type=int, default=1000)
     groups.add_argument("--members", type=int, default=5, help="of each group")

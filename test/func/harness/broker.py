@@ -175,7 +175,7 @@ class Broker:
         other.may_wait_for_session = other.kind == "java" or self.kind == "java"
         return other
 
-    def create_topic(self, name, partitions=1, every=0.02):
+    def create_topic(self, name, partitions=1, every=0.02, seconds=60):
         """Returns when every partition has its leader."""
         with self.connect(timeout=90) as c:
             answer = c.call("CreateTopics", 4, {"Topics": [{"Name": name, "NumPartitions": partitions, "ReplicationFactor": 1}], "timeoutMs": 60000})
@@ -185,7 +185,7 @@ class Broker:
                 t = c.call("Metadata", 1, {"Topics": [{"Name": name}]})["Topics"][0]
                 return t["ErrorCode"] == 0 and len(t["Partitions"]) == partitions and not any(p["ErrorCode"] for p in t["Partitions"])
 
-            wait_until(led, 60, f"{name} to have leaders", every=every)
+            wait_until(led, seconds, f"{name} to have leaders", every=every)
 
     # ---- looking at it ----------------------------------------------------------------------------------------------------------
     def partition_dir(self, topic, partition=0):
