@@ -162,16 +162,32 @@ write_new(struct fs *fs, const char *path, unsigned flags, struct slice content,
 }
 
 static enum err
-write_atomic(struct fs *fs, const char *path, const char *tmp, unsigned flags, struct slice content, struct errbuf *eb)
+replace(struct fs *fs, const char *path, const char *tmp, unsigned flags, struct slice content, struct errbuf *eb)
 {
 	enum err e = write_new(fs, tmp, flags, content, eb);
 
 	if (e == OK)
 		e = fs->ops->rename(fs, tmp, path, eb);
-	if (e == OK)
-		e = fs_sync_parent(fs, path, eb);
-	else
+	if (e != OK)
 		(void)fs->ops->unlink(fs, tmp, NULL);
+	return (e);
+}
+
+static enum err
+write_atomic(struct fs *fs, const char *path, const char *tmp, unsigned flags, struct slice content, struct errbuf *eb)
+{
+	enum err e = replace(fs, path, tmp, flags, content, eb);
+
+	return (e == OK ? fs_sync_parent(fs, path, eb) : e);
+}
+
+enum err
+fs_replace_file(struct fs *fs, const char *path, struct slice content, struct errbuf *eb)
+{
+	char *tmp = xasprintf("%s.tmp", path);
+	enum err e = replace(fs, path, tmp, FS_TRUNC, content, eb);
+
+	free(tmp);
 	return (e);
 }
 

@@ -115,6 +115,9 @@ enum err file_size(struct file *, uint64_t *, struct errbuf *) MUST_CHECK;
 enum err fs_read_file(struct fs *, const char *path, size_t len_max, char **, size_t *len, struct errbuf *) MUST_CHECK;
 /* path.tmp, sync, rename over path, sync the directory: after OK the new content is durable, after a crash either is there. */
 enum err fs_write_file_atomic(struct fs *, const char *path, struct slice content, struct errbuf *) MUST_CHECK;
+/* path.tmp, sync, rename over path: whoever finds the name finds the whole content, also after a loss of power.  That the name is there is durable
+ * after the next sync of the directory, which is the caller's. */
+enum err fs_replace_file(struct fs *, const char *path, struct slice content, struct errbuf *) MUST_CHECK;
 enum err fs_write_secret_atomic(struct fs *, const char *path, struct slice content, struct errbuf *) MUST_CHECK;	/* so, for its owner alone */
 bool	 fs_exists(struct fs *, const char *path);
 enum err fs_sync_parent(struct fs *, const char *path, struct errbuf *) MUST_CHECK;	/* the directory that path stands in: its name is durable */

@@ -5,7 +5,7 @@
  * THE QUEUE  log_append puts its set at the end.  When nobody owns the log it takes ownership and drains: first its own set (the queue was
  *            empty), then what others put behind it meanwhile, up to LIMIT_DRAIN_BYTES_MAX; what is left goes to a worker.  When
  *            somebody owns the log the set stays for him: PENDING.  So a loop never sleeps on another's write.
- *            Logs that flush before they acknowledge (flush.messages) are drained by workers only.
+ *            Logs that flush before they acknowledge (flush.messages) are drained by workers only, and so is a log that is new (establish.c).
  *
  * A DISK THAT HANGS  With several directories no loop ever writes a set: log_append always answers PENDING, and a thread of the directory drains.
  *            So a disk that hangs stops the threads of its directory, and nothing of the others: not their logs, not the loops, not the common
@@ -16,12 +16,12 @@
  *            in a write when the hang begins are stopped, each for one write, and no other; from then on its drains run one after the other, so
  *            that they do not stop all workers.
  *
- * ONE SET    role and epoch -> offsets assigned -> epoch row durable when new -> roll when full -> producers asked -> data written ->
+ * ONE SET    role and epoch -> offsets assigned -> a new log established (establish.c); epoch row durable when new -> roll when full -> producers asked -> data written ->
  *            index entry -> producers told, transaction index -> end offset published.  Until the data is written a refusal leaves no
  *            trace.  A write that fails is cut back to the old end; when the cut fails too, or the fault is not a full disk, the
  *            directory goes offline.
  *
- * CRASH      Nothing here syncs (but for the epoch row).  What a crash leaves is a prefix of the written sets and perhaps a torn one: recovery
+ * CRASH      Nothing here syncs (but for the epoch row, and what a new log needs).  What a crash leaves is a prefix of the written sets and perhaps a torn one: recovery
  *            cuts that.  With flush.messages reached, the sync comes before the answers of the sets it covers.  With group commit an answer says
  *            written, and nobody is told more than what is settled (settle.c).
  */
@@ -280,13 +280,13 @@ take_epochs(struct write *w)
 	w->log->epochs_version += w->epoch_changed;
 	unstored = w->epoch_changed || w->log->epochs_unstored;
 	lock_release(&w->log->lock);
-	if (!unstored)
-		return (KERR_NONE);
-	e = log_store_epochs(w->log, &eb);
+	e = log_establish(w->log, &eb);		/* with what was assigned just now */
+	if (e == OK && unstored)
+		e = log_store_epochs(w->log, &eb);
 	if (e == OK)
 		return (KERR_NONE);
 	if (e != ERR_NOSPACE)
-		return (refuse(w->s, log_fail(w->log, "writing leader-epoch-checkpoint", e, &eb), eb.text));
+		return (refuse(w->s, log_fail(w->log, "writing leader-epoch-checkpoint, or what a new log needs", e, &eb), eb.text));
 	say_full(w->log, eb.text);
 	return (refuse(w->s, KERR_KAFKA_STORAGE_ERROR, eb.text));
 }
@@ -649,7 +649,7 @@ log_drain_later(struct log *log)
 	bool submit, flushes;
 
 	lock_acquire(&log->lock);
-	flushes = log->options.flush_messages < INT64_MAX;
+	flushes = log->young || log->options.flush_messages < INT64_MAX;
 	submit = !log->drain_scheduled && !STAILQ_EMPTY(&log->queue);
 	log->drain_scheduled |= submit;
 	lock_release(&log->lock);
@@ -681,7 +681,9 @@ enum entry { ENTRY_DRAIN, ENTRY_LATER, ENTRY_LEFT, ENTRY_FULL, ENTRY_CLOSED };
 static bool
 is_for_workers(const struct log *log)
 {
-	return (log->dir->apart || (log->env->workers != NULL && (dir_is_slow(log->dir) || log->options.flush_messages < INT64_MAX)));
+	if (log->dir->apart)
+		return (true);
+	return (log->env->workers != NULL && (log->young || dir_is_slow(log->dir) || log->options.flush_messages < INT64_MAX));
 }
 
 static enum entry

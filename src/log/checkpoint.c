@@ -146,15 +146,23 @@ partition_metadata_read(struct fs *fs, const char *dir, struct uuid *id, struct 
 }
 
 enum err
-partition_metadata_write(struct fs *fs, const char *dir, struct uuid id, struct errbuf *eb)
+partition_metadata_put(struct fs *fs, const char *dir, struct uuid id, struct errbuf *eb)
 {
 	char *path = path_join(dir, "partition.metadata"), text[UUID_TEXT_LEN + 1], *all;
 	enum err e;
 
 	uuid_format(id, text);
 	all = xasprintf("version: 0\ntopic_id: %s", text);
-	e = fs_write_file_atomic(fs, path, slice_str(all), eb);
+	e = fs_replace_file(fs, path, slice_str(all), eb);
 	free(all);
 	free(path);
 	return (e);
+}
+
+enum err
+partition_metadata_write(struct fs *fs, const char *dir, struct uuid id, struct errbuf *eb)
+{
+	enum err e = partition_metadata_put(fs, dir, id, eb);
+
+	return (e == OK ? fs->ops->sync_dir(fs, dir, eb) : e);
 }

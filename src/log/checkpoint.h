@@ -35,6 +35,7 @@ enum err checkpoint_write(struct fs *, const char *path, const struct checkpoint
 
 enum err partition_metadata_read(struct fs *, const char *dir, struct uuid *, struct errbuf *) MUST_CHECK;
 enum err partition_metadata_write(struct fs *, const char *dir, struct uuid, struct errbuf *) MUST_CHECK;
+enum err partition_metadata_put(struct fs *, const char *dir, struct uuid, struct errbuf *) MUST_CHECK;	/* but the caller syncs dir */
 
 struct meta_properties {
 	int32_t version;	/* 0; 1 is KRaft's */

@@ -173,7 +173,7 @@ epoch_cache_read(struct fs *fs, const char *dir, struct epoch_cache *out, struct
 }
 
 enum err
-epoch_cache_write(struct fs *fs, const char *dir, struct epoch_cache *ec, struct errbuf *eb)
+epoch_cache_put(struct fs *fs, const char *dir, struct epoch_cache *ec, struct errbuf *eb)
 {
 	char *path = path_join(dir, EPOCH_FILE);
 	struct strbuf sb = STRBUF_INIT;
@@ -182,10 +182,18 @@ epoch_cache_write(struct fs *fs, const char *dir, struct epoch_cache *ec, struct
 	strbuf_add(&sb, "0\n%" PRIu32 "\n", ec->n);
 	for (uint32_t i = 0; i < ec->n; i++)
 		strbuf_add(&sb, "%" PRId32 " %" PRId64 "\n", ec->entries[i].epoch, ec->entries[i].start_offset);
-	e = fs_write_file_atomic(fs, path, slice_of(strbuf_str(&sb), sb.len), eb);
+	e = fs_replace_file(fs, path, slice_of(strbuf_str(&sb), sb.len), eb);
 	if (e == OK)
 		ec->dirty = false;
 	strbuf_fini(&sb);
 	free(path);
 	return (e);
+}
+
+enum err
+epoch_cache_write(struct fs *fs, const char *dir, struct epoch_cache *ec, struct errbuf *eb)
+{
+	enum err e = epoch_cache_put(fs, dir, ec, eb);
+
+	return (e == OK ? fs->ops->sync_dir(fs, dir, eb) : e);
 }

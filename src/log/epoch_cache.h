@@ -28,6 +28,7 @@ struct epoch_cache {
 void	 epoch_cache_fini(struct epoch_cache *);
 enum err epoch_cache_read(struct fs *, const char *dir, struct epoch_cache *, struct errbuf *) MUST_CHECK;	/* no file: empty */
 enum err epoch_cache_write(struct fs *, const char *dir, struct epoch_cache *, struct errbuf *) MUST_CHECK;	/* clears dirty */
+enum err epoch_cache_put(struct fs *, const char *dir, struct epoch_cache *, struct errbuf *) MUST_CHECK;	/* so, but the caller syncs dir */
 
 /* true: the cache changed.  An epoch or offset that is not above the last row removes the rows it contradicts, as Kafka does. */
 bool	 epoch_cache_assign(struct epoch_cache *, int32_t epoch, int64_t start_offset);

@@ -159,7 +159,8 @@ log_set_topic_id(struct log *log, struct uuid id, struct errbuf *eb)
 		return (ERR_CONFLICT);
 	}
 	log_own(log);
-	e = partition_metadata_write(log->env->fs, log->path, id, eb);
+	log->id_unstored = log->young;		/* then log_establish writes it */
+	e = log->young ? OK : partition_metadata_write(log->env->fs, log->path, id, eb);
 	if (e == OK) {
 		lock_acquire(&log->lock);
 		log->topic_id = id;
@@ -477,8 +478,8 @@ log_fail_queue(struct log *log, enum kerr k, const char *words)
 
 /* ---- leader epochs ---- */
 
-enum err
-log_store_epochs(struct log *log, struct errbuf *eb)
+static enum err
+store_epochs(struct log *log, enum err (*write)(struct fs *, const char *, struct epoch_cache *, struct errbuf *), struct errbuf *eb)
 {
 	struct epoch_cache copy = EPOCH_CACHE_INIT;
 	uint64_t version;
@@ -493,7 +494,7 @@ log_store_epochs(struct log *log, struct errbuf *eb)
 	lock_release(&log->lock);
 	lock_acquire(&log->epochs_file);
 	if (log->epochs_stored < version) {
-		e = epoch_cache_write(log->env->fs, log->path, &copy, eb);
+		e = write(log->env->fs, log->path, &copy, eb);
 		if (e == OK)
 			log->epochs_stored = version;
 	}
@@ -503,6 +504,18 @@ log_store_epochs(struct log *log, struct errbuf *eb)
 	lock_release(&log->lock);
 	epoch_cache_fini(&copy);
 	return (e);
+}
+
+enum err
+log_store_epochs(struct log *log, struct errbuf *eb)
+{
+	return (log->young ? OK : store_epochs(log, epoch_cache_write, eb));
+}
+
+enum err
+log_put_epochs(struct log *log, struct errbuf *eb)
+{
+	return (store_epochs(log, epoch_cache_put, eb));
 }
 
 enum err
@@ -714,8 +727,10 @@ static enum err
 close_files(struct log *log, struct errbuf *eb)
 {
 	struct segment *active = log_active(log);
-	enum err e = log_snapshot(log, true, eb);
+	enum err e = log_establish(log, eb);
 
+	if (e == OK)
+		e = log_snapshot(log, true, eb);
 	if (e == OK)
 		e = segment_seal(active, eb);
 	if (e == OK)
@@ -758,6 +773,7 @@ log_check(struct log *log)
 	must(log_last_stable_offset(log) <= log->high_watermark);
 	must(log_active(log)->base == t.base && log_active(log)->size == t.size);	/* (2) */
 	must(log->recovery_point <= t.end && log->settled <= t.end);
+	must(!log->young || (t.end == 0 && log->start == 0));
 	for (uint32_t i = 0; i < l->n; i++) {
 		must(i == 0 || l->segments[i - 1]->base < l->segments[i]->base);
 		must(l->segments[i]->active == (i + 1 == l->n));

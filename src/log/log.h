@@ -88,7 +88,8 @@ int64_t	 log_set_high_watermark(struct log *, int64_t);		/* any; raises or lower
 int64_t	 log_raise_high_watermark(struct log *, int64_t);	/* any; keeps the larger; the common case, lock-free when nothing is undecided */
 
 /* ---- leader epochs ---- */
-/* worker.  The epoch begins at the present end offset unless it is already known (a broker that becomes leader).  Durable on return. */
+/* worker.  The epoch begins at the present end offset unless it is already known (a broker that becomes leader).  Durable on return;
+ * of a log that is new, at the latest before its first batch (log_dirs_create). */
 enum err log_begin_leader_epoch(struct log *, int32_t epoch, struct errbuf *) MUST_CHECK;
 int32_t	 log_latest_epoch(struct log *);			/* any; -1: none */
 int32_t	 log_epoch_of_offset(struct log *, int64_t offset);	/* any; -1: unknown */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * log/log_dirs.c - see log_dirs.h: directories, their identity, the table of logs.  Loading and shutdown are in log_dirs_load.c, what runs
- * on schedule in log_dirs_periodic.c.
+ * on schedule in log_dirs_periodic.c; establish.c brings new logs to the disk.
  *
  * INVARIANTS
  *   (1) A directory that is used holds its fcntl lock from log_dirs_new to log_dirs_free.
@@ -271,6 +271,7 @@ without_trailing_slash(const char *path)
 static void
 free_dir(struct dir *d)
 {
+	free(d->young);
 	file_unref(&d->lock_file);
 	meta_properties_fini(&d->meta);
 	checkpoint_fini(&d->recovery);
@@ -697,11 +698,17 @@ log_dirs_make_log(struct log_dirs *ld, struct dir *d, struct log *log, struct uu
 		e = fs->ops->mkdir(fs, log->path, eb);
 	if (e == ERR_EXISTS)
 		e = OK;
-	if (e == OK)
-		e = fs->ops->sync_dir(fs, d->base.path, eb);
-	if (e == OK && !uuid_is_zero(topic_id))
-		e = partition_metadata_write(fs, log->path, topic_id, eb);
-	return (e == OK ? log_load(log, &fresh, eb) : e);
+	if (e != OK)
+		return (e);
+	log->young = true;
+	log->born = ++d->base.names_made;
+	e = log_load(log, &fresh, eb);
+	if (!uuid_is_zero(topic_id)) {
+		log->id_unstored = true;
+		log->topic_id = topic_id;	/* nobody else knows the log yet */
+	}
+	/* The directory was there, and not empty: somebody has put a log there behind our back. */
+	return (e == OK && (log->start > 0 || log->tail_end > 0) ? log_establish(log, eb) : e);
 }
 
 static enum err
@@ -715,6 +722,7 @@ create_in(struct log_dirs *ld, struct dir *d, struct log_entry *en, const char *
 	lock_acquire(&ld->lock);
 	if (e == OK) {
 		en->log = log_ref(log);
+		log_dirs_add_young(d, log);
 		*out = log;
 	} else {
 		d->logs--;
@@ -1026,6 +1034,8 @@ free_table(struct log_dirs *ld)
 	}
 	HASH_ITER(hh, ld->preferred, p, ptmp)
 		drop_preference(ld, p);
+	for (uint32_t i = 0; i < ld->ndirs; i++)
+		log_dirs_drop_young(ld, &ld->dirs[i]);
 	while ((del = STAILQ_FIRST(&ld->deletions)) != NULL) {
 		STAILQ_REMOVE_HEAD(&ld->deletions, link);
 		free(del->path);

@@ -74,9 +74,16 @@ void	 log_dirs_free(struct log_dirs **);	/* without shutdown before: as after a 
 /* Referenced; NULL: no such log here. */
 struct log *log_dirs_find(struct log_dirs *, const char *topic, int32_t partition) MUST_CHECK;
 /* Referenced; the existing one or a new one in the live directory with the fewest logs.  topic_id may be UUID_ZERO (unknown);
- * ERR_CONFLICT when another id is stored.  ERR_OFFLINE: stands in, or could only stand in, an offline directory. */
+ * ERR_CONFLICT when another id is stored.  ERR_OFFLINE: stands in, or could only stand in, an offline directory.
+ * A new log is not on the disk when this returns (a kill leaves it, but a loss of power may take it away, whole or in parts), and it is empty: who
+ * is told of it by ZooKeeper makes it again.  Whoever puts the first thing into it that could be missed (a batch, another start) waits until it is
+ * there, with its topic id and epochs; log_dirs_establish does that before anybody has to wait. */
 enum err log_dirs_create(struct log_dirs *, const char *topic, int32_t partition, struct uuid topic_id, const struct log_options *,
     struct log **, struct errbuf *) MUST_CHECK;
+/* any; does not block (but with no workers, where it does it all).  To be called once after logs were made: they are brought to the disk soon, by few
+ * threads of their directories or workers; the names of all that one request made by one sync.  A full disk leaves them as they are, any other error
+ * takes their directory offline. */
+void	 log_dirs_establish(struct log_dirs *);
 /* The log closes, completes its queue with NOT_LEADER_OR_FOLLOWER, leaves the table and the checkpoints; its directory is renamed to
  * <topic>-<partition>.<uuid>-delete and removed by log_dirs_delete_due after file.delete.delay.ms.  ERR_NOTFOUND. */
 enum err log_dirs_delete(struct log_dirs *, const char *topic, int32_t partition, struct errbuf *) MUST_CHECK;

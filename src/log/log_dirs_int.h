@@ -46,6 +46,9 @@ struct dir {
 	uint64_t	  written[DIR_FILE_COUNT_];	/* under checkpoints: the look that each file shows */
 	_Atomic bool	  behind[DIR_FILE_COUNT_];	/* the disk was too full for the newest look: the file shows an older one */
 	uint32_t	  logs;		/* under log_dirs.lock */
+	struct log	**young;	/* under log_dirs.lock, as the next three: new logs that nobody has established yet; referenced */
+	uint32_t	  nyoung, young_room;
+	uint32_t	  establishers;	/* jobs that take from it */
 };
 
 struct deletion {			/* a -delete directory, to be removed when due */
@@ -97,10 +100,13 @@ void	     dir_checkpoint_recovery(struct log_dirs *, struct dir *);
 void	     dir_checkpoint_starts(struct log_dirs *, struct dir *);
 void	     dir_checkpoint_marks(struct log_dirs *, struct dir *);
 
+/* ---- establish.c ---- */
+void	     log_dirs_add_young(struct dir *, struct log *);	/* under log_dirs.lock */
+void	     log_dirs_drop_young(struct log_dirs *, struct dir *);
 
 /* ---- for log_dirs_move.c ---- */
 struct dir  *dir_by_path(struct log_dirs *, const char *path);
-enum err     log_dirs_make_log(struct log_dirs *, struct dir *, struct log *, struct uuid topic_id, struct errbuf *) MUST_CHECK;
+enum err     log_dirs_make_log(struct log_dirs *, struct dir *, struct log *, struct uuid topic_id, struct errbuf *) MUST_CHECK;	/* a young one */
 enum err     log_dirs_rename_for_deletion(struct log_dirs *, struct log *, struct errbuf *) MUST_CHECK;
 void	     log_dirs_forget(struct log_dirs *, struct dir *, const char *topic, int32_t partition);	/* the checkpoints of that directory do */
 void	     log_dirs_replace(struct log_dirs *, struct log *current, struct log *future);	/* in the table; the caller holds references */

@@ -222,6 +222,9 @@ prepare_dir(struct log_dirs *ld, struct dir *d, struct items *its, struct errbuf
 		e = read_checkpoint(ld, d, "replication-offset-checkpoint", &d->marks, &lost, eb);
 	if (e == OK)
 		e = ld->env.fs->ops->list(ld->env.fs, d->base.path, take_entry, its, eb);
+	/* After a kill the names of logs may be in the page cache only (establish.c), and no log found here is established again. */
+	if (e == OK && !d->was_clean && its->n > 0)
+		e = ld->env.fs->ops->sync_dir(ld->env.fs, d->base.path, eb);
 	return (e);
 }
 

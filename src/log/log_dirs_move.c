@@ -82,6 +82,8 @@ make_future(struct log_dirs *ld, struct dir *d, struct log *current, const struc
 
 	log->future = true;
 	e = log_dirs_make_log(ld, d, log, log_topic_id(current), eb);
+	if (e == OK)		/* nobody else knows it yet */
+		e = log_establish(log, eb);
 	free(name);
 	free(path);
 	if (e == OK)

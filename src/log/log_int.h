@@ -50,6 +50,8 @@ struct log_dir {
 	struct workers *readers;	/* a few: reads of what is not in memory, for requests */
 	struct workers *committer;	/* several, with group commit, also in an only directory: syncs of what was appended */
 	struct workers *keeper;		/* one thread: what runs on schedule, but flush.ms */
+	_Atomic uint64_t names_made;	/* directories of new logs, counted when they have been made ... */
+	_Atomic uint64_t names_synced;	/* ... and up to which their names are on the disk */
 	_Atomic bool	slow;		/* its last write took long: sets are drained by workers, one after the other */
 	char		flushes;	/* its address is the key of the jobs that flush logs of this directory; their sets have another (the directory) */
 	_Atomic uint32_t writers;	/* writes of sets under way ... */
@@ -81,6 +83,9 @@ struct log {
 	_Atomic bool	    future;		/* its directory is named -future */
 	_Atomic bool	    gone;		/* its directory is named -delete: no checkpoint may tell of it */
 	char		   *path;		/* [O]; borrowed by others until the log is deleted */
+	_Atomic bool	    young;		/* it was made and nothing of it is synced yet (establish.c); cleared by the owner, and never set again */
+	bool		    id_unstored;	/* [O] of a young one: partition.metadata is still to be written */
+	uint64_t	    born;		/* constant: the number of its name (names_made) */
 
 	struct lock	    lock;
 	struct condition    freed;		/* owned or flushing became false */
@@ -159,7 +164,9 @@ void	    log_segment_options(struct log *, struct segment_options *);
 /* The disk failed: the directory goes offline.  Returns KAFKA_STORAGE_ERROR. */
 enum kerr   log_fail(struct log *, const char *doing, enum err, const struct errbuf *);
 void	    log_dir_fail(struct log_dir *, const char *why);
-enum err    log_store_epochs(struct log *, struct errbuf *) MUST_CHECK;	/* writes the epoch file when it is behind */
+/* Writes the epoch file when it is behind.  Of a young log nothing is written: log_establish does it, by the second function, and syncs the name. */
+enum err    log_store_epochs(struct log *, struct errbuf *) MUST_CHECK;
+enum err    log_put_epochs(struct log *, struct errbuf *) MUST_CHECK;
 struct log *log_moved_to(struct log *);		/* borrowed; NULL: nothing has taken its place */
 void	    log_fail_queue(struct log *, enum kerr, const char *words);	/* owner: completes every queued set */
 enum err    log_close(struct log *, bool clean, struct errbuf *) MUST_CHECK;	/* clean: flush, trim, snapshot */
@@ -182,6 +189,11 @@ enum err    log_sync_snapshot(struct log *, int64_t offset, struct errbuf *) MUS
 bool	    snapshots_find(const struct log *, int64_t offset);
 void	    snapshots_add(struct log *, int64_t offset);
 enum err    snapshots_remove(struct log *, int64_t offset, bool later, struct errbuf *) MUST_CHECK;
+
+/* ---- establish.c ---- */
+/* Owner.  A young log and all that belongs to it is on the disk when this returns OK; of another one nothing is done.  ERR_NOSPACE: it stays young;
+ * any other error is for log_fail. */
+enum err    log_establish(struct log *, struct errbuf *) MUST_CHECK;
 
 /* ---- settle.c ---- */
 void	    log_settle_later(struct log *);	/* any, without locks.  Nothing without group commit; with no workers at once */

@@ -205,7 +205,9 @@ log_truncate_fully_and_start_at(struct log *log, int64_t offset, struct errbuf *
 		return (e);
 	diag_info(log->env->diag, "log", "%s-%" PRId32 ": emptied, begins at %" PRId64, log->topic, log->partition, offset);
 	lower_published(log, MIN(offset, (int64_t)log->start));
-	e = log_dirs_lower_recovery_point(log, log->recovery_point, eb);
+	e = log_establish(log, eb);
+	if (e == OK)
+		e = log_dirs_lower_recovery_point(log, log->recovery_point, eb);
 	if (e == OK)
 		e = begin_anew(log, offset, eb);
 	if (e == OK)

@@ -9,9 +9,10 @@
  *   1 control loop   which partitions change, which are refused; new partition objects enter the table
  *   2 (ZooKeeper)    the configurations of topics whose logs must be made
  *   3 workers        logs are made, topic ids stored, leader epochs begun, roles told to the logs: everything that touches a disk, or waits for
- *                    a set that is being written to one.  Most of it is waiting for syncs of single files, which a file system does together
- *                    when they are asked for together: many partitions are shared out among several workers, each taking the next.
- *   4 control loop   states published, high watermarks raised, answer
+ *                    a set that is being written to one.  For logs that were there, most of it is waiting for syncs of single files, which a file
+ *                    system does together when they are asked for together: many partitions are shared out among several workers, each taking the next.
+ *   4 control loop   states published, high watermarks raised, answer; logs that were made go to the disk behind it (log_dirs_establish): empty as
+ *                    they are, the controller's next request would make them again
  *
  * A DISK THAT HANGS  Where directories have threads of their own, those carry out step 3 for the logs that stand there, and deletions.  So it holds up
  *                    its own partitions: those of other directories in the same request take effect when theirs are done, no common worker is
@@ -21,7 +22,7 @@
  * INVARIANTS
  *   (1) The log learns the new role before the state that admits requests of that role is published; so no set is queued under a role
  *       the log does not know.  Until then a new leader's log refuses acks=all: nobody who could ask is let in.
- *   (2) The leader epoch is durable (leader-epoch-checkpoint) before the first append in that epoch.
+ *   (2) The leader epoch is durable (leader-epoch-checkpoint) before the first append in that epoch: by step 3, of a new log by the append.
  *   (3) A state changes only with a greater leader epoch (or partition epoch); a repeated request changes nothing.
  */
 #include <stdatomic.h>
@@ -367,8 +368,10 @@ lisr_done(struct job *job)
 		ch->published = true;
 		change_publish(ch);
 	}
-	if (--l->left == 0)
-		lisr_finish(l);
+	if (--l->left > 0)
+		return;
+	log_dirs_establish(l->m->opt.log_dirs);
+	lisr_finish(l);
 }
 
 /* A partition that existed before may stand in a directory that is offline: another, empty log of it must not be made. */

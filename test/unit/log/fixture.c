@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/reclaim.h"
 #include "base/str.h"
+#include "log/log_int.h"
 #include "test/unit/fs_fault.h"
 #include "test/unit/log/fixture.h"
 #include "test/unit/unit.h"
@@ -116,6 +117,17 @@ fixture_follow(struct log *log, int32_t epoch)
 	log_set_role(log, &role);
 }
 
+void
+fixture_establish(struct log *log)
+{
+	struct errbuf eb = ERRBUF_INIT;
+
+	log_own(log);
+	CHECK_EQ(log_establish(log, &eb), OK);
+	CHECK_STR(eb.text, "");
+	log_disown(log);
+}
+
 struct log *
 fixture_log(struct fixture *f)
 {
@@ -128,6 +140,7 @@ fixture_log(struct fixture *f)
 		abort();
 	}
 	fixture_lead(log, 5);
+	fixture_establish(log);
 	return (log);
 }
 
@@ -169,6 +182,24 @@ fixture_batch(struct fixture *f, const struct batch_spec *spec, size_t *len)
 	return (bytes);
 }
 
+static void
+note_answer(struct append_set *s)
+{
+	s->done = NULL;
+}
+
+/* A new log takes its first set on a worker: that is stepped until it has answered. */
+static void
+put(struct fixture *f, struct log *log, struct append_set *s)
+{
+	s->done = note_answer;
+	if (log_append(log, s) == LOG_DONE)
+		return;
+	while (s->done != NULL && f->workers != NULL && workers_count(f->workers) == 0 && workers_step(f->workers))
+		;
+	CHECK(s->done == NULL);
+}
+
 struct append_result
 fixture_append(struct fixture *f, struct log *log, const struct batch_spec *spec)
 {
@@ -186,7 +217,7 @@ fixture_append(struct fixture *f, struct log *log, const struct batch_spec *spec
 	CHECK_EQ(record_validate(slice_of(bytes, len), &rules, &rq, NULL, &arena, &info, &why), KERR_NONE);
 	s = (struct append_set){ .records = bytes, .len = (uint32_t)len, .origin = APPEND_CLIENT, .leader_epoch = log_latest_epoch(log), .info = &info,
 	    .txn_verified = true, .acks_all = spec->acks_all };
-	CHECK_EQ(log_append(log, &s), LOG_DONE);
+	put(f, log, &s);
 	arena_fini(&arena);
 	free(bytes);
 	return (s.result);
@@ -219,7 +250,7 @@ fixture_replicate(struct fixture *f, struct log *log, const struct batch_spec *s
 	}
 	s.records = all;
 	s.len = (uint32_t)used;
-	CHECK_EQ(log_append(log, &s), LOG_DONE);
+	put(f, log, &s);
 	free(all);
 	return (s.result);
 }
@@ -233,7 +264,7 @@ fixture_marker(struct fixture *f, struct log *log, int64_t producer_id, int16_t 
 	struct append_set s = { .records = bytes, .len = sizeof(bytes), .origin = APPEND_COORDINATOR, .leader_epoch = log_latest_epoch(log) };
 
 	batch_end_txn_encode(bytes, &m);
-	CHECK_EQ(log_append(log, &s), LOG_DONE);
+	put(f, log, &s);
 	return (s.result);
 }
 

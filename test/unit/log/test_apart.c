@@ -223,6 +223,7 @@ make_log(struct house *h, const char *topic, const struct log_options *o)
 
 	must(log_dirs_create(h->f.dirs, topic, 0, UUID_ZERO, o, &log, &eb) == OK);
 	fixture_lead(log, 5);
+	fixture_establish(log);
 	return (log);
 }
 

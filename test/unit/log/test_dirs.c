@@ -259,6 +259,8 @@ TEST(a_stored_topic_id_guards_its_log)
 	id = uuid_random(&f.random.random);
 	other = uuid_random(&f.random.random);
 	CHECK_EQ(log_dirs_create(f.dirs, "t", 0, id, &f.options, &log, NULL), OK);
+	CHECK(uuid_eq(log_topic_id(log), id));
+	fixture_establish(log);
 	CHECK_EQ(fixture_size(&f, fixture_file(&f, "t-0/partition.metadata")), 43);
 	log_unref(&log);
 	fixture_close(&f);

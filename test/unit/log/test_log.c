@@ -797,6 +797,7 @@ TEST(while_a_write_hangs_other_loops_leave_their_sets_to_workers)
 	hang.f = &f;
 	REQUIRE(log_dirs_create(f.dirs, "u", 0, UUID_ZERO, &f.options, &hang.other, &eb) == OK);
 	fixture_lead(hang.other, 5);
+	fixture_establish(hang.other);
 	batch_end_txn_encode(bytes, &(struct end_txn_marker){ .timestamp_ms = FIXTURE_NOW, .producer_id = 1, .leader_epoch = -1, .coordinator_epoch = 1,
 	    .type = CONTROL_COMMIT });
 	hang.set = (struct append_set){ .records = bytes, .len = sizeof(bytes), .origin = APPEND_COORDINATOR, .leader_epoch = 5, .done = note_done };

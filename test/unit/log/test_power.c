@@ -43,7 +43,8 @@ enum { STRIDE = 1 };
 #endif
 
 struct promise {
-	bool	 there;			/* log t-0 exists */
+	bool	 there;			/* log t-0 exists: it was established, or something was put in it */
+	struct uuid id;			/* its topic's, then */
 	bool	 gone;			/* it was deleted, and that was answered */
 	uint8_t	 generation;		/* which log of that name */
 	int64_t	 start;			/* nothing below is shown again */
@@ -151,6 +152,7 @@ append(struct scenario *sc, struct batch_spec spec)
 	r = fixture_append(&sc->f, sc->log, &spec);
 	CHECK_EQ(r.error, KERR_NONE);
 	took(&sc->p, first, at, n);
+	sc->p.there = true;
 	log_raise_high_watermark(sc->log, sc->p.end);
 }
 
@@ -190,9 +192,8 @@ create(struct scenario *sc, struct uuid id)
 {
 	struct errbuf eb = ERRBUF_INIT;
 
-	sc->p = (struct promise){ .generation = sc->p.generation };
+	sc->p = (struct promise){ .generation = sc->p.generation, .id = id };
 	CHECK_EQ(log_dirs_create(sc->f.dirs, "t", 0, id, &sc->f.options, &sc->log, &eb), OK);
-	sc->p.there = true;
 	lead(sc, 5);
 }
 
@@ -474,6 +475,7 @@ second_life(struct scenario *sc, struct fixture *f, struct log *log, struct prom
 	if (end > OFFSETS_MAX - 30 || f->offline > 0)
 		return;
 	fixture_lead(log, 30 + 10 * (int32_t)depth);	/* a controller's numbers never fall */
+	p->id = log_topic_id(log);	/* of a log that had not been promised it may be gone; LeaderAndIsr would give it again here */
 	p->flushed = MIN(p->flushed, end);
 	p->end = end;
 	for (unsigned i = 0; i < 7; i++) {
@@ -490,6 +492,7 @@ second_life(struct scenario *sc, struct fixture *f, struct log *log, struct prom
 			return;
 		}
 		took(p, first, end, n);
+		p->there = true;
 		log_raise_high_watermark(log, p->end);
 		if (i == 3 && depth == 0) {
 			if (log_flush(log, NULL) != OK)
@@ -536,6 +539,8 @@ use(struct scenario *sc, struct fixture *f, struct promise *p, struct reads *r, 
 	}
 	if (p->gone)
 		fail(sc, "the deleted topic is back");
+	if (p->there && !uuid_eq(log_topic_id(log), p->id))
+		fail(sc, "the topic's id is lost");
 	check_log(sc, log, p, killed);
 	if (sc->failures == 0 && !p->gone) {
 		second_life(sc, f, log, p, depth);
@@ -928,6 +933,93 @@ live_topics(struct scenario *sc)
 }
 SCENARIO(topics_made_deleted_and_made_again, .live = live_topics)
 
+/* Many are made at once; they get to the disk one by one, behind the answer, or when the first record comes. */
+static void
+live_young(struct scenario *sc)
+{
+	struct log *others[4] = { NULL };
+
+	for (int i = 0; i < 3; i++) {
+		sc->p.generation = (uint8_t)i;
+		for (int k = 0; k < 4; k++) {
+			CHECK_EQ(log_dirs_create(sc->f.dirs, "other", 4 * i + k, uuid_random(&sc->f.random.random), &sc->f.options, &others[k], NULL), OK);
+			fixture_lead(others[k], 5);
+			if (k == i)
+				create(sc, uuid_random(&sc->f.random.random));
+		}
+		log_dirs_establish(sc->f.dirs);
+		step(sc, 2 * i);
+		if (i == 2)
+			lead(sc, 7);
+		if (i == 1)		/* by the job */
+			step(sc, 9);
+		sc->p.there = i == 1;
+		log_dirs_checkpoint_recovery_points(sc->f.dirs);
+		log_dirs_checkpoint_high_watermarks(sc->f.dirs);
+		keep_point(sc, "the first record");
+		append_some(sc, 3, 300);
+		(void)fixture_append(&sc->f, others[3], &(struct batch_spec){ .value_len = 100 });
+		step(sc, 9);
+		for (int k = 0; k < 4; k++) {
+			log_check(others[k]);
+			log_unref(&others[k]);
+		}
+		flush(sc);
+		log_dirs_checkpoint_recovery_points(sc->f.dirs);
+		if (i == 2)
+			break;
+		sc->p.there = false;		/* under way: either */
+		log_unref(&sc->log);
+		CHECK_EQ(log_dirs_delete(sc->f.dirs, "t", 0, NULL), OK);
+		sc->p = (struct promise){ .gone = true, .generation = (uint8_t)i };
+	}
+}
+SCENARIO(new_logs_get_to_the_disk_behind_the_answer, .live = live_young, .lazy = true)
+
+/* Emptied, moved, deleted, closed: what comes first to a new log may be something else than a record. */
+static void
+live_young_otherwise(struct scenario *sc)
+{
+	struct log *future = NULL;
+	bool caught_up = false, swapped = false;
+	uint64_t copied;
+
+	create(sc, uuid_random(&sc->f.random.random));
+	log_unref(&sc->log);
+	CHECK_EQ(log_dirs_delete(sc->f.dirs, "t", 0, NULL), OK);
+	sc->p.generation = 1;
+	create(sc, uuid_random(&sc->f.random.random));
+	REQUIRE(log_dirs_move_begin(sc->f.dirs, "t", 0, sc->f.path[strcmp(log_dir(sc->log), sc->f.path[0]) == 0], &sc->f.options, &future, NULL) == OK);
+	CHECK_EQ(log_dirs_move_align(sc->f.dirs, sc->log, future, NULL), OK);
+	CHECK_EQ(log_dirs_move_copy(sc->f.dirs, sc->log, future, 3000, &copied, &caught_up, NULL), OK);
+	CHECK_EQ(log_dirs_move_swap(sc->f.dirs, sc->log, future, &swapped, NULL), OK);
+	CHECK(caught_up && swapped);
+	log_dirs_move_retire(sc->f.dirs, sc->log);
+	log_unref(&sc->log);
+	log_unref(&future);
+	CHECK_EQ(log_dirs_delete(sc->f.dirs, "t", 0, NULL), OK);
+	sc->p.generation = 2;
+	create(sc, uuid_random(&sc->f.random.random));
+	log_unref(&sc->log);
+	log_dirs_shutdown(sc->f.dirs);
+	sc->p.there = true;
+	log_dirs_free(&sc->f.dirs);
+	keep_point(sc, "a start");
+	REQUIRE(fixture_open(&sc->f, NULL) == OK);
+	sc->p.there = false;		/* under way: either */
+	CHECK_EQ(log_dirs_delete(sc->f.dirs, "t", 0, NULL), OK);
+	sc->p.generation = 3;
+	create(sc, uuid_random(&sc->f.random.random));
+	CHECK_EQ(log_truncate_fully_and_start_at(sc->log, 100, NULL), OK);
+	sc->p.there = true;
+	sc->p.end = sc->p.flushed = 100;
+	lead(sc, 6);
+	append_some(sc, 2, 300);
+	sc->p.flushed = 0;
+	flush(sc);
+}
+SCENARIO(what_comes_first_to_a_new_log_may_be_something_else_than_a_record, .live = live_young_otherwise, .ndirs = 2)
+
 static void
 live_truncates(struct scenario *sc)
 {
@@ -1089,4 +1181,5 @@ UNIT_MAIN("log/power", T(with_group_commit_what_is_settled_is_a_promise), T(with
     T(preallocated_segments), T(producers_transactions_and_their_snapshots), T(deleted_records_and_retention_by_start_offset),
     T(retention_by_size_and_time), T(topics_made_deleted_and_made_again), T(a_log_that_is_cut_and_goes_on_in_another_epoch),
     T(a_log_that_is_emptied_and_begins_elsewhere), T(clean_ends_and_starts), T(clean_ends_and_starts_with_a_flush_that_comes_late),
-    T(a_log_that_moves_to_another_directory_and_back), T(an_old_hole_between_segments_costs_no_records))
+    T(a_log_that_moves_to_another_directory_and_back), T(new_logs_get_to_the_disk_behind_the_answer),
+    T(what_comes_first_to_a_new_log_may_be_something_else_than_a_record), T(an_old_hole_between_segments_costs_no_records))
