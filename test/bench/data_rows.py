@@ -12,7 +12,7 @@ is its turn (pairs.py); Java has a heap of 1 GiB that is touched in advance, and
 	single		CPU per Produce request, less that of an idle second
 	waiting		CPU per Fetch of 1,000 consumers at the end of 6 partitions: answered empty after max.wait, and with one record
 
-	bare		bare.c: walk (plain, waiting), inflate (lz4, zstd), echo (single)
+	bare		bare.c: walk (plain, waiting), inflate (lz4, zstd), echo (single), its sockets' buffers as Kafka's defaults ask (100 KiB)
 	W		CPU seconds that the page cache takes for as many bytes in new files, written by a program that does nothing else
 	busy		of the whole machine: client, broker, kernel
 
