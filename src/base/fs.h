@@ -8,7 +8,8 @@
  *            A file_range owns one reference.
  * Threads    A struct fs and a struct file may be used from any thread.  Calls block: see ARCHITECTURE "loops never block".
  * Failure    An error is returned with context in errbuf.  file_sync: after an error the caller must treat the file as lost
- *            (never sync again and call it good).  Short writes are retried inside; ERR_NOSPACE may leave a prefix written.
+ *            (never sync again and call it good).  Short writes are retried inside; ERR_NOSPACE may leave a prefix written;
+ *            it is a full disk, quota, or the limit of open files, and may pass: a log directory does not go offline for it.
  */
 #ifndef BASE_FS_H
 #define BASE_FS_H

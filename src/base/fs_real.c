@@ -30,13 +30,14 @@
 #define IOV_BATCH	64u	/* slices per pwritev(2) */
 #define PROBES_MAX	32u	/* pages looked at by `cached` */
 
+/* No descriptor is no room: it says nothing about the disk, and passes. */
 static enum err
 failed(struct errbuf *eb, const char *path, const char *doing)
 {
 	int errnum = errno;
 
 	errbuf_errno(eb, errnum, "%s: %s", path, doing);
-	return (err_from_errno(errnum));
+	return (errnum == EMFILE || errnum == ENFILE ? ERR_NOSPACE : err_from_errno(errnum));
 }
 
 static enum err

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Disks that fail, rot and hang under a running broker.  A full one: test_bad_input; a directory that vanishes: test_log_dirs."""
+import os
 import re
+import resource
 import signal
 import threading
 import time
@@ -84,6 +86,32 @@ def test_errors_of_all_disks_end_the_process(brokers, kind, topic, sick):
     sick.rule(("write", "errno", EIO, "/d0/"), ("write", "errno", EIO, "/d1/"))
     status, text = b.wait_exit(60)
     assert status == 1 and all(str(p) in text for p in d.paths), text[-2000:]
+
+
+def test_a_topic_with_more_partitions_than_files_may_be_open_costs_only_itself(brokers, kind, topic):
+    """Anybody may create topics.  What is refused is refused by the limit, not by a disk."""
+    if kind != "ottla":
+        pytest.skip("Java takes the directory offline, and ends")
+    b = brokers(kind)
+    b.start()
+    t = topic(b)
+    limit = resource.prlimit(b.pid, resource.RLIMIT_NOFILE)
+    with b.connect() as c:
+        assert produce(c, t, records.batch([b"before"]))["ErrorCode"] == 0
+        resource.prlimit(b.pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{b.pid}/fd")) + 60, limit[1]))
+        c.call("CreateTopics", 5, {"Topics": [{"Name": "wide", "NumPartitions": 100, "ReplicationFactor": 1, "Assignments": [], "Configs": []}],
+                                   "timeoutMs": 10_000, "validateOnly": False})
+        wait_until(lambda: "Too many open files" in b.text(), 20, "the limit to be met")
+        assert produce(c, t, records.batch([b"meanwhile"]))["ErrorCode"] == 0
+    resource.prlimit(b.pid, resource.RLIMIT_NOFILE, limit)
+    assert "goes offline" not in b.text()
+    confluent_produce(b, t, [b"after"])
+    b.stop()
+    b.start()
+    assert confluent_consume(b, t, 3) == [b"before", b"meanwhile", b"after"]
+    for p in (0, 99):
+        wait_until(lambda: list_end(b, "wide", p) == 0, 20, "every partition of the wide one")
+    b.stop()
 
 
 # ---- group commit -------------------------------------------------------------------------------------------------------------------------

@@ -268,6 +268,25 @@ TEST(a_full_disk_is_an_error_code)
 	file_unref(&f);
 }
 
+TEST(no_descriptor_left_is_no_room_and_passes)
+{
+	struct rlimit limit, was;
+	struct errbuf eb = ERRBUF_INIT;
+	struct file *f = NULL;
+	enum err e;
+
+	REQUIRE(getrlimit(RLIMIT_NOFILE, &was) == 0);
+	limit = was;
+	limit.rlim_cur = 0;
+	REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	e = file_open(fs_real(), in_tmp("few"), FS_RDWR | FS_CREATE, &f, &eb);
+	REQUIRE(setrlimit(RLIMIT_NOFILE, &was) == 0);
+	CHECK_EQ(e, ERR_NOSPACE);
+	CHECK(strstr(eb.text, "Too many open files") != NULL);
+	CHECK_EQ(file_open(fs_real(), in_tmp("few"), FS_RDWR | FS_CREATE, &f, NULL), OK);
+	file_unref(&f);
+}
+
 /* The limit on file sizes makes real short writes: the second call of the retry gets EFBIG. */
 TEST(a_short_write_is_retried_and_then_reported)
 {
@@ -424,6 +443,7 @@ TEST(chains_keep_order_and_give_references_back)
 
 UNIT_MAIN("base/fs", T(what_is_written_is_read), T(opening_says_what_is_wrong), T(times_space_and_mount_are_told),
     T(trees_are_made_listed_and_removed), T(whole_files_are_read_up_to_a_limit), T(a_failed_replacement_leaves_the_old_file_or_the_new_one),
-    T(injected_faults_hit_what_they_name), T(a_full_disk_is_an_error_code), T(a_short_write_is_retried_and_then_reported),
+    T(injected_faults_hit_what_they_name), T(a_full_disk_is_an_error_code), T(no_descriptor_left_is_no_room_and_passes),
+    T(a_short_write_is_retried_and_then_reported),
     T(a_lock_held_by_another_process_is_refused_with_its_pid), T(a_fault_in_a_map_is_an_error_not_a_death),
     T(chains_keep_order_and_give_references_back))
