@@ -7,8 +7,9 @@
  * WAKING    `asleep` is set before the last look at the mailbox and cleared after epoll_wait.  A poster pushes first and then looks
  *           at `asleep`; both orders are sequentially consistent, so either the loop sees the task or the poster sees the sleeper, and only then
  *           pays for a write to the eventfd.
- * LAZY      Lazy watches are in an epoll set of their own, which is in the loop's set, one-shot.  When it is told, the set is asked (at once, without
- *           waiting), and asked again by a timer until it has nothing: then it is armed again, and tells at once what came in between.
+ * LAZY      Lazy watches are in an epoll set of their own, which is in the loop's set.  When it is told, the set is asked (at once, without waiting).
+ *           While events come often (lazy_every_ns, a moving average) it is disarmed in the loop's set and asked by a timer, until it has nothing or
+ *           events are seldom again: then it is armed, and tells at once what came in between.  Seldom events cost one more call, and no timer.
  * READY     epoll's answers stay in `ready` while they are delivered; watch_remove blanks what is still to come for that watch, because
  *           its memory may be gone by then.
  * RECLAIM   The thread is offline while it waits and quiescent after each turn.  A thread that only steps a loop by hand (simulation) is
@@ -34,6 +35,7 @@
 
 #define LOOP_MAGIC	0x100b1e55u
 #define READY_MAX	128
+#define LAZY_SELDOM_NS	1000000000	/* longer than that between two events is not told apart */
 #define DELAY_MAX_MS	((int64_t)1 << 40)	/* 35 years: keeps sums of nanoseconds in range */
 
 struct loop {
@@ -45,6 +47,9 @@ struct loop {
 	int		   lazy_fd;	/* the set of lazy watches */
 	struct timer	   lazy_timer;
 	bool		   lazy_due;	/* that set is to be asked in this turn */
+	bool		   gathering;	/* it is disarmed, and asked by the timer */
+	int64_t		   lazy_ns;	/* when it was asked last */
+	int64_t		   lazy_every_ns;	/* time from one of its events to the next, an average */
 	struct task	  *mailbox;	/* newest first; pushed by any thread */
 	bool		   asleep;	/* in epoll_wait, or about to be */
 	bool		   stopping;
@@ -79,6 +84,8 @@ loop_new(const struct loop_options *o, struct loop **lp, struct errbuf *eb)
 	l->tick_ns = (int64_t)MAX(o->tick_ms, 1u) * 1000000;
 	l->now_ns = clock_mono_ns(l->clock);
 	l->end_tail = &l->end;
+	l->lazy_ns = l->now_ns;
+	l->lazy_every_ns = LAZY_SELDOM_NS;
 	wheel_init(&l->wheel, (uint64_t)(l->now_ns / l->tick_ns));
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	l->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -93,7 +100,7 @@ loop_new(const struct loop_options *o, struct loop **lp, struct errbuf *eb)
 	}
 	/* The wake-up has no watch: a null pointer stands for it.  Nor has the lazy set: the loop's own address. */
 	must_zero(epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->event_fd, &(struct epoll_event){ .events = EPOLLIN }));
-	must_zero(epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->lazy_fd, &(struct epoll_event){ .events = EPOLLIN | EPOLLONESHOT, .data.ptr = l }));
+	must_zero(epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->lazy_fd, &(struct epoll_event){ .events = EPOLLIN, .data.ptr = l }));
 	*lp = l;
 	return (OK);
 }
@@ -460,6 +467,25 @@ ask_lazy(struct timer *t)
 	CONTAINER_OF(t, struct loop, lazy_timer)->lazy_due = true;
 }
 
+static void
+note_lazy(struct loop *l, int n)
+{
+	if (n <= 0)
+		return;
+	l->lazy_every_ns += (MIN(l->now_ns - l->lazy_ns, (int64_t)LAZY_SELDOM_NS) / n - l->lazy_every_ns) / 8;
+	l->lazy_ns = l->now_ns;
+}
+
+static void
+gather(struct loop *l, bool on)
+{
+	struct epoll_event ev = { .events = on ? 0 : EPOLLIN, .data.ptr = l };
+
+	if (l->gathering != on)
+		must_zero(epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, l->lazy_fd, &ev));
+	l->gathering = on;
+}
+
 /* Asks the lazy set when it is time.  More than fit into one answer are asked for in the next turn. */
 static bool
 run_lazy(struct loop *l)
@@ -471,11 +497,10 @@ run_lazy(struct loop *l)
 	l->lazy_due = false;
 	n = epoll_wait(l->lazy_fd, l->ready, READY_MAX, 0);
 	must(n >= 0 || errno == EINTR);
-	if (n == 0) {
-		must_zero(epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, l->lazy_fd, &(struct epoll_event){ .events = EPOLLIN | EPOLLONESHOT, .data.ptr = l }));
-		return (false);
-	}
-	timer_set(l, &l->lazy_timer, n == READY_MAX || n < 0 ? 0 : LOOP_LAZY_MS);
+	note_lazy(l, n);
+	gather(l, n > 0 && l->lazy_every_ns < LOOP_LAZY_MS * (int64_t)1000000 / 2);
+	if (l->gathering)
+		timer_set(l, &l->lazy_timer, n == READY_MAX ? 0 : LOOP_LAZY_MS);
 	l->nready = MAX(n, 0);
 	return (run_watches(l));
 }

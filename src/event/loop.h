@@ -49,7 +49,7 @@ struct watch {
 };
 
 /* How long what lazy watches have to tell is gathered, in ms.  With the timer's rounding it is told one tick later at most. */
-enum { LOOP_LAZY_MS = 1 };
+enum { LOOP_LAZY_MS = 2 };
 
 struct loop_options {
 	const char	*name;		/* thread name, <= 15 characters */
@@ -81,8 +81,9 @@ void	 timer_cancel(struct loop *, struct timer *);			/* fine when not armed */
 void	 watch_init(struct watch *, int fd, void (*fn)(struct watch *, unsigned));
 enum err watch_add(struct loop *, struct watch *, unsigned want, struct errbuf *) MUST_CHECK;
 void	 watch_want(struct loop *, struct watch *, unsigned want);
-/* For descriptors that are many, and in no hurry: the first that is ready is told at once; what comes within LOOP_LAZY_MS after that is told together, so
- * that a loop wakes up once for all of them.  No cost while nothing comes.  A watch begins as one that is not lazy; changing it is two system calls. */
+/* For descriptors that are many, and in no hurry.  What is ready is told at once while that is seldom; once lazy watches are ready more often than twice in
+ * LOOP_LAZY_MS, on an average, what comes within that time is told together, so that the loop wakes up once for all of it.  A watch begins as one that
+ * is not lazy; changing it is two system calls. */
 void	 watch_lazy(struct loop *, struct watch *, bool lazy);
 void	 watch_remove(struct loop *, struct watch *);	/* fn is not called afterwards, also not in this turn */
 

@@ -472,7 +472,8 @@ execute(struct net_conn *c, struct net_request *r)
 	atomic_fetch_sub_explicit(&c->net->queued_requests, 1, memory_order_relaxed);
 	metric_add(c->net->opt.metrics, METRIC_requests_total, 1);
 	c->next = NULL;
-	c->lazy = false;
+	if (c->lazy > 0)
+		c->lazy--;
 	c->executed++;
 	TAILQ_INSERT_TAIL(&c->requests, r, link);
 	r->state = NET_REQUEST_RUNNING;
@@ -730,7 +731,7 @@ set_interest(struct net_conn *c, unsigned unused)
 static void
 set_lazy(struct net_conn *c)
 {
-	bool lazy = c->lazy && c->rx.block == NULL;
+	bool lazy = c->lazy > 0 && c->rx.block == NULL;
 
 	if (c->running == 0 && lazy != c->watch.lazy)
 		watch_lazy(c->nl->loop, &c->watch, lazy);
@@ -865,7 +866,7 @@ net_throttle(struct net_conn *c, int64_t ms)
 void
 net_conn_lazy(struct net_conn *c)
 {
-	c->lazy = true;
+	c->lazy = LAZY_REQUESTS;
 }
 
 struct loop *

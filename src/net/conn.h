@@ -96,8 +96,8 @@ void	 net_conn_close(struct net_conn *);			/* at once; queued answers are droppe
 /* What it asks for is owned by network loop `index`: it moves there as soon as it stands still (nothing received, running or unsent), which may be
  * never.  Saves two wake-ups per request.  The last call counts. */
 void	 net_conn_move(struct net_conn *, unsigned index);
-/* While a request runs: the one that comes after it is in no hurry, and may be received LOOP_LAZY_MS later when other connections of its kind have just
- * sent something (watch_lazy).  It holds for that one request. */
+/* While a request runs: what comes after it is in no hurry, and may be received LOOP_LAZY_MS later when other connections of its kind have just sent
+ * something (watch_lazy).  It holds for the next three requests, or until the peer sends half of one. */
 void	 net_conn_lazy(struct net_conn *);
 
 #endif

@@ -89,7 +89,7 @@ struct net_conn {
 	bool		 close_asked;		/* a request's answer was "close": later ones are dropped */
 	bool		 admitted;		/* the frame at the front of rx was looked at, and memory reserved for it */
 	bool		 throttled;
-	bool		 lazy;			/* what it sends next is in no hurry */
+	uint8_t		 lazy;			/* so many requests more are in no hurry */
 	bool		 moves;			/* to loop move_to, when it stands still */
 	bool		 travels;		/* between two loops, or arrived dead: counted in net->alive */
 	uint16_t	 move_to;
@@ -136,6 +136,9 @@ struct net_listener {
 	struct task	 resume_task;
 	_Atomic bool	 resume_posted;
 };
+
+/* Requests behind a lazy one that are still received lazily: a member that commits now and then stays where it is, one that does it all the time does not. */
+enum { LAZY_REQUESTS = 3 };
 
 /* Requests that a loop keeps; none where every allocation is to be seen by ASan. */
 #ifdef OTTLA_ARENA_MALLOC

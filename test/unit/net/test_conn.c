@@ -1198,7 +1198,7 @@ TEST(what_comes_after_a_lazy_request_may_be_gathered_with_others_and_only_that)
 {
 	struct net_conn *c[2];
 	struct world w;
-	int fd[2];
+	int fd[2], crowd[8];
 
 	world_init(&w, NULL);
 	w.echo = true;
@@ -1211,7 +1211,19 @@ TEST(what_comes_after_a_lazy_request_may_be_gathered_with_others_and_only_that)
 	}
 	send_frame(fd[0], "Lb");
 	turns(&w);
-	CHECK_STR(take_all(fd[0]), "Lb");	/* there was silence */
+	CHECK_STR(take_all(fd[0]), "Lb");	/* at once: that was seldom so far */
+	for (int j = 0; j < 8; j++) {
+		crowd[j] = join(&w, NULL);
+		send_frame(crowd[j], "L");
+		turns(&w);
+	}
+	for (int i = 0; i < 100; i++) {		/* many beat all the time */
+		for (int j = 0; j < 8; j++)
+			send_frame(crowd[j], "Lb");
+		advance_ms(&w, LOOP_LAZY_MS + 1);
+	}
+	take_all(fd[0]);
+	take_all(fd[1]);
 	send_frame(fd[0], "Lc");
 	send_frame(fd[1], "d");
 	turns(&w);
@@ -1220,10 +1232,13 @@ TEST(what_comes_after_a_lazy_request_may_be_gathered_with_others_and_only_that)
 	advance_ms(&w, LOOP_LAZY_MS + 1);
 	CHECK_STR(take_all(fd[0]), "Lc");
 	CHECK_STR(take_all(fd[1]), "d");
+	CHECK(c[1]->watch.lazy);
+	for (const char *more = "e\0f\0g\0"; *more != '\0'; more += 2) {
+		send_frame(fd[1], more);
+		advance_ms(&w, 100);
+	}
+	CHECK_STR(take_all(fd[1]), "e f g");
 	CHECK(!c[1]->watch.lazy);
-	send_frame(fd[1], "e");
-	turns(&w);
-	CHECK_STR(take_all(fd[1]), "e");
 	/* The rest of a frame that has begun to come is not kept waiting. */
 	send_raw(fd[0], "\0\0", 2);
 	advance_ms(&w, LOOP_LAZY_MS + 1);
@@ -1239,6 +1254,8 @@ TEST(what_comes_after_a_lazy_request_may_be_gathered_with_others_and_only_that)
 	close(fd[1]);
 	turns(&w);
 	CHECK_EQ(w.nclosed, 2);
+	for (int j = 0; j < 8; j++)
+		close(crowd[j]);
 	world_fini(&w);
 }
 
