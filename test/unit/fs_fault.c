@@ -2,6 +2,7 @@
  *
  * test/unit/fs_fault.c - see fs_fault.h.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -371,15 +372,23 @@ unsynced_sync_dir(struct fs *fs, const char *path, struct errbuf *eb)
 	return (OK);
 }
 
+static struct fs_ops unsynced_ops;
+static struct fs unsynced = { .ops = &unsynced_ops };
+
+static void
+make_unsynced(void)
+{
+	unsynced_ops = *fs_real()->ops;
+	unsynced_ops.sync = unsynced_sync;
+	unsynced_ops.sync_dir = unsynced_sync_dir;
+}
+
+/* Asked for while other threads use it, too. */
 struct fs *
 fs_unsynced(void)
 {
-	static struct fs_ops ops;
-	static struct fs fs;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-	ops = *fs_real()->ops;
-	ops.sync = unsynced_sync;
-	ops.sync_dir = unsynced_sync_dir;
-	fs.ops = &ops;
-	return (&fs);
+	must_zero(pthread_once(&once, make_unsynced));
+	return (&unsynced);
 }

@@ -332,7 +332,7 @@ enum { HANG_LOGS = 10, HANG_WORKERS = 3, HANG_PATIENCE_S = 20 };
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t	over;
-	const struct fs_ops *under;	/* asked for before there are threads: fixture_fs writes it down anew each time */
+	const struct fs_ops *under;
 	const char     *dir;		/* NULL: nothing hangs */
 	unsigned	hanging;	/* syncs in it */
 } hang = { .lock = PTHREAD_MUTEX_INITIALIZER, .over = PTHREAD_COND_INITIALIZER };
@@ -428,7 +428,9 @@ TEST(logs_that_are_due_to_be_flushed_do_not_wait_for_a_directory_that_hangs)
 		usleep(1000);
 	CHECK_EQ(flushed_in(logs, f.path[1]), HANG_LOGS / 2);
 	CHECK_EQ(flushed_in(logs, f.path[0]), 0);
+	pthread_mutex_lock(&hang.lock);
 	CHECK_GE(hang.hanging, 1);
+	pthread_mutex_unlock(&hang.lock);
 	hang_in(NULL);
 	for (int ms = 0; ms < 1000 * HANG_PATIENCE_S && flushed_in(logs, f.path[0]) < HANG_LOGS / 2; ms++)
 		usleep(1000);
