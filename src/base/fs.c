@@ -173,14 +173,6 @@ replace(struct fs *fs, const char *path, const char *tmp, unsigned flags, struct
 	return (e);
 }
 
-static enum err
-write_atomic(struct fs *fs, const char *path, const char *tmp, unsigned flags, struct slice content, struct errbuf *eb)
-{
-	enum err e = replace(fs, path, tmp, flags, content, eb);
-
-	return (e == OK ? fs_sync_parent(fs, path, eb) : e);
-}
-
 enum err
 fs_replace_file(struct fs *fs, const char *path, struct slice content, struct errbuf *eb)
 {
@@ -194,11 +186,9 @@ fs_replace_file(struct fs *fs, const char *path, struct slice content, struct er
 enum err
 fs_write_file_atomic(struct fs *fs, const char *path, struct slice content, struct errbuf *eb)
 {
-	char *tmp = xasprintf("%s.tmp", path);
-	enum err e = write_atomic(fs, path, tmp, FS_TRUNC, content, eb);
+	enum err e = fs_replace_file(fs, path, content, eb);
 
-	free(tmp);
-	return (e);
+	return (e == OK ? fs_sync_parent(fs, path, eb) : e);
 }
 
 /* What stands under the temporary name may be somebody's who wants to read along: it goes, and a new file is made. */
@@ -209,9 +199,9 @@ fs_write_secret_atomic(struct fs *fs, const char *path, struct slice content, st
 	enum err e;
 
 	(void)fs->ops->unlink(fs, tmp, NULL);
-	e = write_atomic(fs, path, tmp, FS_EXCL | FS_NOFOLLOW | FS_PRIVATE, content, eb);
+	e = replace(fs, path, tmp, FS_EXCL | FS_NOFOLLOW | FS_PRIVATE, content, eb);
 	free(tmp);
-	return (e);
+	return (e == OK ? fs_sync_parent(fs, path, eb) : e);
 }
 
 bool

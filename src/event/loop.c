@@ -48,7 +48,7 @@ struct loop {
 	struct timer	   lazy_timer;
 	bool		   lazy_due;	/* that set is to be asked in this turn */
 	bool		   gathering;	/* it is disarmed, and asked by the timer */
-	int64_t		   lazy_ns;	/* when it was asked last */
+	int64_t		   lazy_ns;	/* when it had something last */
 	int64_t		   lazy_every_ns;	/* time from one of its events to the next, an average */
 	struct task	  *mailbox;	/* newest first; pushed by any thread */
 	bool		   asleep;	/* in epoll_wait, or about to be */

@@ -26,14 +26,14 @@ rxblock_new(size_t size)
 	return (b);
 }
 
-/* The spare one, if it fits. */
+/* One of the smallest size: the spare one, if there is one. */
 static struct rxblock *
-rxblock_get(struct rxblock **spare, size_t size)
+rxblock_get(struct rxblock **spare)
 {
 	struct rxblock *b = spare == NULL ? NULL : *spare;
 
-	if (b == NULL || b->size != size)
-		return (rxblock_new(size));
+	if (b == NULL)
+		return (rxblock_new(RX_BLOCK));
 	*spare = NULL;
 	return (b);
 }
@@ -170,7 +170,7 @@ rxbuf_room(struct rxbuf *rx, struct rxblock **spare, size_t *len)
 {
 	must(!rxbuf_has_frame(rx));
 	if (rx->block == NULL)
-		move_to(rx, rxblock_get(spare, RX_BLOCK));
+		move_to(rx, rxblock_get(spare));
 	else if (is_full(rx))
 		make_room(rx);
 	*len = rx->block->size - rx->recvd;

@@ -266,15 +266,21 @@ def iso(ms):
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(ms // 1000)) + f".{ms % 1000:03}Z"
 
 
-def test_every_way_to_reset_offsets_leads_where_kafka_consumer_groups_says(broker, topic, tmp_path):
-    """Of kafka-consumer-groups all of them, dry and executed; of ottla group reset those it has, and to the same place."""
-    t, group = topic(broker), topic() + "-group"
+def put_aged(broker, t, *ages):
+    """A batch of ten records of each age in ms.  -> now"""
     now = int(time.time() * 1000)
     with broker.connect() as c:
-        for age in (5_000_000, 1_000_000):
+        for age in ages:
             a = c.call("Produce", 7, {"Acks": -1, "TimeoutMs": 5000, "TopicData": [{"Name": t, "PartitionData": [
                 {"Index": 0, "Records": records.batch([b"%d" % i for i in range(10)], first_ts=now - age)}]}]})
             assert a["Responses"][0]["PartitionResponses"][0]["ErrorCode"] == 0
+    return now
+
+
+def test_every_way_to_reset_offsets_leads_where_kafka_consumer_groups_says(broker, topic, tmp_path):
+    """Of kafka-consumer-groups all of them, dry and executed; of ottla group reset those it has, and to the same place."""
+    t, group = topic(broker), topic() + "-group"
+    now = put_aged(broker, t, 5_000_000, 1_000_000)
     good, far = tmp_path / "good.csv", tmp_path / "far.csv"
     good.write_text(f"{t},0,7\n")
     far.write_text(f"{t},0,500\n")
@@ -325,12 +331,7 @@ def test_every_way_to_reset_offsets_leads_where_kafka_consumer_groups_says(broke
 def test_time_lag_is_the_age_of_the_next_record(broker, topic):
     """Of the first one that is not read yet; none at the end."""
     t, group = topic(broker, config={"retention.ms": -1}), topic() + "-group"
-    now = int(time.time() * 1000)
-    with broker.connect() as c:
-        for age in (500_000, 100_000):
-            a = c.call("Produce", 7, {"Acks": -1, "TimeoutMs": 5000, "TopicData": [{"Name": t, "PartitionData": [
-                {"Index": 0, "Records": records.batch([b"%d" % i for i in range(10)], first_ts=now - age)}]}]})
-            assert a["Responses"][0]["PartitionResponses"][0]["ErrorCode"] == 0
+    now = put_aged(broker, t, 500_000, 100_000)
 
     def lag(offset):
         on(broker, "group", "reset", group, "--offset", offset, "--topic", t, "--apply")
