@@ -40,7 +40,7 @@ struct net_loop {
 	bool		 held;		/* counted in net->alive */
 	struct rxblock	*rx_spare;	/* rxbuf.h */
 	struct request_list spare_requests;	/* ended ones, with the memory of their arenas, for the next */
-	unsigned	 nspare;
+	int		 nspare;
 	uint8_t		*scratch;	/* small ranges on their way out */
 };
 
@@ -142,9 +142,9 @@ enum { LAZY_REQUESTS = 3 };
 
 /* Requests that a loop keeps; none where every allocation is to be seen by ASan. */
 #ifdef OTTLA_ARENA_MALLOC
-#define SPARE_REQUESTS	0u
+enum { SPARE_REQUESTS = 0 };
 #else
-#define SPARE_REQUESTS	2u
+enum { SPARE_REQUESTS = 2 };
 #endif
 
 enum { NET_MAGIC = 0x4e455431, CONN_MAGIC = 0x434f4e31, SCRATCH_BYTES = 262144 };
