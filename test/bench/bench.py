@@ -24,6 +24,7 @@ import data_rows                                                             # n
 import embedded_rows                                                         # noqa: E402
 import group_rows                                                            # noqa: E402
 import latency_rows                                                          # noqa: E402
+import others_rows                                                           # noqa: E402
 import pairs                                                                 # noqa: E402
 import quick_rows                                                            # noqa: E402
 import report                                                                # noqa: E402
@@ -31,7 +32,7 @@ import restart_rows                                                          # n
 import scale_rows                                                            # noqa: E402
 
 SETS = {"quick": quick_rows, "groups": group_rows, "embedded": embedded_rows, "latency": latency_rows, "data": data_rows, "restart": restart_rows,
-        "scale": scale_rows}
+        "scale": scale_rows, "others": others_rows}
 QUIET = 0.05
 HIDDEN = ("--results", "--raw")     # options that are no part of how to repeat it
 # what Kafka's own start script gives
@@ -104,12 +105,12 @@ def arguments():
     p.add_argument("--brokers", default="java,ottla", help="A,B (java,java proves the bench: every ratio is about 1)")
     p.add_argument("--rounds", type=int, default=1, help="how often A B B A")
     p.add_argument("--results", help="a file whose section of these rows is replaced by this run's (test/bench/RESULTS)")
-    p.add_argument("--raw", help="a directory for raw figures and, with gnuplot, plots of them: ROWS=data")
+    p.add_argument("--raw", help="a directory for raw figures and, with gnuplot, plots of them: ROWS=data, others")
     p.add_argument("--verbose", action="store_true", help="what the client measured, too")
     quick = p.add_argument_group("rows of quick")
     quick.add_argument("--mb", type=int, default=600, help="megabytes of the throughput runs")
     data = p.add_argument_group("rows of data")
-    data.add_argument("--pairs", type=int, default=5, help="of each work: the two brokers and the bare program")
+    data.add_argument("--pairs", type=int, help=f"of each work: the two brokers and the bare program ({data_rows.PAIRS}), or Ottla and the other ({others_rows.PAIRS})")
     data.add_argument("--megabytes", type=int, default=1000, help="of a block")
     data.add_argument("--rate", type=float, default=5000, help="single requests a second")
     data.add_argument("--request-seconds", type=float, default=5, help="of a block of requests")
@@ -145,11 +146,18 @@ def arguments():
     latency.add_argument("--latency-seconds", type=float, default=12, help="of a block")
     latency.add_argument("--warm", type=int, default=4, help="blocks of 5 s that do not count")
     latency.add_argument("--cold-mb", type=int, default=1000, help="what the lagging consumer reads")
+    others = p.add_argument_group("rows of others (and --pairs)")
+    others.add_argument("--systems", default="", help=f"{', '.join(others_rows.NAMES)}, or several with commas; default: all")
+    others.add_argument("--others-records", type=int, default=500000, help="of a block")
+    others.add_argument("--others-warm", type=int, default=8, help="blocks that may warm the other system up")
     args = p.parse_args()
+    args.failed = []
     args.given = " ".join(a for n, a in enumerate(sys.argv[1:], 1) if "--rows" not in (a, sys.argv[n - 1]) and not set(HIDDEN) & {a, sys.argv[n - 1]})
     args.rows = [r for r in args.rows.split(",") if r] or list(SETS)
     if unknown := [r for r in args.rows if r not in SETS]:
         p.error(f"no rows are called {unknown[0]}: there are {', '.join(SETS)}")
+    if unknown := [s for s in args.systems.split(",") if s and s not in others_rows.NAMES]:
+        p.error(f"no system is called {unknown[0]}: there are {', '.join(others_rows.NAMES)}")
     return args
 
 
@@ -179,6 +187,8 @@ def main():
         print(f"\n{t}")
     print("\nratio: how many times better the second is than the first (medians); spread: the largest run over the smallest; met, MISSED: what the\n"
           "issue allows, most often as a share of the first one's figure")
+    if args.failed:
+        sys.exit(f"bench: failed: {', '.join(args.failed)}")
 
 
 main()

@@ -33,12 +33,20 @@ from harness.proc import wait_until
 
 import pairs
 
-GB, RECORD, BATCH, LINGER_MS, PARTITIONS, SMALL, WAITING = 1e9, 1024, 1000000, 500, 6, 100, 1000
+GB, RECORD, BATCH, LINGER_MS, PARTITIONS, SMALL, WAITING, PAIRS = 1e9, 1024, 1000000, 500, 6, 100, 1000, 5
 JAVA_OPTS = "-Xms1g -Xmx1g -XX:+AlwaysPreTouch -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent"
 CONFIG = {"log.segment.delete.delay.ms": 1000, "log.retention.ms": -1}
 
 
 # ---- what is measured -------------------------------------------------------------------------------------------------------------------------
+
+def delete_topic(b, name):
+    """To its last byte."""
+    with b.connect() as c:
+        answer = c.call("DeleteTopics", 3, {"TopicNames": [name], "TimeoutMs": 30000})
+        assert answer["Responses"][0]["ErrorCode"] == 0, answer
+    wait_until(lambda: not list(b.data.glob(f"{name}-*")) and not list(b.data.glob(f"{name}.*")), 60, f"the files of {name} to go")
+
 
 class BrokerSide:
     def __init__(self, b):
@@ -50,10 +58,7 @@ class BrokerSide:
         name = f"t{next(self.serial)}"
         self.b.create_topic(name, partitions)
         yield self.b, name, [self.b.data / f"{name}-{p}" for p in range(partitions)]
-        with self.b.connect() as c:
-            answer = c.call("DeleteTopics", 3, {"TopicNames": [name], "TimeoutMs": 30000})
-            assert answer["Responses"][0]["ErrorCode"] == 0, answer
-        wait_until(lambda: not list(self.b.data.glob(f"{name}-*")) and not list(self.b.data.glob(f"{name}.*")), 60, f"the files of {name} to go")
+        delete_topic(self.b, name)
 
 
 class BareSide:
@@ -272,7 +277,7 @@ def run_work(work, sides, args):
     began = time.monotonic()
     warm, apart = pairs.warm_up(sides["java"], work)
     pairs.warm_up(sides["ottla"], work, 2, 1)
-    kept, all_pairs, thrown = pairs.run(work, [sides[k] for k in work.kinds], args.pairs)
+    kept, all_pairs, thrown = pairs.run(work, [sides[k] for k in work.kinds], args.pairs or PAIRS)
     lines = [f"{work.name}: {len(kept)} pairs; {thrown} of {sum(map(len, all_pairs))} blocks thrown away for their W; Java warmed up by {warm} blocks, "
              f"the last two {apart:.1%} apart; {time.monotonic() - began:.0f} s"]
     return lines + (work.table(kept) if kept else ["    NO pair is good: the page cache's cost changes too fast on this machine"]), all_pairs

@@ -31,17 +31,20 @@ def machine_busy():
 
 
 class Meter:
-    """with Meter(pid) as m: ...; m.cpu, m.busy, m.seconds"""
+    """with Meter(pid...) as m: ...; m.cpu, m.busy, m.seconds"""
 
-    def __init__(self, pid):
-        self.pid = pid
+    def __init__(self, *pids):
+        self.pids = pids
+
+    def now(self):
+        return sum(cpu_seconds(p) for p in self.pids), machine_busy(), time.monotonic()
 
     def __enter__(self):
-        self.began = cpu_seconds(self.pid), machine_busy(), time.monotonic()
+        self.began = self.now()
         return self
 
     def __exit__(self, *_):
-        self.cpu, self.busy, self.seconds = (now - then for now, then in zip((cpu_seconds(self.pid), machine_busy(), time.monotonic()), self.began))
+        self.cpu, self.busy, self.seconds = (now - then for now, then in zip(self.now(), self.began))
 
 
 def say(words):
