@@ -196,15 +196,16 @@ group_appended(void *ctx, enum kerr k, int64_t base_offset)
 enum err
 appends_add(struct batch_builder *b, int64_t now_ms, const struct group_key *key, struct slice value)
 {
-	struct writer w = writer_of(NULL, 0);
 	uint8_t small[512], *bytes = small;
+	struct writer w = writer_of(small, sizeof(small));
 	enum err e;
 
 	group_key_encode(&w, key);
-	if (w.need > sizeof(small))
+	if (w.need > sizeof(small)) {
 		bytes = xmalloc(w.need);
-	w = writer_of(bytes, w.need);
-	group_key_encode(&w, key);
+		w = writer_of(bytes, w.need);
+		group_key_encode(&w, key);
+	}
 	e = batch_builder_append(b, now_ms, slice_of(bytes, wr_len(&w)), value, NULL, 0);
 	if (bytes != small)
 		free(bytes);

@@ -90,15 +90,16 @@ commit_add(struct batch_builder *b, const struct group_commit_call *m, const str
 {
 	struct group_key key = { .kind = GROUP_KEY_OFFSET, .group = m->group, .topic = it->topic, .partition = it->partition };
 	struct offset_value v = value_of(m, it);
-	struct writer w = writer_of(NULL, 0);
 	uint8_t small[512], *bytes = small;
+	struct writer w = writer_of(small, sizeof(small));
 	enum err e;
 
 	offset_value_encode(&w, &v);
-	if (w.need > sizeof(small))
+	if (w.need > sizeof(small)) {
 		bytes = xmalloc(w.need);
-	w = writer_of(bytes, w.need);
-	offset_value_encode(&w, &v);
+		w = writer_of(bytes, w.need);
+		offset_value_encode(&w, &v);
+	}
 	e = appends_add(b, m->private->now_ms, &key, slice_of(bytes, wr_len(&w)));
 	if (bytes != small)
 		free(bytes);

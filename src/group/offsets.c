@@ -90,10 +90,19 @@ topic_find(const struct offsets *o, struct slice name)
 	return (t);
 }
 
+/* The rows of a commit come by topic. */
+static struct offset_topic *
+topic_find_again(struct offsets *o, struct slice name)
+{
+	if (o->last == NULL || !slice_eq(slice_of(o->last->name, o->last->len), name))
+		o->last = topic_find(o, name);
+	return (o->last);
+}
+
 static struct offset_topic *
 topic_get(struct offsets *o, struct slice name)
 {
-	struct offset_topic *t = topic_find(o, name);
+	struct offset_topic *t = topic_find_again(o, name);
 
 	if (t != NULL)
 		return (t);
@@ -246,6 +255,8 @@ static void
 topic_drop(struct offsets *o, struct offset_topic *t)
 {
 	must(t->n == 0);
+	if (o->last == t)
+		o->last = NULL;
 	HASH_DELETE(hh, o->topics, t);
 	o->bytes -= sizeof(*t) + t->len + 1 + t->room * sizeof(*t->v);
 	free(t->v);
@@ -319,7 +330,7 @@ no_longer_pending(struct offsets *o, struct offset_partition *p, uint64_t ticket
 void
 offsets_appended(struct offsets *o, uint64_t ticket, struct slice topic, int32_t partition, const struct offset_value *v, int64_t record_offset)
 {
-	struct offset_topic *t = topic_find(o, topic);
+	struct offset_topic *t = topic_find_again(o, topic);
 	struct offset_partition *p = partition_find(t, partition);
 
 	must(p != NULL);

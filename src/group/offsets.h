@@ -25,7 +25,7 @@ struct offset_producer;
 
 struct offsets {
 	uint64_t	 seed;			/* of the hash tables */
-	struct offset_topic *topics;
+	struct offset_topic *topics, *last;	/* last: the one looked for last, or NULL */
 	struct offset_producer *producers;	/* with transactional commits undecided */
 	uint64_t	 order;			/* of the last commit begun, or removal */
 	uint32_t	 ncommitted, npending;

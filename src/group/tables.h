@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * group/tables.h - uthash for src/group: a group has half a dozen tables of a few entries each, and there are thousands of groups, so a table begins
- * with 4 buckets (64 bytes, not 512) and grows with what it holds.  Ids and names come from peers: every hash is keyed per process.
+ * with 4 buckets (64 bytes, not 512) and grows with what it holds, before anyone has to walk a chain: each step of one is a miss of the cache, and a
+ * heartbeat is little more than such steps.  Ids and names come from peers: every hash is keyed per process.
  */
 #ifndef GROUP_TABLES_H
 #define GROUP_TABLES_H
@@ -12,5 +13,7 @@
 #undef HASH_INITIAL_NUM_BUCKETS_LOG2
 #define HASH_INITIAL_NUM_BUCKETS	4U
 #define HASH_INITIAL_NUM_BUCKETS_LOG2	2U
+#undef HASH_BKT_CAPACITY_THRESH
+#define HASH_BKT_CAPACITY_THRESH	4U	/* as many in one bucket double the table; 10 by default */
 
 #endif
