@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <signal.h>
 #include <unistd.h>
@@ -37,6 +38,15 @@ create(struct fs *fs, const char *name, const char *text)
 	if (f != NULL)
 		CHECK_EQ(file_pwrite(f, text, strlen(text), 0, NULL), OK);
 	return (f);
+}
+
+/* cachestat(2), which older headers do not name; -1: nor does this kernel. */
+static int64_t
+pages_there(int fd, uint64_t pos, uint64_t len)
+{
+	uint64_t range[2] = { pos, len }, stat[5];
+
+	return (syscall(451, fd, range, stat, 0) == 0 ? (int64_t)stat[0] : -1);
 }
 
 TEST(what_is_written_is_read)
@@ -73,6 +83,28 @@ TEST(what_is_written_is_read)
 	CHECK_EQ(file_size(same, &size, NULL), OK);
 	file_unref(&same);
 	file_unref(&same);
+}
+
+/* A hole is nowhere in memory.  Asked as the kernel tells it (Linux 6.5) and in no other way: a probe of a page begins to read it. */
+TEST(a_page_that_is_missing_anywhere_is_noticed_before_it_is_read)
+{
+	enum { PAGES = 512, MISSING = 77 };	/* not one of those that a probe of every sixteenth page meets */
+	size_t page = (size_t)getpagesize();
+	char *bytes = xcalloc(1, page);
+	struct file *f = create(fs_real(), "pages", "");
+
+	REQUIRE(f != NULL);
+	for (size_t i = 0; i < PAGES; i++)
+		if (i != MISSING)
+			CHECK_EQ(file_pwrite(f, bytes, page, i * page, NULL), OK);
+	CHECK(f->fs->ops->cached(f, (MISSING + 1) * page, page * 100 + 1));
+	CHECK(f->fs->ops->cached(f, 1, MISSING * page - 1));
+	if (pages_there(f->fd, MISSING * page, page) == 0) {
+		CHECK(!f->fs->ops->cached(f, MISSING * page - 5, 3 * page));
+		CHECK(!f->fs->ops->cached(f, 0, PAGES * page));
+	}
+	file_unref(&f);
+	free(bytes);
 }
 
 TEST(opening_says_what_is_wrong)
@@ -441,7 +473,7 @@ TEST(chains_keep_order_and_give_references_back)
 	fs_fault_free(&fs);
 }
 
-UNIT_MAIN("base/fs", T(what_is_written_is_read), T(opening_says_what_is_wrong), T(times_space_and_mount_are_told),
+UNIT_MAIN("base/fs", T(what_is_written_is_read), T(a_page_that_is_missing_anywhere_is_noticed_before_it_is_read), T(opening_says_what_is_wrong), T(times_space_and_mount_are_told),
     T(trees_are_made_listed_and_removed), T(whole_files_are_read_up_to_a_limit), T(a_failed_replacement_leaves_the_old_file_or_the_new_one),
     T(injected_faults_hit_what_they_name), T(a_full_disk_is_an_error_code), T(no_descriptor_left_is_no_room_and_passes),
     T(a_short_write_is_retried_and_then_reported),
