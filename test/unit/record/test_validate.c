@@ -610,9 +610,9 @@ TEST(coordinators_may_write_control_batches_and_topics_codecs_leave_them_alone)
 TEST(large_batches_are_for_workers)
 {
 	struct batch_builder_options o = BATCH_BUILDER_OPTIONS;
-	static char text[200001];
+	static char text[(1 << 20) + 1 + 8192];
 	struct record_rules rules = RECORD_RULES_DEFAULT;
-	struct rec r = { NOW, "k", memset(text, 'x', 200000) };
+	struct rec r = { NOW, "k", memset(text, 'x', sizeof(text) - 1) };
 	struct bytes small = three_with(CODEC_NONE), tiny = three_with(CODEC_GZIP), large = make(&o, &r, 1);
 
 	CHECK(!record_validate_is_large(slice_of(small.p, small.len), &rules));
@@ -620,9 +620,10 @@ TEST(large_batches_are_for_workers)
 	CHECK(record_validate_is_large(slice_of(large.p, large.len), &rules));
 	CHECK(!record_validate_is_large(slice_of(large.p, 100), &rules));
 	CHECK(!record_validate_is_large(SLICE_NULL, &rules));
-	r.value += 199000;
+	r.value += 8192;		/* a megabyte, message.max.bytes by default: not large */
 	free(large.p);
 	large = make(&o, &r, 1);
+	CHECK(large.len > 1 << 20);
 	CHECK(!record_validate_is_large(slice_of(large.p, large.len), &rules));
 	rules.compression = CODEC_GZIP;
 	CHECK(record_validate_is_large(slice_of(large.p, large.len), &rules));
