@@ -53,9 +53,6 @@ class System:
     def pids(self):
         return [p.pid for p in self.processes]
 
-    def alive(self):
-        return all(p.alive() for p in self.processes)
-
     def tail(self):
         return "\n".join(p.tail() for p in self.processes)
 
@@ -136,6 +133,8 @@ ARTEMIS = """<?xml version="1.0" encoding="UTF-8"?>
     <journal-type>NIO</journal-type>
     <journal-datasync>false</journal-datasync>
     <journal-file-size>10M</journal-file-size>
+    <journal-min-files>2</journal-min-files>
+    <journal-pool-files>10</journal-pool-files>
     <bindings-directory>{data}/bindings</bindings-directory>
     <journal-directory>{data}/journal</journal-directory>
     <large-messages-directory>{data}/large</large-messages-directory>
@@ -156,7 +155,7 @@ ARTEMIS = """<?xml version="1.0" encoding="UTF-8"?>
 class Artemis(System):
     name, client = "artemis", "Artemis"
     settings = ("a journal of type NIO with journal-datasync=false: synced by its word, which is without fdatasync then (the default waits for the disk); no security; "
-                "the heap that its own `create` gives, 512 MiB to 2 GiB; without web console, its core protocol only")
+                "journal files and heap (512 MiB to 2 GiB) as its own `create` sets them; without web console, its core protocol only")
     alike = "a durable queue in a journal: acknowledged when it is written there, not fsynced; read from the first record on by a browser, which leaves them there"
     not_alike = ("a queue, no log: what it holds is in the heap, too, and read from there (from pages in files what is beyond half of the heap); every record is a "
                  "message with an acknowledgement of its own")
@@ -169,7 +168,8 @@ class Artemis(System):
         (directory / "etc").mkdir()
         (directory / "etc/broker.xml").write_text(ARTEMIS.format(data=directory / "data", port=self.ports[0]))
         return [("artemis", [self.java, "-Xms512m", "-Xmx2g", "-XX:+UseG1GC", "-XX:+UseStringDeduplication", "-XX:AutoBoxCacheMax=20000",
-                             f"-Djava.io.tmpdir={directory}", "-cp", f"{self.client_jars}/*", "org.apache.activemq.artemis.core.server.embedded.Main", directory], {})]
+                             f"-Djava.io.tmpdir={directory}", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{self.client_jars}/*",
+                             "org.apache.activemq.artemis.core.server.embedded.Main", directory], {})]
 
 
 class RocketMQ(System):

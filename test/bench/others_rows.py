@@ -25,7 +25,7 @@ import traceback
 
 from harness import bare
 from harness.broker import make_broker
-from harness.proc import memory_kib, pids_with_session
+from harness.proc import memory_kib
 
 import data_rows
 import fetching
@@ -33,14 +33,23 @@ import other_systems
 import pairs
 import restart_rows
 
-PAIRS, SETTLES = 3, 2
+PAIRS, SETTLES, QUIET = 3, 2, 0.1
 RECORD, GB = data_rows.RECORD, data_rows.GB
 NAMES = list(other_systems.SYSTEMS)
 
 
 def memory(pids):
     """MiB of all that these leaders of sessions have started"""
-    return sum(memory_kib(p) for leader in pids for p in pids_with_session(leader)) / 1024
+    return sum(kib for leader in pids for kib in pairs.of_those_that_run(leader, memory_kib)) / 1024
+
+
+def quiet(pids, half=0.5, most=30):
+    """Returns when they have used less than QUIET of a processor for a second: what a system does after it has answered is not to be the next block's."""
+    end, below = time.monotonic() + most, 0
+    while below < 2 and time.monotonic() < end:
+        with pairs.Meter(*pids) as m:
+            time.sleep(half)
+        below = below + 1 if m.cpu < QUIET * m.seconds else 0
 
 
 # ---- the two sides ----------------------------------------------------------------------------------------------------------------------------
@@ -108,6 +117,7 @@ class OtherSide:
 
     def delete(self, topic):
         self.client.ask("delete", topic)
+        quiet(self.pids)
 
     def stop(self):
         self.client.ask("close")

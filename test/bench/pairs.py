@@ -20,7 +20,17 @@ WARM_LEAST = 4      # blocks of it: a virtual machine that has not compiled anyt
 
 def cpu_seconds(pid):
     """User and system time of everything that this process, which leads its session, has started and that still runs, to the nanosecond."""
-    return sum(time.clock_gettime(~p << 3 | 2) for p in pids_with_session(pid) or [pid])
+    return sum(of_those_that_run(pid, lambda p: time.clock_gettime(~p << 3 | 2)))
+
+
+def of_those_that_run(leader, figure):
+    """figure(pid) of each process of the session; one that ends meanwhile is left out, the leader has to be there."""
+    for p in pids_with_session(leader) or [leader]:
+        try:
+            yield figure(p)
+        except (OSError, KeyError):     # gone, or a zombie, which has no memory
+            if p == leader:
+                raise
 
 
 def machine_busy():

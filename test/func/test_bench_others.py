@@ -169,6 +169,49 @@ def test_a_block_publishes_consumes_and_deletes_one_topic_of_its_own(tools, tmp_
     assert any(line.startswith("publish, broker CPU less W") and "-0.250" in line for line in lines)       # nothing was done: 0 less W
 
 
+def test_the_next_block_waits_for_what_is_still_done_but_not_for_ever(tools, monkeypatch):
+    _, others_rows = tools
+    used, now = [], [0.0]
+
+    class Meter:
+        seconds = 0.5
+
+        def __init__(self, *pids):
+            self.cpu = used.pop(0)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            now[0] += self.seconds
+
+    monkeypatch.setattr(others_rows.pairs, "Meter", Meter)
+    monkeypatch.setattr(others_rows.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(others_rows.time, "monotonic", lambda: now[0])
+    used += [0.9, 0.04, 0.2, 0.04, 0.03, 0.9]
+    others_rows.quiet([1])
+    assert used == [0.9]            # two halves in a row
+    used += [0.9] * 100
+    now[0] = 0
+    others_rows.quiet([1])
+    assert now[0] == 30
+
+
+def test_a_process_that_ends_while_it_is_measured_is_left_out_but_the_leader(tools, monkeypatch):
+    _, others_rows = tools
+    monkeypatch.setattr(others_rows.pairs, "pids_with_session", lambda leader: [7, 8, 9, 10])
+
+    def kib(pid):
+        if pid in (8, 9):
+            raise OSError("gone") if pid == 8 else KeyError("RssAnon")
+        return 1024
+
+    monkeypatch.setattr(others_rows, "memory_kib", kib)
+    assert others_rows.memory([7]) == 2
+    with pytest.raises(OSError):
+        others_rows.memory([8])
+
+
 def test_the_client_sees_records_that_are_lost_twice_or_wrong(tools, tmp_path):
     fetching, _ = tools
     java, javac = env.need_command("java"), env.need_command("javac")
