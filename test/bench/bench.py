@@ -93,7 +93,8 @@ def run_rounds(name, args, kinds, zk, tmp):
         print(f"{name}, run {n + 1}: {kinds[which]} ...", file=sys.stderr, flush=True)
         directory = tmp / f"{name}{n}"
         results[which].append(SETS[name].run(kinds[which], directory, zk, f"/bench-{name}{n}", args))
-        shutil.rmtree(directory)
+        if not getattr(SETS[name], "KEEPS_FILES", False):   # else they go with all the others, at the end
+            shutil.rmtree(directory)
     rows = SETS[name].rows(args) if hasattr(SETS[name], "rows") else SETS[name].ROWS
     return table(kinds, rows, results)
 
