@@ -143,7 +143,7 @@ presize(struct sparse_index *ix, unsigned flags, uint32_t entries, uint32_t byte
 		lock_release(&ix->map_lock);
 	}
 	/* Cut first: what stands behind the entries must read as zeros. */
-	if (e == OK)
+	if (e == OK && (flags & FS_EXCL) == 0)
 		e = ix->fs->ops->truncate(ix->file, used, eb);
 	if (e == OK)
 		e = ix->fs->ops->allocate(ix->file, MAX(used, (uint64_t)ix->entries_max * ix->entry_size), eb);
@@ -176,6 +176,12 @@ enum err
 index_reset(struct sparse_index *ix, uint32_t bytes_max, struct errbuf *eb)
 {
 	return (open_presized(ix, FS_CREATE, 0, bytes_max, eb));
+}
+
+enum err
+index_make(struct sparse_index *ix, uint32_t bytes_max, struct errbuf *eb)
+{
+	return (open_presized(ix, FS_CREATE | FS_EXCL, 0, bytes_max, eb));
 }
 
 enum err

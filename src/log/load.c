@@ -2,6 +2,7 @@
  *
  * log/load.c - opening the log that stands in a directory, after a clean end or a crash; Kafka's LogLoader.
  *
+ *   0. in a directory that was made a moment ago (bare): nothing but the first segment is made
  *   1. leftovers: .deleted and .cleaned files go; .swap files from the lowest .cleaned base on go (their compaction was not committed); the others
  *      are a committed compaction: the segments they replace go, then they get their names
  *   2. every <base>.log is a segment; index files without one go
@@ -600,6 +601,17 @@ load_state(struct load *ld, bool epochs_lost, struct errbuf *eb)
 	return (e);
 }
 
+/* A topic of thousands of partitions is waited for while this is done for each: nothing but what makes the files. */
+static enum err
+load_bare(struct load *ld, struct errbuf *eb)
+{
+	enum err e;
+
+	ld->so.bare = true;
+	e = ensure_active(ld, eb);
+	return (e == OK ? load_state(ld, false, eb) : e);
+}
+
 static enum err
 load_steps(struct load *ld, struct errbuf *eb)
 {
@@ -634,7 +646,7 @@ log_load(struct log *log, const struct log_load *in, struct errbuf *eb)
 	bounded.start_offset = MIN(bounded.start_offset, LOG_OFFSET_MAX);	/* a checkpoint may say any number */
 	log_segment_options(log, &ld.so);
 	producer_state_set_end(log->producers, -1);
-	e = load_steps(&ld, eb);
+	e = in->bare ? load_bare(&ld, eb) : load_steps(&ld, eb);
 	if (e == OK) {
 		struct segment *active = ld.segs[ld.n - 1];
 

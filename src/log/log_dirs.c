@@ -690,12 +690,13 @@ catch_up(struct log_dirs *ld, struct dir *d, struct errbuf *eb)
 enum err
 log_dirs_make_log(struct log_dirs *ld, struct dir *d, struct log *log, struct uuid topic_id, struct errbuf *eb)
 {
-	const struct log_load fresh = { .clean = true };
+	struct log_load fresh = { .clean = true };
 	struct fs *fs = ld->env.fs;
 	enum err e = catch_up(ld, d, eb);
 
 	if (e == OK)
 		e = fs->ops->mkdir(fs, log->path, eb);
+	fresh.bare = e == OK;
 	if (e == ERR_EXISTS)
 		e = OK;
 	if (e != OK)

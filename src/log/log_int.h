@@ -212,6 +212,7 @@ enum err    producer_replay(struct producer_state *, const struct batch_header *
 /* ---- load.c ---- */
 struct log_load {
 	bool	clean;			/* the directory had its clean marker */
+	bool	bare;			/* the log's directory was made a moment ago: nothing is there to be looked for */
 	bool	points_lost;		/* the checkpoint of recovery points is damaged or missing */
 	int64_t recovery_point;		/* checkpoints; 0: none */
 	int64_t start_offset;

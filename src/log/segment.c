@@ -106,7 +106,7 @@ open_data(struct segment *s, unsigned flags, struct errbuf *eb)
 
 	if (e == OK) {
 		s->data->readers = s->readers;
-		e = file_size(s->data, &size, eb);
+		e = (flags & FS_TRUNC) != 0 ? OK : file_size(s->data, &size, eb);
 	}
 	if (e == OK && size > INT32_MAX) {
 		errbuf_set(eb, "%s: %" PRIu64 " bytes, no segment can be that large", path, size);
@@ -116,6 +116,18 @@ open_data(struct segment *s, unsigned flags, struct errbuf *eb)
 		s->size = (uint32_t)size;
 	free(path);
 	return (e);
+}
+
+/* Its indexes are made, or emptied where something was left of them. */
+static enum err
+reset_indexes(struct segment *s, const struct segment_options *o, struct errbuf *eb)
+{
+	enum err (*reset)(struct sparse_index *, uint32_t, struct errbuf *) = o->bare ? index_make : index_reset;
+	enum err e = reset(&s->offsets, o->index_bytes, eb);
+
+	if (e == OK)
+		e = reset(&s->times, o->index_bytes, eb);
+	return (e == OK && !o->bare ? txn_index_reset(&s->txns, eb) : e);
 }
 
 enum err
@@ -128,11 +140,7 @@ segment_create(const char *dir, int64_t base, const struct segment_options *o, s
 		e = s->fs->ops->allocate(s->data, o->preallocate_bytes, eb);
 	s->size = 0;
 	if (e == OK)
-		e = index_reset(&s->offsets, o->index_bytes, eb);
-	if (e == OK)
-		e = index_reset(&s->times, o->index_bytes, eb);
-	if (e == OK)
-		e = txn_index_reset(&s->txns, eb);
+		e = reset_indexes(s, o, eb);
 	if (e != OK) {
 		if (s->data != NULL)
 			(void)segment_unlink(s, "", NULL);

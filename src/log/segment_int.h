@@ -55,6 +55,7 @@ struct segment_options {
 	struct fs *fs;
 	uint32_t   index_interval, index_bytes;
 	uint32_t   preallocate_bytes;		/* new data files get this size at once; 0: no */
+	bool	   bare;			/* of segment_create: the directory holds no file yet, so nothing of an interrupted roll either */
 	struct workers *readers;		/* of its data file (base/fs.h) */
 	int64_t	   now_ms;
 	int64_t	   jitter_ms;

@@ -480,6 +480,44 @@ TEST(a_new_topic_does_not_inherit_the_start_offset_of_a_deleted_one_over_crashes
 	fixture_fini(&f);
 }
 
+/* ---- what a new log costs ---- */
+
+static unsigned
+calls_of_a_new_log(struct fixture *f, int32_t partition)
+{
+	struct log *log = NULL;
+
+	fs_fault_arm(f->fs, FS_FAULT_ANY, 0, OK);
+	CHECK_EQ(log_dirs_create(f->dirs, "t", partition, uuid_random(&f->random.random), &f->options, &log, NULL), OK);
+	fixture_lead(log, 5);
+	log_check(log);
+	log_unref(&log);
+	return (fs_fault_count(f->fs));
+}
+
+/* Whoever makes a topic of thousands of partitions waits for this.  Where a directory of that name was there, what is in it is looked at. */
+TEST(in_a_directory_made_for_it_a_new_log_looks_for_nothing)
+{
+	struct fs *fs = fs_fault_new(fixture_fs());
+	struct fixture f;
+	char *old;
+
+	fixture_init(&f, 1);
+	f.fs = fs;
+	OPEN(&f);
+	CHECK_EQ(calls_of_a_new_log(&f, 0), 6);		/* the directory, three files, two sizes */
+	old = fixture_file(&f, "t-1/00000000000000000007.index");
+	CHECK_EQ(fs_mkdir_p(fs, fixture_file(&f, "t-1"), NULL), OK);
+	CHECK_EQ(fs_write_file_atomic(fs, old, slice_str("old"), NULL), OK);
+	CHECK_GE(calls_of_a_new_log(&f, 1), 10);
+	CHECK(!fs_exists(fs, old));
+	fixture_close(&f);
+	OPEN(&f);
+	CHECK_EQ(log_dirs_count(f.dirs), 2);
+	fixture_fini(&f);
+	fs_fault_free(&fs);
+}
+
 /* ---- what a start after a crash costs ---- */
 
 enum { MANY = 40 };
@@ -592,7 +630,8 @@ UNIT_MAIN("log/dirs", T(directories_that_cannot_be_opened_are_refused_on_a_worke
     T(a_log_in_two_directories_and_a_stray_directory_are_refused), T(a_deleted_topic_leaves_the_checkpoints_at_once_and_the_disk_later),
     T(a_delete_directory_left_by_a_crash_is_removed), T(a_stored_topic_id_guards_its_log), T(an_interrupted_compaction_is_finished_or_undone),
     T(a_lost_epoch_file_is_read_from_the_batches), T(an_epoch_file_that_the_batches_contradict_is_read_from_them_after_a_crash),
-    T(damaged_offset_checkpoints_count_as_empty), T(epochs_answer_as_kafka_s_cache_does),
+    T(damaged_offset_checkpoints_count_as_empty), T(in_a_directory_made_for_it_a_new_log_looks_for_nothing),
+    T(epochs_answer_as_kafka_s_cache_does),
     T(a_new_topic_does_not_inherit_the_start_offset_of_a_deleted_one_over_crashes),
     T(what_was_recovered_after_a_kill_is_not_recovered_by_the_next_start), T(a_recovery_syncs_for_each_log_and_not_for_each_segment),
     T(a_flush_of_many_segments_that_is_cut_short_has_moved_the_recovery_point))
