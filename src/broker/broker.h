@@ -50,6 +50,7 @@ struct broker_options {
 	struct keeper	*keeper;	/* NULL: none */
 	const struct broker_zookeeper *zookeeper;	/* NULL: the ensemble of zookeeper.connect */
 	const struct broker_peers *peers;	/* NULL: this broker runs alone and ends when it finds another one */
+	uint32_t	 open_indexes_max;	/* log/log_dirs.h */
 	int64_t		 ready_wait_ms;	/* how long a start waits without progress for leaders (ready.c); 0: the usual time */
 	bool		 by_hand;	/* no thread is made: who turns the control loop calls broker_turn too */
 	void		(*started)(void *ctx, enum err, const struct errbuf *why);

@@ -259,6 +259,17 @@ raise_descriptor_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &rl);	/* else it is what it was */
 }
 
+/* A quarter of the descriptors for index files: the rest is for data files and connections, as in a Java broker. */
+static uint32_t
+open_indexes_max(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) != 0 || rl.rlim_cur == RLIM_INFINITY)
+		return (0);
+	return ((uint32_t)MIN(rl.rlim_cur / 8 + 1, (rlim_t)INT32_MAX));
+}
+
 static void
 fatal(const char *what, const struct errbuf *eb)
 {
@@ -283,7 +294,7 @@ run(struct daemon *d)
 {
 	struct broker_options opt = {
 	    .config = d->config, .fs = fs_real(), .clock = clock_real(), .random = random_real(), .diag = d->diag, .control = d->control,
-	    .keeper = d->keeper, .started = started, .must_stop = must_stop, .ended = ended, .ctx = d,
+	    .keeper = d->keeper, .open_indexes_max = open_indexes_max(), .started = started, .must_stop = must_stop, .ended = ended, .ctx = d,
 	};
 
 	reclaim_thread_register();

@@ -271,6 +271,7 @@ open_dirs(struct broker *b)
 	    .workers = b->workers, .dirs = b->dirs, .ndirs = b->ndirs,
 	    .recovery_threads_per_dir = b->opt.by_hand ? 0 : (uint32_t)b->config->num_recovery_threads_per_data_dir,
 	    .sync_appends = b->config->ottla_produce_sync_enable,
+	    .open_indexes_max = b->opt.open_indexes_max,
 	    .scrub_bytes_per_second = (uint64_t)b->config->ottla_log_scrub_bytes_per_second,
 	    .topic_options = configs_log_options, .topic_options_ctx = b,
 	    .events = { b, on_end_offset_moved, on_dir_offline, on_all_offline, NULL },

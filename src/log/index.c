@@ -127,6 +127,14 @@ index_load(struct sparse_index *ix, struct errbuf *eb)
 	return (OK);
 }
 
+static void
+put_file(struct sparse_index *ix, struct file *f)
+{
+	lock_acquire(&ix->map_lock);
+	ix->file = f;
+	lock_release(&ix->map_lock);
+}
+
 static enum err
 presize(struct sparse_index *ix, unsigned flags, uint32_t entries, uint32_t bytes_max, struct errbuf *eb)
 {
@@ -138,9 +146,7 @@ presize(struct sparse_index *ix, unsigned flags, uint32_t entries, uint32_t byte
 		struct file *f = NULL;
 
 		e = file_open(ix->fs, ix->path, FS_RDWR | flags, &f, eb);
-		lock_acquire(&ix->map_lock);
-		ix->file = f;
-		lock_release(&ix->map_lock);
+		put_file(ix, f);
 	}
 	/* Cut first: what stands behind the entries must read as zeros. */
 	if (e == OK && (flags & FS_EXCL) == 0)
@@ -202,8 +208,22 @@ index_let_go(struct sparse_index *ix)
 	ix->changes |= 1;
 }
 
-void
-index_close_file(struct sparse_index *ix)
+enum err
+index_open_again(struct sparse_index *ix, struct errbuf *eb)
+{
+	struct file *f = NULL;
+	enum err e;
+
+	if (ix->file != NULL)
+		return (OK);
+	e = file_open(ix->fs, ix->path, FS_RDWR, &f, eb);
+	if (e == OK)
+		put_file(ix, f);
+	return (e);
+}
+
+struct file *
+index_take_file(struct sparse_index *ix)
 {
 	struct file *f;
 
@@ -211,18 +231,29 @@ index_close_file(struct sparse_index *ix)
 	f = ix->file;
 	ix->file = NULL;
 	lock_release(&ix->map_lock);
-	file_unref(&f);
+	return (f);
+}
+
+/* Another thread may be about to close it. */
+static struct file *
+file_if_open(struct sparse_index *ix)
+{
+	struct file *f;
+
+	lock_acquire(&ix->map_lock);
+	f = ix->file == NULL ? NULL : file_ref(ix->file);
+	lock_release(&ix->map_lock);
+	return (f);
 }
 
 enum err
 index_sync(struct sparse_index *ix, struct errbuf *eb)
 {
-	struct file *f = NULL;
-	enum err e;
+	struct file *f = file_if_open(ix);
+	enum err e = OK;
 
-	if (ix->file != NULL)
-		return (ix->fs->ops->sync(ix->file, eb));
-	e = file_open(ix->fs, ix->path, FS_RDWR, &f, eb);
+	if (f == NULL)
+		e = file_open(ix->fs, ix->path, FS_RDWR, &f, eb);
 	if (e == OK)
 		e = ix->fs->ops->sync(f, eb);
 	file_unref(&f);

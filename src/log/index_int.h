@@ -35,12 +35,12 @@ struct sparse_index {
 	uint32_t	   entry_size;	/* OFFSET_ENTRY or TIME_ENTRY */
 	uint32_t	   entries_max;	/* what segment.index.bytes allows */
 	_Atomic uint32_t   entries;	/* published after the entry's bytes */
-	struct file	  *file;	/* open while the segment is active or being rebuilt, else NULL */
+	struct file	  *file;	/* open while the segment is being rebuilt, or active and held (open_indexes_int.h); else perhaps NULL */
 	struct index_view *view;	/* published with base/reclaim; NULL: not mapped yet */
 	struct lock	   map_lock;	/* who makes the view */
 	_Atomic enum index_trouble trouble;
 	_Atomic uint32_t   changes;	/* odd: we ourselves cut or grow the file, or let it go: what a look-up meets then says nothing of the disk */
-	int64_t		   last_key;	/* of the last entry: offset, or timestamp; -1: none (only known while file is open) */
+	int64_t		   last_key;	/* of the last entry: offset, or timestamp; -1: none (only known since it was activated or rebuilt) */
 	int64_t		   last_offset;
 };
 
@@ -53,9 +53,10 @@ enum err index_activate(struct sparse_index *, uint32_t bytes_max, struct errbuf
 /* As index_activate on a file without entries, made when missing (recovery, new segments). */
 enum err index_reset(struct sparse_index *, uint32_t bytes_max, struct errbuf *) MUST_CHECK;
 enum err index_make(struct sparse_index *, uint32_t bytes_max, struct errbuf *) MUST_CHECK;	/* where no file is, in fewer calls; ERR_EXISTS */
-/* Trims to the entries.  The file stays open until index_close_file, so that a worker can sync it. */
+/* Trims to the entries.  The file stays open, so that a worker can sync it. */
 enum err index_trim(struct sparse_index *, struct errbuf *) MUST_CHECK;
-void	 index_close_file(struct sparse_index *);
+enum err index_open_again(struct sparse_index *, struct errbuf *) MUST_CHECK;	/* as it was, when it is closed */
+struct file *index_take_file(struct sparse_index *);	/* the caller's to unref, without locks; NULL: it is not open */
 void	 index_let_go(struct sparse_index *);		/* its file is deleted, or another object's from now on; old readers may still look */
 enum err index_sync(struct sparse_index *, struct errbuf *) MUST_CHECK;
 bool	 index_is_full(const struct sparse_index *, uint32_t reserve);	/* fewer than reserve + 1 slots left */

@@ -191,6 +191,7 @@ log_segment_options(struct log *log, struct segment_options *out)
 	*out = (struct segment_options){
 		.fs = log->env->fs,
 		.readers = log->dir->readers,
+		.open = &log->env->open,
 		.index_interval = (uint32_t)log->options.index_interval_bytes,
 		.index_bytes = (uint32_t)log->options.segment_index_bytes,
 		.preallocate_bytes = log->options.preallocate ? (uint32_t)log->options.segment_bytes : 0,

@@ -286,6 +286,7 @@ destroy(struct log_dirs *ld)
 {
 	for (uint32_t i = 0; i < ld->ndirs; i++)
 		free_dir(&ld->dirs[i]);
+	open_indexes_fini(&ld->env.open);
 	condition_fini(&ld->created);
 	lock_fini(&ld->lock);
 	ld->magic.value = 0;
@@ -303,7 +304,9 @@ log_dirs_new(const struct log_dirs_options *o, struct log_dirs **out, struct err
 	ld->magic.value = LOG_DIRS_MAGIC;
 	ld->options = *o;
 	ld->recovery_threads = o->recovery_threads_per_dir;
-	ld->env = (struct log_env){ o->fs, o->clock, o->diag, o->metrics, o->random, o->workers, o->sync_appends, o->events };
+	ld->env = (struct log_env){ .fs = o->fs, .clock = o->clock, .diag = o->diag, .metrics = o->metrics, .random = o->random, .workers = o->workers,
+	    .sync_appends = o->sync_appends, .events = o->events };
+	open_indexes_init(&ld->env.open, o->open_indexes_max);
 	ld->broker_id = -1;
 	ld->ndirs = o->ndirs;
 	ld->dirs = xcalloc(o->ndirs, sizeof(*ld->dirs));
@@ -1064,8 +1067,9 @@ log_dirs_free(struct log_dirs **ldp)
 	end_own_threads(ld);
 	if (ld->env.workers != NULL)
 		workers_drain(ld->env.workers);
-	/* What was put aside for readers refers to the file system, which may go next.  Twice: the first round puts more aside. */
-	reclaim_barrier();
-	reclaim_barrier();
+	/* What was put aside for readers refers to the file system and to env, which may go next.  Each round may put more aside: a log its segments, and one
+	 * that was moved to and fro the log that it replaced. */
+	for (int round = 0; round < 4; round++)
+		reclaim_barrier();
 	destroy(ld);
 }

@@ -36,6 +36,7 @@ struct log_env {		/* the world, as log_dirs was given it */
 	struct workers	 *workers;	/* may be NULL */
 	bool		  sync_appends;	/* constant: group commit (settle.c) */
 	struct log_events events;
+	struct open_indexes open;
 };
 
 struct log_dir {

@@ -185,10 +185,8 @@ flush_segment(struct log *log, struct segment *s, bool active, struct errbuf *eb
 		e = segment_sync(s, eb);
 	if (e == OK && sealed)		/* sealed before the sync began */
 		s->unsynced = false;
-	if (e == OK && !active) {
-		index_close_file(&s->offsets);
-		index_close_file(&s->times);
-	}
+	if (e == OK && !active)
+		open_indexes_forget(s);
 	return (e);
 }
 

@@ -38,6 +38,7 @@ segment_new(const char *dir, int64_t base, const struct segment_options *o)
 	s->refs = 1;
 	s->fs = o->fs;
 	s->readers = o->readers;
+	s->open = o->open;
 	s->dir = xstrdup(dir);
 	s->base = base;
 	s->index_interval = o->index_interval;
@@ -72,6 +73,7 @@ segment_unref(struct segment **sp)
 	MAGIC_OK(s, SEGMENT_MAGIC);
 	if (--s->refs > 0)
 		return;
+	open_indexes_forget(s);
 	index_fini(&s->offsets);
 	index_fini(&s->times);
 	txn_index_fini(&s->txns);
@@ -141,13 +143,15 @@ segment_create(const char *dir, int64_t base, const struct segment_options *o, s
 	s->size = 0;
 	if (e == OK)
 		e = reset_indexes(s, o, eb);
+	s->active = true;
+	if (e == OK)
+		e = open_indexes_count(s, eb);
 	if (e != OK) {
 		if (s->data != NULL)
 			(void)segment_unlink(s, "", NULL);
 		segment_unref(&s);
 		return (e);
 	}
-	s->active = true;
 	s->max_known = true;
 	*out = s;
 	return (OK);
@@ -205,7 +209,7 @@ segment_activate(struct segment *s, struct errbuf *eb)
 		s->max_known = true;
 	}
 	s->active = e == OK;
-	return (e);
+	return (e == OK ? open_indexes_count(s, eb) : e);
 }
 
 /* ---- appending ---- */
@@ -268,9 +272,17 @@ segment_write(struct segment *s, const struct segment_set *set, struct errbuf *e
 		errbuf_set(eb, "offset %" PRId64 " does not fit in the segment from %" PRId64, set->last_offset, s->base);
 		return (ERR_RANGE);
 	}
+	if (s->unindexed <= s->index_interval)
+		return (s->fs->ops->pwritev(s->data, &set->bytes, 1, s->size, eb));
+	e = open_indexes_hold(s, eb);
+	if (e != OK)
+		return (e);
 	e = s->fs->ops->pwritev(s->data, &set->bytes, 1, s->size, eb);
-	if (e == OK && s->unindexed > s->index_interval)
+	if (e == OK) {
+		s->entry_begun = true;
 		e = write_index(s, set, eb);
+	}
+	open_indexes_release(s);
 	return (e);
 }
 
@@ -281,6 +293,7 @@ segment_publish(struct segment *s, const struct segment_set *set)
 		s->first_timestamp_ms = set->max_timestamp_ms;
 	if (s->unindexed > s->index_interval)
 		s->unindexed = 0;
+	s->entry_begun = false;
 	s->unindexed += (uint32_t)set->bytes.len;
 	if (set->max_timestamp_ms > s->max_timestamp_ms) {
 		s->max_timestamp_offset = set->max_timestamp_offset;
@@ -296,12 +309,17 @@ cut_back_index(struct segment *s, struct errbuf *eb)
 	struct index_entry last;
 	enum err e;
 
-	if (s->offsets.entries == 0)
+	if (!s->entry_begun || s->offsets.entries == 0)
 		return (OK);
-	e = index_read_entry(&s->offsets, s->offsets.entries - 1, &last, eb);
-	if (e != OK || last.position < s->size)
+	e = open_indexes_hold(s, eb);
+	if (e != OK)
 		return (e);
-	return (index_truncate_entries(&s->offsets, s->offsets.entries - 1, eb));
+	e = index_read_entry(&s->offsets, s->offsets.entries - 1, &last, eb);
+	if (e == OK && last.position >= s->size)
+		e = index_truncate_entries(&s->offsets, s->offsets.entries - 1, eb);
+	open_indexes_release(s);
+	s->entry_begun = e != OK;
+	return (e);
 }
 
 enum err
@@ -312,14 +330,12 @@ segment_cut_back(struct segment *s, struct errbuf *eb)
 	return (e == OK ? cut_back_index(s, eb) : e);
 }
 
-enum err
-segment_seal(struct segment *s, struct errbuf *eb)
+static enum err
+seal(struct segment *s, struct errbuf *eb)
 {
 	int64_t at, ts = segment_max_timestamp(s, &at);
 	enum err e = OK;
 
-	if (!s->active)
-		return (OK);
 	if (ts >= 0)
 		e = time_index_append(&s->times, ts, at, eb);
 	if (e == OK)
@@ -328,6 +344,21 @@ segment_seal(struct segment *s, struct errbuf *eb)
 		e = index_trim(&s->times, eb);
 	if (e == OK)		/* last: segment_is_sealed looks at it */
 		e = index_trim(&s->offsets, eb);
+	return (e);
+}
+
+enum err
+segment_seal(struct segment *s, struct errbuf *eb)
+{
+	enum err e;
+
+	if (!s->active)
+		return (OK);
+	e = open_indexes_hold(s, eb);
+	if (e != OK)
+		return (e);
+	e = seal(s, eb);
+	open_indexes_release(s);
 	if (e == OK) {
 		s->unsynced = true;
 		s->active = false;

@@ -15,6 +15,7 @@
 #include "base/must.h"
 #include "log/index_int.h"
 #include "log/log.h"
+#include "log/open_indexes_int.h"
 #include "log/scan_int.h"
 #include "log/txn_index_int.h"
 
@@ -32,10 +33,16 @@ struct segment {
 	_Atomic uint32_t    size;		/* published: bytes of whole batches in data */
 	struct sparse_index offsets, times;
 	struct txn_index    txns;
+	/* of open_indexes */
+	struct open_indexes *open;		/* NULL: no limit */
+	TAILQ_ENTRY(segment) open_link;
+	uint32_t	    held;
+	bool		    listed;
 	/* of the owner */
 	uint32_t	    index_interval;
 	uint32_t	    index_bytes;
 	uint32_t	    unindexed;		/* bytes since the last index entry */
+	bool		    entry_begun;	/* of the set that is being written: an entry of it may be there */
 	int64_t		    first_timestamp_ms;	/* of the first set; ROLL_TIME_UNKNOWN: not read yet, or empty */
 	int64_t		    created_ms;
 	int64_t		    jitter_ms;		/* roll this much earlier than segment.ms */
@@ -43,7 +50,7 @@ struct segment {
 	_Atomic int64_t	    max_timestamp_ms;	/* -1: none */
 	_Atomic int64_t	    max_timestamp_offset;
 	_Atomic bool	    max_known;
-	_Atomic bool	    active;		/* indexes open and presized; changed by the owner */
+	_Atomic bool	    active;		/* indexes presized, and open while they are held; changed by the owner */
 	_Atomic bool	    unsynced;		/* sealed, and not synced since: the recovery point may have come this far by a flush of
 						 * everything, but Java trusts the indexes only when their trim is on disk, too */
 	_Atomic bool	    misled;		/* a look-up met an offset index entry that does not fit the data (and did without) */
@@ -57,6 +64,7 @@ struct segment_options {
 	uint32_t   preallocate_bytes;		/* new data files get this size at once; 0: no */
 	bool	   bare;			/* of segment_create: the directory holds no file yet, so nothing of an interrupted roll either */
 	struct workers *readers;		/* of its data file (base/fs.h) */
+	struct open_indexes *open;		/* NULL: index files of active segments stay open */
 	int64_t	   now_ms;
 	int64_t	   jitter_ms;
 };

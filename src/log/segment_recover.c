@@ -103,15 +103,13 @@ reset_indexes(struct segment *s, struct errbuf *eb)
 	return (e);
 }
 
-enum err
-segment_recover(struct segment *s, struct segment_recovery *r, struct errbuf *eb)
+static enum err
+recover(struct segment *s, struct segment_recovery *r, struct errbuf *eb)
 {
 	struct progress p = { .next_offset = s->base };
 	uint32_t size = s->size;
-	enum err e = reset_indexes(s, eb);
+	enum err e = recover_batches(s, r, &p, eb);
 
-	if (e == OK)
-		e = recover_batches(s, r, &p, eb);
 	if (e != OK)
 		return (e);
 	s->size = (uint32_t)p.valid;
@@ -123,10 +121,23 @@ segment_recover(struct segment *s, struct segment_recovery *r, struct errbuf *eb
 	/* As when it is closed: the largest timestamp stands in the time index. */
 	if (e == OK && s->max_timestamp_ms >= 0)
 		e = time_index_append(&s->times, s->max_timestamp_ms, s->max_timestamp_offset, eb);
+	return (e);
+}
+
+enum err
+segment_recover(struct segment *s, struct segment_recovery *r, struct errbuf *eb)
+{
+	enum err e = reset_indexes(s, eb);
+
+	if (e == OK)
+		e = open_indexes_hold(s, eb);
+	if (e != OK)
+		return (e);
+	e = recover(s, r, eb);
+	open_indexes_release(s);
 	if (e == OK && !r->keep_open) {
 		e = segment_seal(s, eb);
-		index_close_file(&s->offsets);
-		index_close_file(&s->times);
+		open_indexes_forget(s);
 	}
 	return (e);
 }
@@ -179,8 +190,7 @@ reopen(struct segment **sp, uint64_t keep, const struct segment_options *o, stru
 	enum err e = replace_data(s, keep, eb);
 
 	if (e == OK) {
-		index_close_file(&s->offsets);
-		index_close_file(&s->times);
+		open_indexes_forget(s);
 		index_let_go(&s->offsets);
 		index_let_go(&s->times);
 		s->active = false;
@@ -227,9 +237,13 @@ truncate_indexes(struct segment *s, int64_t offset, struct errbuf *eb)
 	enum err e = segment_activate(s, eb);
 
 	if (e == OK)
-		e = index_truncate_offset(&s->offsets, offset, eb);
+		e = open_indexes_hold(s, eb);
+	if (e != OK)
+		return (e);
+	e = index_truncate_offset(&s->offsets, offset, eb);
 	if (e == OK)
 		e = index_truncate_offset(&s->times, offset, eb);
+	open_indexes_release(s);
 	return (e == OK ? txn_index_truncate(&s->txns, offset, eb) : e);
 }
 

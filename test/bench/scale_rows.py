@@ -7,7 +7,7 @@
 			retention.bytes has them deleted, to the last file.  Java has no such loops
 	CPU		broker CPU per GB in batches of 64 KiB, one per request, round-robin over 1, 100, 1,000, 10,000 partitions, less W (the cost of fresh pages
 			in as many files, measured before and after); growth: the largest over the smallest.  Java: 1 GiB heap
-			As many partitions as the shell's hard limit of descriptors has room for (three each)
+			As many partitions as the shell's hard limit of descriptors has room for (one each, and a quarter of all for index files)
 	group commit	--commit-producers connections, each with a record of 1 KiB under way, acks=all, 6 partitions (syncload.c): answers a second with
 			nothing synced; with ottla.produce.sync.enable (Java: flush.messages=1); and the share that is left of the first.  The two are measured
 			in turn: off, on, on, off
@@ -63,8 +63,8 @@ ROWS_OF = {     # (key, words, unit, better when, limit)
 
 
 def partition_counts(args):
-    """A log holds three descriptors; what the shell does not grant cannot be measured, and the row says what was."""
-    most = (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 1000) // 3
+    """A log holds one descriptor, and those that wrote last two more; what the shell does not grant cannot be measured, and the row says what was."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1] * 3 // 4 - 1000
     return sorted({min(int(n), most) for n in args.cpu_partitions.split(",")})
 
 

@@ -22,6 +22,7 @@ struct fixture {
 	struct log_options    options;
 	struct workers	     *workers;
 	bool		      sync_appends;	/* group commit */
+	uint32_t	      open_indexes_max;	/* 1: whatever works with two logs does it with index files that were closed */
 	struct log_dirs	     *dirs;
 	struct diag	     *diag;
 	char		      lines[16384];	/* what was said */
