@@ -2,24 +2,27 @@
  *
  * log/establish.c - a new log gets to the disk, after it was made and before anything in it matters.
  *
- * WHY    Its directory, the name of that, partition.metadata, leader-epoch-checkpoint and the names of these and of the first segment: five syncs for
- *        each log, were they done one by one when it is made, and a topic of thousands of partitions is made in one request.  An empty log that is
- *        lost with the power is no loss: LeaderAndIsr makes it again.  So it is YOUNG at first.
+ * WHY    The files of its first segment, partition.metadata, leader-epoch-checkpoint, the names of all these and of its directory: five files and five
+ *        syncs for each log, were they made when it is, and a topic of thousands of partitions is made in one request.  An empty log that is
+ *        lost is no loss: LeaderAndIsr makes it again.  So it is YOUNG at first, and nothing but a directory.  (That much there is: it keeps
+ *        the name, and a directory that cannot take it is found while another one can be tried.)
  * ESTABLISH (owner)
- *   1. the log directory is synced, once for all that were made before this began (names_made, names_synced)
- *   2. partition.metadata and leader-epoch-checkpoint: temporary file, synced, renamed: a Java broker does not start on half of one
- *   3. the log's own directory is synced: these names, and those of its segment
- *   4. it is not young any more
+ *   1. the files of its first segment are made, empty
+ *   2. the log directory is synced, once for all that were made before this began (names_made, names_synced)
+ *   3. partition.metadata and leader-epoch-checkpoint: temporary file, synced, renamed: a Java broker does not start on half of one
+ *   4. the log's own directory is synced: these names, and those of its segment
+ *   5. it is not young any more
  *
  * INVARIANTS
  *   (1) A young log is empty, begins at 0, and has never been otherwise: the first batch (append.c) and another beginning (truncate.c) establish it first, a
- *	 log that is to be moved to another directory is established when it is made, and a clean end establishes what is left.  So a log of which anything
- *	 was acknowledged, flushed or put in a checkpoint has its name, its topic's id and its epochs on the disk, as if it had been made there.
+ *	 log that is to be moved to another directory is established when it is made, and a clean end establishes what is left (where there is room).  So
+ *	 a log of which anything was acknowledged, flushed or put in a checkpoint has its name, its topic's id and its epochs on the disk, as if it had been
+ *	 made there.
  *   (2) No loop waits for it: sets for a young log are drained by workers.  (Who tells it another role meanwhile waits, for this one log.)
  *   (3) What is found in a log directory at start is not young: its name is synced at once when the last end was not clean, its files by the flush
  *	 that first needs them.
  *
- * CRASH  Before 4 there is the log or not, with any of its files or none, each of the two whole or not there (or under its temporary name, which
+ * CRASH  Before 5 there is the log or not, with any of its files or none, each of the two whole or not there (or under its temporary name, which
  *        loading removes): loading makes an empty log of any of that.  A kill leaves a log without a topic id: LeaderAndIsr gives it again, and as the
  *        log is empty it is nobody's whose topic was made again meanwhile.  Rows of it in checkpoints are dropped at the next start.
  */
@@ -57,7 +60,9 @@ log_establish(struct log *log, struct errbuf *eb)
 
 	if (!log->young)
 		return (OK);
-	e = sync_name(log->dir, log->born, eb);
+	e = segment_is_made(log_active(log)) ? OK : segment_make(log_active(log), eb);
+	if (e == OK)
+		e = sync_name(log->dir, log->born, eb);
 	if (e == OK && log->id_unstored)
 		e = partition_metadata_put(fs, log->path, log_topic_id(log), eb);
 	if (e == OK)

@@ -139,6 +139,7 @@ static enum err
 presize(struct sparse_index *ix, unsigned flags, uint32_t entries, uint32_t bytes_max, struct errbuf *eb)
 {
 	uint64_t used = (uint64_t)entries * ix->entry_size;
+	bool emptied = ix->file == NULL && (flags & FS_TRUNC) != 0;
 	enum err e = OK;
 
 	ix->entries_max = bytes_max / ix->entry_size;
@@ -149,7 +150,7 @@ presize(struct sparse_index *ix, unsigned flags, uint32_t entries, uint32_t byte
 		put_file(ix, f);
 	}
 	/* Cut first: what stands behind the entries must read as zeros. */
-	if (e == OK && (flags & FS_EXCL) == 0)
+	if (e == OK && !emptied)
 		e = ix->fs->ops->truncate(ix->file, used, eb);
 	if (e == OK)
 		e = ix->fs->ops->allocate(ix->file, MAX(used, (uint64_t)ix->entries_max * ix->entry_size), eb);
@@ -181,13 +182,7 @@ index_activate(struct sparse_index *ix, uint32_t bytes_max, struct errbuf *eb)
 enum err
 index_reset(struct sparse_index *ix, uint32_t bytes_max, struct errbuf *eb)
 {
-	return (open_presized(ix, FS_CREATE, 0, bytes_max, eb));
-}
-
-enum err
-index_make(struct sparse_index *ix, uint32_t bytes_max, struct errbuf *eb)
-{
-	return (open_presized(ix, FS_CREATE | FS_EXCL, 0, bytes_max, eb));
+	return (open_presized(ix, FS_CREATE | FS_TRUNC, 0, bytes_max, eb));
 }
 
 enum err

@@ -52,7 +52,6 @@ enum err index_load(struct sparse_index *, struct errbuf *) MUST_CHECK;
 enum err index_activate(struct sparse_index *, uint32_t bytes_max, struct errbuf *) MUST_CHECK;
 /* As index_activate on a file without entries, made when missing (recovery, new segments). */
 enum err index_reset(struct sparse_index *, uint32_t bytes_max, struct errbuf *) MUST_CHECK;
-enum err index_make(struct sparse_index *, uint32_t bytes_max, struct errbuf *) MUST_CHECK;	/* where no file is, in fewer calls; ERR_EXISTS */
 /* Trims to the entries.  The file stays open, so that a worker can sync it. */
 enum err index_trim(struct sparse_index *, struct errbuf *) MUST_CHECK;
 enum err index_open_again(struct sparse_index *, struct errbuf *) MUST_CHECK;	/* as it was, when it is closed */

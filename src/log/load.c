@@ -2,7 +2,8 @@
  *
  * log/load.c - opening the log that stands in a directory, after a clean end or a crash; Kafka's LogLoader.
  *
- *   0. in a directory that was made a moment ago (bare): nothing but the first segment is made
+ *   0. in a directory that was made a moment ago (bare): there is nothing to be looked for, and the first segment gets its files with all else that
+ *      a new log needs (establish.c)
  *   1. leftovers: .deleted and .cleaned files go; .swap files from the lowest .cleaned base on go (their compaction was not committed); the others
  *      are a committed compaction: the segments they replace go, then they get their names
  *   2. every <base>.log is a segment; index files without one go
@@ -601,15 +602,12 @@ load_state(struct load *ld, bool epochs_lost, struct errbuf *eb)
 	return (e);
 }
 
-/* A topic of thousands of partitions is waited for while this is done for each: nothing but what makes the files. */
 static enum err
 load_bare(struct load *ld, struct errbuf *eb)
 {
-	enum err e;
-
-	ld->so.bare = true;
-	e = ensure_active(ld, eb);
-	return (e == OK ? load_state(ld, false, eb) : e);
+	ld->end = ld->in->start_offset;
+	add_segment(ld, segment_plan(ld->log->path, ld->end, &ld->so), false);
+	return (load_state(ld, false, eb));
 }
 
 static enum err

@@ -730,6 +730,10 @@ close_files(struct log *log, struct errbuf *eb)
 	struct segment *active = log_active(log);
 	enum err e = log_establish(log, eb);
 
+	if (e == ERR_NOSPACE && log->young) {	/* or no descriptor.  It is empty: the next start makes what is missing */
+		diag_warning(log->env->diag, "log", "%s has not all of its files: %s", log->path, eb->text);
+		return (OK);
+	}
 	if (e == OK)
 		e = log_snapshot(log, true, eb);
 	if (e == OK)

@@ -43,6 +43,7 @@ segment_new(const char *dir, int64_t base, const struct segment_options *o)
 	s->base = base;
 	s->index_interval = o->index_interval;
 	s->index_bytes = o->index_bytes;
+	s->preallocate_bytes = o->preallocate_bytes;
 	s->created_ms = o->now_ms;
 	s->jitter_ms = o->jitter_ms;
 	s->first_timestamp_ms = ROLL_TIME_UNKNOWN;
@@ -52,6 +53,15 @@ segment_new(const char *dir, int64_t base, const struct segment_options *o)
 	index_init(&s->times, o->fs, dir, base, TIME_ENTRY);
 	txn_index_init(&s->txns, o->fs, dir, base);
 	return (s);
+}
+
+static void
+close_data(struct segment *s)
+{
+	struct file *f = s->data;
+
+	s->data = NULL;
+	file_unref(&f);
 }
 
 struct segment *
@@ -77,7 +87,7 @@ segment_unref(struct segment **sp)
 	index_fini(&s->offsets);
 	index_fini(&s->times);
 	txn_index_fini(&s->txns);
-	file_unref(&s->data);
+	close_data(s);
 	s->magic.value = 0;
 	free(s->dir);
 	free(s);
@@ -100,15 +110,16 @@ segment_set_dir(struct segment *s, const char *dir)
 }
 
 static enum err
-open_data(struct segment *s, unsigned flags, struct errbuf *eb)
+open_data(struct segment *s, struct errbuf *eb)
 {
 	char *path = segment_path(s->dir, s->base, SUFFIX_DATA);
+	struct file *f = NULL;
 	uint64_t size = 0;
-	enum err e = file_open(s->fs, path, FS_RDWR | flags, &s->data, eb);
+	enum err e = file_open(s->fs, path, FS_RDWR, &f, eb);
 
 	if (e == OK) {
-		s->data->readers = s->readers;
-		e = (flags & FS_TRUNC) != 0 ? OK : file_size(s->data, &size, eb);
+		f->readers = s->readers;
+		e = file_size(f, &size, eb);
 	}
 	if (e == OK && size > INT32_MAX) {
 		errbuf_set(eb, "%s: %" PRIu64 " bytes, no segment can be that large", path, size);
@@ -116,52 +127,78 @@ open_data(struct segment *s, unsigned flags, struct errbuf *eb)
 	}
 	if (e == OK)
 		s->size = (uint32_t)size;
+	s->data = f;
 	free(path);
 	return (e);
 }
 
-/* Its indexes are made, or emptied where something was left of them. */
+/* bare: nothing of an interrupted roll can be there.  Its data last: who sees that finds the indexes, too. */
 static enum err
-reset_indexes(struct segment *s, const struct segment_options *o, struct errbuf *eb)
+make_files(struct segment *s, bool bare, struct errbuf *eb)
 {
-	enum err (*reset)(struct sparse_index *, uint32_t, struct errbuf *) = o->bare ? index_make : index_reset;
-	enum err e = reset(&s->offsets, o->index_bytes, eb);
+	char *path = segment_path(s->dir, s->base, SUFFIX_DATA);
+	struct file *f = NULL;
+	enum err e = file_open(s->fs, path, FS_RDWR | FS_CREATE | FS_TRUNC, &f, eb);
+	bool made = e == OK;
 
+	if (e == OK && s->preallocate_bytes > 0)
+		e = s->fs->ops->allocate(f, s->preallocate_bytes, eb);
 	if (e == OK)
-		e = reset(&s->times, o->index_bytes, eb);
-	return (e == OK && !o->bare ? txn_index_reset(&s->txns, eb) : e);
+		e = index_reset(&s->offsets, s->index_bytes, eb);
+	if (e == OK)
+		e = index_reset(&s->times, s->index_bytes, eb);
+	if (e == OK && !bare)
+		e = txn_index_reset(&s->txns, eb);
+	if (e == OK)
+		e = open_indexes_count(s, eb);
+	free(path);
+	if (e == OK) {
+		f->readers = s->readers;
+		s->data = f;
+		return (OK);
+	}
+	file_unref(&f);
+	open_indexes_forget(s);
+	if (made)
+		(void)segment_unlink(s, "", NULL);
+	return (e);
+}
+
+struct segment *
+segment_plan(const char *dir, int64_t base, const struct segment_options *o)
+{
+	struct segment *s = segment_new(dir, base, o);
+
+	s->active = true;
+	s->max_known = true;
+	return (s);
+}
+
+enum err
+segment_make(struct segment *s, struct errbuf *eb)
+{
+	must(!segment_is_made(s) && s->size == 0);
+	return (make_files(s, true, eb));
 }
 
 enum err
 segment_create(const char *dir, int64_t base, const struct segment_options *o, struct segment **out, struct errbuf *eb)
 {
-	struct segment *s = segment_new(dir, base, o);
-	enum err e = open_data(s, FS_CREATE | FS_TRUNC, eb);
+	struct segment *s = segment_plan(dir, base, o);
+	enum err e = make_files(s, false, eb);
 
-	if (e == OK && o->preallocate_bytes > 0)
-		e = s->fs->ops->allocate(s->data, o->preallocate_bytes, eb);
-	s->size = 0;
 	if (e == OK)
-		e = reset_indexes(s, o, eb);
-	s->active = true;
-	if (e == OK)
-		e = open_indexes_count(s, eb);
-	if (e != OK) {
-		if (s->data != NULL)
-			(void)segment_unlink(s, "", NULL);
+		*out = s;
+	else
 		segment_unref(&s);
-		return (e);
-	}
-	s->max_known = true;
-	*out = s;
-	return (OK);
+	return (e);
 }
 
 enum err
 segment_open_data(const char *dir, int64_t base, const struct segment_options *o, struct segment **out, struct errbuf *eb)
 {
 	struct segment *s = segment_new(dir, base, o);
-	enum err e = open_data(s, 0, eb);
+	enum err e = open_data(s, eb);
 
 	if (e != OK)
 		segment_unref(&s);
@@ -369,8 +406,11 @@ segment_seal(struct segment *s, struct errbuf *eb)
 enum err
 segment_sync(struct segment *s, struct errbuf *eb)
 {
-	enum err e = s->fs->ops->sync(s->data, eb);
+	enum err e = OK;
 
+	if (!segment_is_made(s))
+		return (OK);
+	e = s->fs->ops->sync(s->data, eb);
 	if (e == OK)
 		e = index_sync(&s->offsets, eb);
 	if (e == OK)
@@ -553,6 +593,8 @@ segment_mtime_ms(struct segment *s)
 {
 	struct fs_stat st;
 
+	if (!segment_is_made(s))
+		return (s->created_ms);
 	return (s->fs->ops->fstat(s->data, &st, NULL) == OK ? st.mtime_ms : INT64_MAX);
 }
 

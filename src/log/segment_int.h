@@ -29,7 +29,7 @@ struct segment {
 	struct workers	   *readers;		/* of data */
 	char		   *dir;		/* of the log */
 	int64_t		    base;		/* smallest offset it may hold; also the file names */
-	struct file	   *data;
+	struct file *_Atomic data;		/* NULL: not made yet, or not all of its files; then it is empty */
 	_Atomic uint32_t    size;		/* published: bytes of whole batches in data */
 	struct sparse_index offsets, times;
 	struct txn_index    txns;
@@ -40,7 +40,7 @@ struct segment {
 	bool		    listed;
 	/* of the owner */
 	uint32_t	    index_interval;
-	uint32_t	    index_bytes;
+	uint32_t	    index_bytes, preallocate_bytes;
 	uint32_t	    unindexed;		/* bytes since the last index entry */
 	bool		    entry_begun;	/* of the set that is being written: an entry of it may be there */
 	int64_t		    first_timestamp_ms;	/* of the first set; ROLL_TIME_UNKNOWN: not read yet, or empty */
@@ -62,7 +62,6 @@ struct segment_options {
 	struct fs *fs;
 	uint32_t   index_interval, index_bytes;
 	uint32_t   preallocate_bytes;		/* new data files get this size at once; 0: no */
-	bool	   bare;			/* of segment_create: the directory holds no file yet, so nothing of an interrupted roll either */
 	struct workers *readers;		/* of its data file (base/fs.h) */
 	struct open_indexes *open;		/* NULL: index files of active segments stay open */
 	int64_t	   now_ms;
@@ -82,6 +81,12 @@ struct segment_hit {
 
 /* New and active.  A file that is there already is emptied (an interrupted roll). */
 enum err segment_create(const char *dir, int64_t base, const struct segment_options *, struct segment **, struct errbuf *) MUST_CHECK;
+/* The same in two steps.  Planned, it is empty, and active, and has no files; all that only reads takes it for what it is, and segment_sync does
+ * nothing.  make, by the owner, before the first write: a directory that was made for it holds nothing of an interrupted roll.  When it fails it is
+ * as it was. */
+struct segment *segment_plan(const char *dir, int64_t base, const struct segment_options *);
+enum err segment_make(struct segment *, struct errbuf *) MUST_CHECK;
+static inline bool segment_is_made(const struct segment *s) { return (s->data != NULL); }
 /* What stands on disk, sealed; ERR_NOENT without offset index, ERR_CORRUPT for a bad transaction index: the caller recovers it. */
 enum err segment_open(const char *dir, int64_t base, const struct segment_options *, struct segment **, struct errbuf *) MUST_CHECK;
 enum err segment_activate(struct segment *, struct errbuf *) MUST_CHECK;

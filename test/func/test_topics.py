@@ -338,4 +338,5 @@ def test_more_partitions_than_the_usual_soft_limit_of_descriptors(brokers):
     client = admin(b)
     client.create_topics([NewTopic(t, 60, 1)])[t].result(30)
     wait_until(lambda: all(p["ErrorCode"] == 0 for p in metadata(b, t)["Partitions"]), 30, "60 leaders")
-    assert b.alive() and len(list(b.data.glob(f"{t}-*/*.index"))) == 60
+    wait_until(lambda: len(list(b.data.glob(f"{t}-*/*.index"))) == 60, 30, "the files, which are made behind the answer")
+    assert b.alive()

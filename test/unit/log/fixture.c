@@ -130,7 +130,7 @@ fixture_establish(struct log *log)
 }
 
 struct log *
-fixture_log(struct fixture *f)
+fixture_young(struct fixture *f)
 {
 	struct errbuf eb = ERRBUF_INIT;
 	struct log *log = NULL;
@@ -141,6 +141,14 @@ fixture_log(struct fixture *f)
 		abort();
 	}
 	fixture_lead(log, 5);
+	return (log);
+}
+
+struct log *
+fixture_log(struct fixture *f)
+{
+	struct log *log = fixture_young(f);
+
 	fixture_establish(log);
 	return (log);
 }

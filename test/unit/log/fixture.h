@@ -42,7 +42,8 @@ void	 fixture_fini(struct fixture *);
 
 /* The log t-0 with the role of a leader in epoch 5; the caller unrefs. */
 void	    fixture_establish(struct log *);	/* puts a new log on the disk, as log_dirs_establish does later */
-struct log *fixture_log(struct fixture *);
+struct log *fixture_young(struct fixture *);	/* as it is just made */
+struct log *fixture_log(struct fixture *);	/* established */
 void	 fixture_lead(struct log *, int32_t epoch);
 void	 fixture_follow(struct log *, int32_t epoch);
 

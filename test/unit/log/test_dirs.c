@@ -505,7 +505,7 @@ TEST(in_a_directory_made_for_it_a_new_log_looks_for_nothing)
 	fixture_init(&f, 1);
 	f.fs = fs;
 	OPEN(&f);
-	CHECK_EQ(calls_of_a_new_log(&f, 0), 6);		/* the directory, three files, two sizes */
+	CHECK_EQ(calls_of_a_new_log(&f, 0), 1);
 	old = fixture_file(&f, "t-1/00000000000000000007.index");
 	CHECK_EQ(fs_mkdir_p(fs, fixture_file(&f, "t-1"), NULL), OK);
 	CHECK_EQ(fs_write_file_atomic(fs, old, slice_str("old"), NULL), OK);
@@ -516,6 +516,78 @@ TEST(in_a_directory_made_for_it_a_new_log_looks_for_nothing)
 	CHECK_EQ(log_dirs_count(f.dirs), 2);
 	fixture_fini(&f);
 	fs_fault_free(&fs);
+}
+
+static bool
+has_files(struct fixture *f)
+{
+	const char *at = "t-0/00000000000000000000";
+	bool data = fixture_size(f, fixture_file(f, "%s.log", at)) >= 0;
+
+	CHECK_EQ(fixture_size(f, fixture_file(f, "%s.index", at)) >= 0, data);
+	CHECK_EQ(fixture_size(f, fixture_file(f, "%s.timeindex", at)) >= 0, data);
+	return (data);
+}
+
+/* Everything that may happen to a log before its first record. */
+static void
+look_at_an_empty_log(struct fixture *f, struct log *log)
+{
+	struct log_file_time *rows = NULL;
+	struct log_time_offset at;
+	struct arena a;
+	uint32_t n = 0, deleted = 0;
+
+	arena_init(&a, 1 << 16);
+	CHECK_EQ(fixture_read_all(log, 0), 0);
+	CHECK_EQ(log_offset_for_time(log, 1, &at), KERR_NONE);
+	CHECK_EQ(log_offset_for_time(log, LOG_TIME_MAX, &at), KERR_NONE);
+	CHECK(log_file_times(log, &a, &rows, &n));
+	CHECK_EQ(n, 1);
+	CHECK_GE(clock_wall_ms(&f->clock.clock), rows[0].time_ms);
+	log_warm(log, 0, LOG_BOUND_END);
+	CHECK_EQ(log_size(log), 0);
+	CHECK_EQ(log_flush(log, NULL), OK);
+	CHECK_EQ(log_roll(log, NULL), OK);
+	CHECK_EQ(log_truncate_to(log, 0, NULL), OK);
+	CHECK_EQ(log_retain(log, &deleted, NULL), OK);
+	log_dirs_checkpoint_recovery_points(f->dirs);
+	log_dirs_checkpoint_start_offsets(f->dirs);
+	log_dirs_checkpoint_high_watermarks(f->dirs);
+	log_dirs_flush_due(f->dirs);
+	log_dirs_scrub(f->dirs);
+	log_check(log);
+	arena_fini(&a);
+}
+
+TEST(a_new_log_has_no_files_until_its_first_record_or_a_clean_end)
+{
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	OPEN(&f);
+	for (int end = 0; end < 3; end++) {
+		log = fixture_young(&f);
+		CHECK(!has_files(&f));
+		look_at_an_empty_log(&f, log);
+		CHECK(!has_files(&f));
+		if (end == 0)
+			CHECK_EQ(fixture_put(&f, log), 0);
+		log_unref(&log);
+		if (end == 1) {
+			fixture_crash(&f);
+			CHECK(!has_files(&f));
+			OPEN(&f);
+		} else if (end == 2) {
+			fixture_close(&f);
+			OPEN(&f);
+			CHECK(log_dirs_was_clean(f.dirs));
+		}
+		CHECK(has_files(&f));
+		CHECK_EQ(log_dirs_delete(f.dirs, "t", 0, NULL), OK);
+	}
+	fixture_fini(&f);
 }
 
 /* ---- what a start after a crash costs ---- */
@@ -631,6 +703,7 @@ UNIT_MAIN("log/dirs", T(directories_that_cannot_be_opened_are_refused_on_a_worke
     T(a_delete_directory_left_by_a_crash_is_removed), T(a_stored_topic_id_guards_its_log), T(an_interrupted_compaction_is_finished_or_undone),
     T(a_lost_epoch_file_is_read_from_the_batches), T(an_epoch_file_that_the_batches_contradict_is_read_from_them_after_a_crash),
     T(damaged_offset_checkpoints_count_as_empty), T(in_a_directory_made_for_it_a_new_log_looks_for_nothing),
+    T(a_new_log_has_no_files_until_its_first_record_or_a_clean_end),
     T(epochs_answer_as_kafka_s_cache_does),
     T(a_new_topic_does_not_inherit_the_start_offset_of_a_deleted_one_over_crashes),
     T(what_was_recovered_after_a_kill_is_not_recovered_by_the_next_start), T(a_recovery_syncs_for_each_log_and_not_for_each_segment),

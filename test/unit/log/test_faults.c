@@ -270,6 +270,76 @@ TEST(a_topic_made_on_a_full_disk_waits_until_the_checkpoints_forgot_the_old_one)
 	fs_fault_free(&fs);
 }
 
+static const unsigned making = FS_FAULT_OPEN | FS_FAULT_TRUNCATE;
+
+/* false: there was no nth call. */
+static bool
+first_record_without_room(unsigned n)
+{
+	struct fs *fs = fs_fault_new(fixture_fs());
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	struct log *log;
+	bool fired;
+
+	fixture_init(&f, 1);
+	f.fs = fs;
+	CHECK_EQ(fixture_open(&f, &eb), OK);
+	log = fixture_young(&f);
+	fs_fault_only(fs, "/t-0/0");
+	fs_fault_arm(fs, making, n, ERR_NOSPACE);
+	if (fixture_append(&f, log, &(struct batch_spec){ .records = 1 }).error == KERR_KAFKA_STORAGE_ERROR) {
+		CHECK_EQ(fixture_size(&f, fixture_file(&f, "t-0/00000000000000000000.log")), -1);
+		CHECK_EQ(fixture_read_all(log, 0), 0);
+		CHECK_EQ(fixture_put(&f, log), 0);
+	}
+	fired = fs_fault_fired(fs);
+	CHECK_EQ(f.offline, 0);
+	CHECK_EQ(log_end_offset(log), 1);
+	log_check(log);
+	log_unref(&log);
+	fixture_fini(&f);
+	fs_fault_free(&fs);
+	return (fired);
+}
+
+TEST(a_new_log_that_finds_no_room_for_its_files_is_tried_again_by_the_next_record)
+{
+	unsigned n = 1;
+
+	while (first_record_without_room(n))
+		n++;
+	CHECK_EQ(n, 6);		/* three files, two sizes */
+}
+
+TEST(a_new_log_that_never_found_room_for_its_files_is_no_obstacle_to_a_clean_end)
+{
+	struct fs *fs = fs_fault_new(fixture_fs());
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	struct log *log;
+
+	fixture_init(&f, 1);
+	f.fs = fs;
+	REQUIRE(fixture_open(&f, &eb) == OK);
+	log = fixture_young(&f);
+	log_unref(&log);
+	fs_fault_only(fs, "/t-0/");
+	fs_fault_arm(fs, making, 1, ERR_NOSPACE);
+	fs_fault_stay(fs, true);
+	fixture_close(&f);
+	CHECK(strstr(f.lines, "has not all of its files") != NULL);
+	CHECK_EQ(f.offline, 0);
+	fs_fault_arm(fs, 0, 0, OK);
+	REQUIRE(fixture_open(&f, &eb) == OK);
+	CHECK(log_dirs_was_clean(f.dirs));
+	log = fixture_log(&f);
+	CHECK_EQ(fixture_put(&f, log), 0);
+	log_unref(&log);
+	fixture_fini(&f);
+	fs_fault_free(&fs);
+}
+
 TEST(a_leader_s_epoch_that_found_no_room_is_stored_before_its_first_batch)
 {
 	struct fs *fs = fs_fault_new(fixture_fs());
@@ -433,7 +503,8 @@ TEST(an_index_that_somebody_cuts_is_told_and_done_without)
 	}
 }
 
-UNIT_MAIN("log/faults", T(a_leader_s_epoch_that_found_no_room_is_stored_before_its_first_batch),
+UNIT_MAIN("log/faults", T(a_new_log_that_finds_no_room_for_its_files_is_tried_again_by_the_next_record),
+    T(a_new_log_that_never_found_room_for_its_files_is_no_obstacle_to_a_clean_end), T(a_leader_s_epoch_that_found_no_room_is_stored_before_its_first_batch),
     T(every_failing_write), T(every_write_on_a_full_disk), T(a_disk_that_fills_up_and_stays_full), T(every_failing_sync), T(every_failing_rename_or_unlink),
     T(every_failing_open), T(every_open_without_room), T(every_failing_read_or_stat), T(every_failing_truncate),
     T(a_full_disk_refuses_appends_and_serves_on_until_there_is_room_again),
