@@ -53,7 +53,8 @@ struct offset_topic {
 	UT_hash_handle hh;
 	struct offset_partition *v;
 	uint32_t n, room;
-	size_t	 len;
+	uint32_t next;		/* where the partition behind the last one that was asked for would stand */
+	uint32_t len;
 	char	 name[];
 };
 
@@ -116,12 +117,10 @@ topic_get(struct offsets *o, struct slice name)
 }
 
 static uint32_t
-position(const struct offset_topic *t, int32_t partition)
+search(const struct offset_topic *t, int32_t partition)
 {
 	uint32_t lo = 0, hi = t->n;
 
-	if (hi > 0 && t->v[hi - 1].partition < partition)	/* they often come in order */
-		return (hi);
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
 
@@ -133,8 +132,20 @@ position(const struct offset_topic *t, int32_t partition)
 	return (lo);
 }
 
+/* Of a partition that is there, or where it belongs.  They often come in order. */
+static uint32_t
+position(struct offset_topic *t, int32_t partition)
+{
+	uint32_t i = t->next;
+
+	if (i > t->n || (i < t->n && t->v[i].partition != partition) || (i == t->n && i > 0 && t->v[i - 1].partition >= partition))
+		i = search(t, partition);
+	t->next = i + 1;
+	return (i);
+}
+
 static struct offset_partition *
-partition_find(const struct offset_topic *t, int32_t partition)
+partition_find(struct offset_topic *t, int32_t partition)
 {
 	uint32_t i = t == NULL ? 0 : position(t, partition);
 

@@ -129,6 +129,13 @@ put_field(struct codec_writer *cw, struct slice s)
 	return (e != OK ? e : codec_writer_put(cw, s.p, s.p == NULL ? 0 : s.len));
 }
 
+static void
+wr_field(struct writer *w, struct slice s)
+{
+	wr_varint(w, s.p == NULL ? -1 : (int32_t)s.len);
+	wr_bytes(w, s.p, s.p == NULL ? 0 : s.len);
+}
+
 static enum err
 put_record(struct codec_writer *cw, const struct parts *p, uint32_t size)
 {
@@ -155,6 +162,28 @@ put_record(struct codec_writer *cw, const struct parts *p, uint32_t size)
 			e = put_field(cw, p->headers[i].value);
 	}
 	return (e);
+}
+
+/* A record as most are, uncompressed and without headers: in one piece, where put_record passes seven through the codec. */
+static enum err
+put_plain(struct codec_out *out, const struct parts *p, uint32_t size)
+{
+	size_t whole = varint_size((int32_t)size) + size;
+	uint8_t *at = codec_out_room(out, whole);
+	struct writer w = writer_of(at, whole);
+
+	if (at == NULL)
+		return (ERR_LIMIT);
+	wr_varint(&w, (int32_t)size);
+	wr_i8(&w, 0);
+	wr_varlong(&w, p->timestamp_delta);
+	wr_varint(&w, p->offset_delta);
+	wr_field(&w, p->key);
+	wr_field(&w, p->value);
+	wr_varint(&w, 0);
+	must(wr_len(&w) == whole);
+	out->len += whole;
+	return (OK);
 }
 
 static bool
@@ -201,7 +230,7 @@ batch_builder_append_at(struct batch_builder *b, int64_t offset, int64_t timesta
 	size = body_size(&p);
 	if (size > INT32_MAX)
 		return (ERR_LIMIT);
-	e = put_record(&b->writer, &p, (uint32_t)size);
+	e = b->o.codec == CODEC_NONE && n_headers == 0 ? put_plain(&b->out, &p, (uint32_t)size) : put_record(&b->writer, &p, (uint32_t)size);
 	if (e != OK) {
 		b->broken = true;
 		return (e);
