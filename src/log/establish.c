@@ -4,10 +4,11 @@
  *
  * WHY    The files of its first segment, partition.metadata, leader-epoch-checkpoint, the names of all these and of its directory: five files and five
  *        syncs for each log, were they made when it is, and a topic of thousands of partitions is made in one request.  An empty log that is
- *        lost is no loss: LeaderAndIsr makes it again.  So it is YOUNG at first, and nothing but a directory.  (That much there is: it keeps
- *        the name, and a directory that cannot take it is found while another one can be tried.)
+ *        lost is no loss: LeaderAndIsr makes it again.  So it is YOUNG at first, and nothing but a directory; of many that are made at once only the first is
+ *        that much (a log directory that cannot take it is found while another one can be tried), the others are NAMELESS: nothing but memory.
  * ESTABLISH (owner)
- *   1. the files of its first segment are made, empty
+ *   1. its directory and the files of its first segment are made, empty.  (The directories of all that were made at once come before the first of
+ *      them is established: so their names share one sync.)
  *   2. the log directory is synced, once for all that were made before this began (names_made, names_synced)
  *   3. partition.metadata and leader-epoch-checkpoint: temporary file, synced, renamed: a Java broker does not start on half of one
  *   4. the log's own directory is synced: these names, and those of its segment
@@ -21,6 +22,8 @@
  *   (2) No loop waits for it: sets for a young log are drained by workers.  (Who tells it another role meanwhile waits, for this one log.)
  *   (3) What is found in a log directory at start is not young: its name is synced at once when the last end was not clean, its files by the flush
  *	 that first needs them.
+ *   (4) A nameless log has a name that nothing in its log directory had.  Whoever renames or removes its directory makes it first: the name may belong to
+ *	 another log afterwards.
  *
  * CRASH  Before 5 there is the log or not, with any of its files or none, each of the two whole or not there (or under its temporary name, which
  *        loading removes): loading makes an empty log of any of that.  A kill leaves a log without a topic id: LeaderAndIsr gives it again, and as the
@@ -33,7 +36,7 @@
 #include "log/checkpoint.h"
 #include "log/log_dirs_int.h"
 
-enum { ESTABLISHERS_PER_DIR = 2 };
+enum { ESTABLISHERS_PER_DIR = 2, NAMES_AT_ONCE = 64 };
 
 /* ---- one log ---- */
 
@@ -53,6 +56,22 @@ sync_name(struct log_dir *d, uint64_t born, struct errbuf *eb)
 }
 
 enum err
+log_make_name(struct log *log, struct errbuf *eb)
+{
+	struct fs *fs = log->env->fs;
+	enum err e;
+
+	if (!log->nameless)
+		return (OK);
+	e = fs->ops->mkdir(fs, log->path, eb);
+	if (e != OK)
+		return (e);
+	log->nameless = false;
+	log->born = ++log->dir->names_made;
+	return (OK);
+}
+
+enum err
 log_establish(struct log *log, struct errbuf *eb)
 {
 	struct fs *fs = log->env->fs;
@@ -60,7 +79,9 @@ log_establish(struct log *log, struct errbuf *eb)
 
 	if (!log->young)
 		return (OK);
-	e = segment_is_made(log_active(log)) ? OK : segment_make(log_active(log), eb);
+	e = log_make_name(log, eb);
+	if (e == OK && !segment_is_made(log_active(log)))
+		e = segment_make(log_active(log), eb);
 	if (e == OK)
 		e = sync_name(log->dir, log->born, eb);
 	if (e == OK && log->id_unstored)
@@ -83,6 +104,7 @@ struct establisher {
 	struct log_dirs *ld;
 	struct dir	*dir;
 	struct workers	*workers;	/* NULL: it does all at once */
+	uint32_t	 named;		/* of the young ones, that many from the first on */
 };
 
 void
@@ -110,10 +132,11 @@ take_young(struct log_dirs *ld, struct dir *d)
 	return (log);
 }
 
-static void
-establish_one(struct log *log)
+/* Without room the first batch tries again.  eb may be NULL. */
+static enum err
+to_disk(struct log *log, enum err (*fn)(struct log *, struct errbuf *), struct errbuf *eb)
 {
-	struct errbuf eb = ERRBUF_INIT;
+	struct errbuf why = ERRBUF_INIT;
 	enum err e = OK;
 	bool open;
 
@@ -122,10 +145,19 @@ establish_one(struct log *log)
 	open = log->state == LOG_OPEN;
 	lock_release(&log->lock);
 	if (open && !log->dir->offline)
-		e = log_establish(log, &eb);
+		e = fn(log, &why);
 	log_disown(log);
-	if (e != OK && e != ERR_NOSPACE)	/* without room the first batch tries again */
-		(void)log_fail(log, "making it durable", e, &eb);
+	if (e != OK)
+		errbuf_set(eb, "%s", why.text);
+	if (e != OK && e != ERR_NOSPACE)
+		(void)log_fail(log, "making it durable", e, &why);
+	return (e);
+}
+
+enum err
+log_dirs_establish_now(struct log *log, struct errbuf *eb)
+{
+	return (to_disk(log, log_establish, eb));
 }
 
 /* One at a time: a set that waits for its own log to be established comes between. */
@@ -136,7 +168,7 @@ establish_job(struct job *j)
 	struct log *log;
 
 	while ((log = take_young(s->ld, s->dir)) != NULL) {
-		establish_one(log);
+		(void)!to_disk(log, log_establish, NULL);
 		log_unref(&log);
 		if (s->workers == NULL)
 			continue;
@@ -159,23 +191,71 @@ hire(struct log_dirs *ld, struct dir *d)
 	return (n);
 }
 
+static void
+begin(struct log_dirs *ld, struct dir *d, void (*run)(struct job *))
+{
+	struct establisher *s = xcalloc(1, sizeof(*s));
+
+	*s = (struct establisher){ .job.run = run, .ld = ld, .dir = d, .workers = d->base.syncer != NULL ? d->base.syncer : ld->env.workers };
+	if (s->workers != NULL)
+		workers_submit(s->workers, &s->job);
+	else
+		run(&s->job);
+}
+
+/* Referenced; how many. */
+static uint32_t
+next_to_name(struct establisher *s, struct log *logs[NAMES_AT_ONCE])
+{
+	uint32_t n = 0;
+
+	lock_acquire(&s->ld->lock);
+	while (n < NAMES_AT_ONCE && s->named < s->dir->nyoung)
+		logs[n++] = log_ref(s->dir->young[s->named++]);
+	lock_release(&s->ld->lock);
+	return (n);
+}
+
+/* Those that another establisher takes away meanwhile get theirs from it. */
+static void
+names_job(struct job *j)
+{
+	struct establisher *s = CONTAINER_OF(j, struct establisher, job);
+	struct log *logs[NAMES_AT_ONCE];
+	uint32_t n;
+
+	while ((n = next_to_name(s, logs)) > 0) {
+		while (n > 0) {
+			(void)!to_disk(logs[--n], log_make_name, NULL);
+			log_unref(&logs[n]);
+		}
+		if (s->workers == NULL)
+			continue;
+		workers_submit(s->workers, &s->job);
+		return;
+	}
+	for (n = hire(s->ld, s->dir); n > 0; n--)
+		begin(s->ld, s->dir, establish_job);
+	free(s);
+}
+
+static bool
+has_young(struct log_dirs *ld, const struct dir *d)
+{
+	bool has;
+
+	lock_acquire(&ld->lock);
+	has = d->nyoung > 0;
+	lock_release(&ld->lock);
+	return (has);
+}
+
 void
 log_dirs_establish(struct log_dirs *ld)
 {
-	for (uint32_t i = 0; i < ld->ndirs; i++) {
-		struct dir *d = &ld->dirs[i];
-		struct workers *w = d->base.syncer != NULL ? d->base.syncer : ld->env.workers;
-
-		for (uint32_t n = hire(ld, d); n > 0; n--) {
-			struct establisher *s = xcalloc(1, sizeof(*s));
-
-			*s = (struct establisher){ .job.run = establish_job, .ld = ld, .dir = d, .workers = w };
-			if (w != NULL)
-				workers_submit(w, &s->job);
-			else
-				establish_job(&s->job);
-		}
-	}
+	for (uint32_t i = 0; i < ld->ndirs; i++)
+		if (has_young(ld, &ld->dirs[i]))
+			begin(ld, &ld->dirs[i], names_job);
 }
 
 void

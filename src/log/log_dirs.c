@@ -690,22 +690,38 @@ catch_up(struct log_dirs *ld, struct dir *d, struct errbuf *eb)
 	return (ERR_NOSPACE);
 }
 
+/* bare: nothing is there, and its directory is made now, or later. */
+static enum err
+take_name(struct log *log, bool lazy, bool *bare, struct errbuf *eb)
+{
+	struct fs *fs = log->env->fs;
+	struct fs_stat st;
+	enum err e;
+
+	log->nameless = true;
+	*bare = lazy && fs->ops->stat(fs, log->path, &st, NULL) == ERR_NOENT;
+	if (*bare)
+		return (OK);
+	e = log_make_name(log, eb);
+	*bare = e == OK;
+	if (e != ERR_EXISTS)
+		return (e);
+	log->nameless = false;
+	log->born = ++log->dir->names_made;
+	return (OK);
+}
+
 enum err
-log_dirs_make_log(struct log_dirs *ld, struct dir *d, struct log *log, struct uuid topic_id, struct errbuf *eb)
+log_dirs_make_log(struct log_dirs *ld, struct dir *d, struct log *log, struct uuid topic_id, bool lazy, struct errbuf *eb)
 {
 	struct log_load fresh = { .clean = true };
-	struct fs *fs = ld->env.fs;
 	enum err e = catch_up(ld, d, eb);
 
 	if (e == OK)
-		e = fs->ops->mkdir(fs, log->path, eb);
-	fresh.bare = e == OK;
-	if (e == ERR_EXISTS)
-		e = OK;
+		e = take_name(log, lazy, &fresh.bare, eb);
 	if (e != OK)
 		return (e);
 	log->young = true;
-	log->born = ++d->base.names_made;
 	e = log_load(log, &fresh, eb);
 	if (!uuid_is_zero(topic_id)) {
 		log->id_unstored = true;
@@ -717,11 +733,11 @@ log_dirs_make_log(struct log_dirs *ld, struct dir *d, struct log *log, struct uu
 
 static enum err
 create_in(struct log_dirs *ld, struct dir *d, struct log_entry *en, const char *topic, int32_t partition, struct uuid id,
-    const struct log_options *o, struct log **out, struct errbuf *eb)
+    const struct log_options *o, bool lazy, struct log **out, struct errbuf *eb)
 {
 	char *path = path_join(d->base.path, en->key);
 	struct log *log = log_new(&ld->env, &d->base, topic, partition, path, o);
-	enum err e = log_dirs_make_log(ld, d, log, id, eb);
+	enum err e = log_dirs_make_log(ld, d, log, id, lazy, eb);
 
 	lock_acquire(&ld->lock);
 	if (e == OK) {
@@ -768,6 +784,8 @@ create_once(struct log_dirs *ld, const char *topic, int32_t partition, struct uu
 	struct log_entry *en;
 	struct log *have = NULL;
 	struct dir *d = NULL;
+	bool lazy = false;
+
 	lock_acquire(&ld->lock);
 	while ((en = find_entry(ld, key)) != NULL && en->log == NULL)
 		condition_wait(&ld->created, &ld->lock);
@@ -776,6 +794,7 @@ create_once(struct log_dirs *ld, const char *topic, int32_t partition, struct uu
 	else if ((d = choose_dir(ld, key)) != NULL) {
 		en = add_entry(ld, key, NULL);
 		d->logs++;
+		lazy = d->nyoung > 0 && d->young[d->nyoung - 1]->young;	/* the first of many has shown that the directory takes names */
 	}
 	lock_release(&ld->lock);
 	free(key);
@@ -786,7 +805,7 @@ create_once(struct log_dirs *ld, const char *topic, int32_t partition, struct uu
 		return (ERR_OFFLINE);
 	}
 	*tried = d;
-	return (create_in(ld, d, en, topic, partition, id, o, out, eb));
+	return (create_in(ld, d, en, topic, partition, id, o, lazy, out, eb));
 }
 
 /* A directory that fails at this moment is not the end: the next one is tried, as Java does. */
@@ -831,6 +850,9 @@ log_dirs_rename_for_deletion(struct log_dirs *ld, struct log *log, struct errbuf
 	char hex[33], *name, *to, *old = log->path;
 	enum err e;
 
+	e = log_make_name(log, eb);	/* what has no name could not be told from what comes after it */
+	if (e != OK)
+		return (e);
 	uuid_hex(uuid_random(ld->env.random), hex);
 	name = name_delete_dir(log->topic, log->partition, hex);
 	to = path_join(log->dir->path, name);

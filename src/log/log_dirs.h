@@ -76,7 +76,8 @@ void	 log_dirs_free(struct log_dirs **);	/* without shutdown before: as after a 
 struct log *log_dirs_find(struct log_dirs *, const char *topic, int32_t partition) MUST_CHECK;
 /* Referenced; the existing one or a new one in the live directory with the fewest logs.  topic_id may be UUID_ZERO (unknown);
  * ERR_CONFLICT when another id is stored.  ERR_OFFLINE: stands in, or could only stand in, an offline directory.
- * A new log is nothing but a directory when this returns (a kill leaves that, a loss of power may take it away), and it is empty: who
+ * A new log is nothing but a directory when this returns, and of many that are made at once only the first is that much (a kill leaves it, a loss of
+ * power may take it away), and it is empty: who
  * is told of it by ZooKeeper makes it again.  Whoever puts the first thing into it that could be missed (a batch, another start) waits until it is
  * there, with its topic id and epochs; log_dirs_establish does that before anybody has to wait. */
 enum err log_dirs_create(struct log_dirs *, const char *topic, int32_t partition, struct uuid topic_id, const struct log_options *,

@@ -103,10 +103,12 @@ void	     dir_checkpoint_marks(struct log_dirs *, struct dir *);
 /* ---- establish.c ---- */
 void	     log_dirs_add_young(struct dir *, struct log *);	/* under log_dirs.lock */
 void	     log_dirs_drop_young(struct log_dirs *, struct dir *);
+enum err     log_dirs_establish_now(struct log *, struct errbuf *) MUST_CHECK;	/* log_establish by whoever has no rights; offline when it fails */
 
 /* ---- for log_dirs_move.c ---- */
 struct dir  *dir_by_path(struct log_dirs *, const char *path);
-enum err     log_dirs_make_log(struct log_dirs *, struct dir *, struct log *, struct uuid topic_id, struct errbuf *) MUST_CHECK;	/* a young one */
+/* A young one; lazy: perhaps without its directory. */
+enum err     log_dirs_make_log(struct log_dirs *, struct dir *, struct log *, struct uuid topic_id, bool lazy, struct errbuf *) MUST_CHECK;
 enum err     log_dirs_rename_for_deletion(struct log_dirs *, struct log *, struct errbuf *) MUST_CHECK;
 void	     log_dirs_forget(struct log_dirs *, struct dir *, const char *topic, int32_t partition);	/* the checkpoints of that directory do */
 void	     log_dirs_replace(struct log_dirs *, struct log *current, struct log *future);	/* in the table; the caller holds references */

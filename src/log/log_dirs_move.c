@@ -81,7 +81,7 @@ make_future(struct log_dirs *ld, struct dir *d, struct log *current, const struc
 	enum err e;
 
 	log->future = true;
-	e = log_dirs_make_log(ld, d, log, log_topic_id(current), eb);
+	e = log_dirs_make_log(ld, d, log, log_topic_id(current), false, eb);
 	if (e == OK)		/* nobody else knows it yet */
 		e = log_establish(log, eb);
 	free(name);
@@ -116,7 +116,7 @@ log_dirs_move_begin(struct log_dirs *ld, const char *topic, int32_t partition, c
 	else if (log_dirs_any_offline(ld)) {	/* it may hold a future log of this partition already */
 		errbuf_set(eb, "%s-%" PRId32 " cannot be moved to %s while a log directory is offline", topic, partition, path);
 		e = ERR_OFFLINE;
-	} else
+	} else if ((e = log_dirs_establish_now(current, eb)) == OK)	/* what is taken away later has to be there */
 		e = make_future(ld, d, current, o, out, eb);
 	if (e == OK)
 		e = log_dirs_add(ld, d, *out, eb);

@@ -86,7 +86,8 @@ struct log {
 	char		   *path;		/* [O]; borrowed by others until the log is deleted */
 	_Atomic bool	    young;		/* it was made and nothing of it is synced yet (establish.c); cleared by the owner, and never set again */
 	bool		    id_unstored;	/* [O] of a young one: partition.metadata is still to be written */
-	uint64_t	    born;		/* constant: the number of its name (names_made) */
+	bool		    nameless;		/* [O] of a young one: its directory is still to be made */
+	uint64_t	    born;		/* [O] the number of its name (names_made), once it has one */
 
 	struct lock	    lock;
 	struct condition    freed;		/* owned or flushing became false */
@@ -194,6 +195,7 @@ enum err    snapshots_remove(struct log *, int64_t offset, bool later, struct er
 /* ---- establish.c ---- */
 /* Owner.  A young log and all that belongs to it is on the disk when this returns OK; of another one nothing is done.  ERR_NOSPACE: it stays young;
  * any other error is for log_fail. */
+enum err    log_make_name(struct log *, struct errbuf *) MUST_CHECK;	/* owner, or who alone knows it: its directory, if there is none yet */
 enum err    log_establish(struct log *, struct errbuf *) MUST_CHECK;
 
 /* ---- settle.c ---- */

@@ -244,6 +244,10 @@ log_flush_to(struct log *log, int64_t up_to, bool active_too, struct errbuf *eb)
 	if (log->dir->offline)
 		return (ERR_OFFLINE);
 	fl.l = l = log_hold_segments(log);
+	if (!segment_is_made(l->segments[l->n - 1])) {	/* a new log: there is nothing of it */
+		segment_list_free(l);
+		return (OK);
+	}
 	if (flush_needs_names(&fl))
 		e = log_sync_removals(log, eb);
 	for (uint32_t i = 0; i < l->n && e == OK; i++)

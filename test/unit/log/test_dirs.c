@@ -506,6 +506,9 @@ TEST(in_a_directory_made_for_it_a_new_log_looks_for_nothing)
 	f.fs = fs;
 	OPEN(&f);
 	CHECK_EQ(calls_of_a_new_log(&f, 0), 1);
+	CHECK(fs_exists(fs, fixture_file(&f, "t-0")));
+	CHECK_EQ(calls_of_a_new_log(&f, 2), 1);		/* is there something? */
+	CHECK(!fs_exists(fs, fixture_file(&f, "t-2")));
 	old = fixture_file(&f, "t-1/00000000000000000007.index");
 	CHECK_EQ(fs_mkdir_p(fs, fixture_file(&f, "t-1"), NULL), OK);
 	CHECK_EQ(fs_write_file_atomic(fs, old, slice_str("old"), NULL), OK);
@@ -513,7 +516,7 @@ TEST(in_a_directory_made_for_it_a_new_log_looks_for_nothing)
 	CHECK(!fs_exists(fs, old));
 	fixture_close(&f);
 	OPEN(&f);
-	CHECK_EQ(log_dirs_count(f.dirs), 2);
+	CHECK_EQ(log_dirs_count(f.dirs), 3);
 	fixture_fini(&f);
 	fs_fault_free(&fs);
 }
@@ -560,34 +563,77 @@ look_at_an_empty_log(struct fixture *f, struct log *log)
 	arena_fini(&a);
 }
 
-TEST(a_new_log_has_no_files_until_its_first_record_or_a_clean_end)
+enum { FIRST_RECORD, KILL, CLEAN_END, DELETION, ENDS };
+
+/* nameless: it is not the only one that is made. */
+static void
+live_without_files(bool nameless)
 {
+	struct log *log, *other = NULL;
 	struct fixture f;
-	struct log *log;
 
 	fixture_init(&f, 1);
 	OPEN(&f);
-	for (int end = 0; end < 3; end++) {
+	for (int end = 0; end < ENDS; end++) {
+		if (nameless)
+			CHECK_EQ(log_dirs_create(f.dirs, "other", end, UUID_ZERO, &f.options, &other, NULL), OK);
+		log_unref(&other);
 		log = fixture_young(&f);
+		CHECK_EQ(fs_exists(f.fs, fixture_file(&f, "t-0")), !nameless);
 		CHECK(!has_files(&f));
 		look_at_an_empty_log(&f, log);
 		CHECK(!has_files(&f));
-		if (end == 0)
+		if (end == FIRST_RECORD)
 			CHECK_EQ(fixture_put(&f, log), 0);
 		log_unref(&log);
-		if (end == 1) {
+		if (end == KILL) {
 			fixture_crash(&f);
 			CHECK(!has_files(&f));
 			OPEN(&f);
-		} else if (end == 2) {
+		} else if (end == CLEAN_END) {
 			fixture_close(&f);
 			OPEN(&f);
 			CHECK(log_dirs_was_clean(f.dirs));
 		}
-		CHECK(has_files(&f));
-		CHECK_EQ(log_dirs_delete(f.dirs, "t", 0, NULL), OK);
+		CHECK_EQ(has_files(&f), end != DELETION && !(end == KILL && nameless));
+		CHECK_EQ(log_dirs_delete(f.dirs, "t", 0, NULL), end == KILL && nameless ? ERR_NOTFOUND : OK);
+		CHECK(!fs_exists(f.fs, fixture_file(&f, "t-0")));
 	}
+	CHECK_EQ(f.offline, 0);
+	clock_manual_advance_ns(&f.clock, INT64_C(60001) * 1000000);
+	log = fixture_log(&f);		/* what was deleted takes nothing of it along */
+	log_dirs_delete_due(f.dirs);
+	CHECK(has_files(&f));
+	log_unref(&log);
 	fixture_fini(&f);
+}
+
+TEST(a_new_log_has_no_files_until_its_first_record_or_a_clean_end) { live_without_files(false); }
+TEST(one_of_many_new_logs_has_not_even_a_directory_until_then) { live_without_files(true); }
+
+TEST(the_directories_of_many_new_logs_share_one_sync)
+{
+	struct fs *fs = fs_fault_new(fixture_fs());
+	enum { LOGS = 150 };
+	struct fixture f;
+	struct log *log = NULL;
+
+	fixture_init(&f, 1);
+	f.fs = fs;
+	OPEN(&f);
+	for (int i = 0; i < LOGS; i++) {
+		CHECK_EQ(log_dirs_create(f.dirs, "t", i, UUID_ZERO, &f.options, &log, NULL), OK);
+		log_unref(&log);
+	}
+	fs_fault_arm(fs, FS_FAULT_SYNC_DIR, 0, OK);
+	log_dirs_establish(f.dirs);
+	while (f.workers != NULL && workers_step(f.workers))
+		;
+	CHECK_EQ(fs_fault_count(fs), LOGS + 1);
+	for (int i = 0; i < LOGS; i++)
+		CHECK(fs_exists(fs, fixture_file(&f, "t-%d/00000000000000000000.log", i)));
+	fixture_fini(&f);
+	fs_fault_free(&fs);
 }
 
 /* ---- what a start after a crash costs ---- */
@@ -703,7 +749,8 @@ UNIT_MAIN("log/dirs", T(directories_that_cannot_be_opened_are_refused_on_a_worke
     T(a_delete_directory_left_by_a_crash_is_removed), T(a_stored_topic_id_guards_its_log), T(an_interrupted_compaction_is_finished_or_undone),
     T(a_lost_epoch_file_is_read_from_the_batches), T(an_epoch_file_that_the_batches_contradict_is_read_from_them_after_a_crash),
     T(damaged_offset_checkpoints_count_as_empty), T(in_a_directory_made_for_it_a_new_log_looks_for_nothing),
-    T(a_new_log_has_no_files_until_its_first_record_or_a_clean_end),
+    T(a_new_log_has_no_files_until_its_first_record_or_a_clean_end), T(one_of_many_new_logs_has_not_even_a_directory_until_then),
+    T(the_directories_of_many_new_logs_share_one_sync),
     T(epochs_answer_as_kafka_s_cache_does),
     T(a_new_topic_does_not_inherit_the_start_offset_of_a_deleted_one_over_crashes),
     T(what_was_recovered_after_a_kill_is_not_recovered_by_the_next_start), T(a_recovery_syncs_for_each_log_and_not_for_each_segment),
