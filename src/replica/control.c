@@ -472,12 +472,16 @@ pool_of(struct replica_manager *m, const char *topic, int32_t partition)
 	return (pool == NULL ? m->opt.workers : pool);
 }
 
+/* before: the one before it, or NULL; mostly of the same topic, whose thousands of partitions share what its settings come to. */
 static void
-change_ready_to_go(struct lisr *l, struct change *ch)
+change_ready_to_go(struct lisr *l, struct change *ch, const struct change *before)
 {
 	struct replica_manager *m = l->m;
 
-	m->opt.configs.get(m->opt.configs.ctx, ch->topic, &ch->config);
+	if (before != NULL && strcmp(before->topic, ch->topic) == 0)
+		ch->config = before->config;
+	else
+		m->opt.configs.get(m->opt.configs.ctx, ch->topic, &ch->config);
 	ch->pool = pool_of(m, ch->topic, ch->p->number);
 	/* A leader that the metadata image does not know as alive is none to follow.  A repeated request changes no role. */
 	ch->follows = ch->leads || image_broker(cluster_read(m->opt.cluster), ch->want->leader) != NULL;
@@ -491,7 +495,7 @@ lisr_configured(void *v)
 	struct lisr *l = v;
 
 	for (uint32_t i = 0; i < l->n; i++)
-		change_ready_to_go(l, &l->changes[i]);
+		change_ready_to_go(l, &l->changes[i], i == 0 ? NULL : &l->changes[i - 1]);
 	for (uint32_t i = 0; i < l->n; i++)
 		lisr_add_parts(l, l->changes[i].pool);
 	l->left = l->nparts;
