@@ -60,8 +60,12 @@ refresh(void *ctx, const char *const *topics, uint32_t n, void (*done)(void *), 
 static void
 get(void *ctx, const char *topic, struct replica_topic_config *out)
 {
-	(void)topic;
-	*out = ((struct bed *)ctx)->config;
+	struct bed *b = ctx;
+
+	*out = b->config;
+	if (strcmp(topic, BED_OTHER) == 0)
+		out->min_insync_replicas += 7;
+	b->config_gets++;
 }
 
 static void
@@ -344,6 +348,44 @@ bed_role(struct bed *b, const struct bed_role *given)
 		return (c.leader_and_isr_response->error_code);
 	must(c.leader_and_isr_response->topics.n == 1 && c.leader_and_isr_response->topics.v[0].partition_errors.n == 1);
 	return (c.leader_and_isr_response->topics.v[0].partition_errors.v[0].error_code);
+}
+
+enum kerr
+bed_lead_topics(struct bed *b, const char *const *topics, int32_t n)
+{
+	struct wire_leader_and_isr_request q;
+	struct wire_leader_and_isr_request_topic_state t[8];
+	struct wire_leader_and_isr_request_partition_state p[BED_MANY];
+	struct control_request c = { .kind = CONTROL_LEADER_AND_ISR, .leader_and_isr = &q };
+	int32_t self = 1;
+	enum kerr k = KERR_NONE;
+
+	must(n <= 8);
+	WIRE_INIT(leader_and_isr_request, &q);
+	q.controller_epoch = 1;
+	q.broker_epoch = BED_EPOCH;
+	q.topic_states.v = t;
+	q.topic_states.n = n;
+	for (int32_t i = 0; i < BED_MANY; i++) {
+		WIRE_INIT(leader_and_isr_request_partition_state, &p[i]);
+		p[i].partition_index = i;
+		p[i].controller_epoch = 1;
+		p[i].leader = 1;
+		p[i].isr.v = p[i].replicas.v = &self;
+		p[i].isr.n = p[i].replicas.n = 1;
+	}
+	for (int32_t i = 0; i < n; i++) {
+		WIRE_INIT(leader_and_isr_request_topic_state, &t[i]);
+		t[i].topic_name = slice_str(topics[i]);
+		t[i].partition_states.v = p;
+		t[i].partition_states.n = BED_MANY;
+	}
+	run_control(b, &c);
+	for (int32_t i = 0; i < n; i++)
+		for (int32_t j = 0; j < BED_MANY; j++)
+			if (c.leader_and_isr_response->topics.v[i].partition_errors.v[j].error_code != 0)
+				k = c.leader_and_isr_response->topics.v[i].partition_errors.v[j].error_code;
+	return (k);
 }
 
 enum kerr

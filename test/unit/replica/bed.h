@@ -30,7 +30,8 @@ struct bed {
 	struct log_dirs	*dirs;
 	struct cluster	*cluster;
 	struct replica_manager *manager;
-	struct replica_topic_config config;	/* of every topic; refresh looks here */
+	struct replica_topic_config config;	/* of every topic, but that BED_OTHER wants 7 in-sync replicas more; refresh looks here */
+	unsigned	 config_gets;	/* how often that was worked out */
 	struct arena	 arena;
 	const char	*path;		/* the first directory */
 	const char	*paths[2];
@@ -69,6 +70,9 @@ struct bed_role {			/* zeroes mean: */
 };
 enum kerr bed_role(struct bed *, const struct bed_role *);		/* LeaderAndIsr; the partition's error, or the request's */
 enum kerr bed_lead(struct bed *, const char *topic, int32_t partition, int32_t leader_epoch);
+#define BED_OTHER	"other"
+enum { BED_MANY = 5 };
+enum kerr bed_lead_topics(struct bed *, const char *const *topics, int32_t n);	/* one request, new topics of BED_MANY partitions; the last error */
 struct bed_stop {
 	const char *topic;		/* NULL: "t" */
 	int32_t	 partition, controller_epoch /* 0: 1 */, leader_epoch;

@@ -366,6 +366,27 @@ TEST(many_partitions_in_many_requests)
 	bed_fini(&b);
 }
 
+TEST(settings_are_worked_out_once_for_each_topic_of_a_request)
+{
+	static const char *const topics[] = { "t", BED_OTHER, "u" };
+	struct bed b;
+
+	bed_init(&b);
+	b.config_gets = 0;
+	CHECK_EQ(bed_lead_topics(&b, topics, 3), KERR_NONE);
+	CHECK_EQ(b.config_gets, 3);
+	for (int i = 0; i < 3; i++)
+		for (int j = 0; j < BED_MANY; j++) {
+			struct partition *p = replica_partition(b.manager, slice_str(topics[i]), j);
+
+			REQUIRE(p != NULL);
+			CHECK(partition_state(p)->leader);
+			CHECK_EQ(partition_config(p)->min_insync_replicas, i == 1 ? 8 : 1);
+			partition_unref(&p);
+		}
+	bed_fini(&b);
+}
+
 /* A set that hangs in its disk owns its log.  Leader, follower, leader, deleted: each role is told by who may wait. */
 TEST(the_control_loop_never_waits_for_a_set_that_is_being_written)
 {
@@ -484,4 +505,4 @@ UNIT_MAIN("replica/control", T(a_disk_that_hangs_in_new_epochs_holds_up_neither_
     T(a_partition_that_is_not_assigned_to_us_is_unknown), T(a_follower_of_a_living_leader_has_a_log_and_takes_nothing),
     T(a_follower_of_a_dead_leader_waits_for_a_better_one), T(stopped_and_deleted_means_gone),
     T(a_deleted_topic_needs_no_epoch_and_no_partition), T(stopped_without_deletion_keeps_the_log),
-    T(a_disk_that_fails_takes_its_partitions_offline), T(a_log_that_cannot_be_made_is_reported), T(many_partitions_in_many_requests))
+    T(a_disk_that_fails_takes_its_partitions_offline), T(a_log_that_cannot_be_made_is_reported), T(many_partitions_in_many_requests), T(settings_are_worked_out_once_for_each_topic_of_a_request))
