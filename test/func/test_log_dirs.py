@@ -37,8 +37,11 @@ class Dirs:
         self.away(i).rename(self.paths[i])
 
     def of(self, name):
-        """index of the directory that holds the partition `name`"""
-        return [i for i, p in enumerate(self.paths) if (p / name).is_dir() or (self.away(i) / name).is_dir()][0]
+        """index of the directory that holds the partition `name`; that of a new one is made behind the answer to CreateTopics"""
+        def places():
+            return [i for i, p in enumerate(self.paths) if (p / name).is_dir() or (self.away(i) / name).is_dir()]
+        wait_until(places, 20, f"the directory of {name}")
+        return places()[0]
 
 
 def partitions(b, t, version=9):
