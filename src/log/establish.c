@@ -151,6 +151,11 @@ to_disk(struct log *log, enum err (*fn)(struct log *, struct errbuf *), struct e
 		errbuf_set(eb, "%s", why.text);
 	if (e != OK && e != ERR_NOSPACE)
 		(void)log_fail(log, "making it durable", e, &why);
+	else if (e == ERR_NOSPACE && !atomic_exchange(&log->dir->short_told, true))
+		diag_warning(log->env->diag, "log", "%s: new partitions have not all of their files and take no records until there is room: %s", log->dir->path,
+		    why.text);
+	else if (e == OK)
+		log->dir->short_told = false;
 	return (e);
 }
 

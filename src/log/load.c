@@ -2,7 +2,7 @@
  *
  * log/load.c - opening the log that stands in a directory, after a clean end or a crash; Kafka's LogLoader.
  *
- *   0. in a directory that was made a moment ago (bare): there is nothing to be looked for, and the first segment gets its files with all else that
+ *   0. in a directory that was made a moment ago, or is not made yet (bare): there is nothing to be looked for, and the first segment gets its files with all else that
  *      a new log needs (establish.c)
  *   1. leftovers: .deleted and .cleaned files go; .swap files from the lowest .cleaned base on go (their compaction was not committed); the others
  *      are a committed compaction: the segments they replace go, then they get their names

@@ -732,7 +732,7 @@ close_files(struct log *log, struct errbuf *eb)
 
 	if (e == ERR_NOSPACE && log->young) {	/* or no descriptor.  It is empty: the next start makes what is missing */
 		diag_warning(log->env->diag, "log", "%s has not all of its files: %s", log->path, eb->text);
-		return (OK);
+		return (segment_is_made(active) ? segment_seal(active, eb) : OK);	/* Java takes each slot of an index for an entry */
 	}
 	if (e == OK)
 		e = log_snapshot(log, true, eb);

@@ -6,7 +6,7 @@
  * INVARIANTS
  *   (1) A directory that is used holds its fcntl lock from log_dirs_new to log_dirs_free.
  *   (2) A directory goes offline once, and never back.
- *   (3) A log is in the table from the moment its directory exists until before that is renamed for deletion; the checkpoint files
+ *   (3) A log is in the table from before its directory exists until before that is renamed for deletion; the checkpoint files
  *       do not know it any more when another log of its name can be made.
  */
 #include <inttypes.h>
@@ -1029,7 +1029,11 @@ log_dirs_delete(struct log_dirs *ld, const char *topic, int32_t partition, struc
 	d = CONTAINER_OF(log->dir, struct dir, base);
 	(void)!log_close(log, false, NULL);
 	e = dir_is_online(d) ? log_dirs_rename_for_deletion(ld, log, eb) : ERR_OFFLINE;
-	if (e == OK) {
+	if (e == ERR_NOSPACE && log->nameless) {	/* a full disk must be able to delete; nothing of this one is on it, nor will be: it is closed */
+		log->gone = true;
+		log_dirs_forget(ld, d, topic, partition);
+		e = OK;
+	} else if (e == OK) {
 		log_dirs_add_deletion(ld, d, log->path);
 		log_dirs_forget(ld, d, topic, partition);
 	} else if (e != ERR_OFFLINE)

@@ -53,6 +53,7 @@ struct log_dir {
 	struct workers *keeper;		/* one thread: what runs on schedule, but flush.ms */
 	_Atomic uint64_t names_made;	/* directories of new logs, counted when they have been made ... */
 	_Atomic uint64_t names_synced;	/* ... and up to which their names are on the disk */
+	_Atomic bool	short_told;	/* that new logs found no room, since one last did */
 	_Atomic bool	slow;		/* its last write took long: sets are drained by workers, one after the other */
 	char		flushes;	/* its address is the key of the jobs that flush logs of this directory; their sets have another (the directory) */
 	_Atomic uint32_t writers;	/* writes of sets under way ... */
@@ -215,7 +216,7 @@ enum err    producer_replay(struct producer_state *, const struct batch_header *
 /* ---- load.c ---- */
 struct log_load {
 	bool	clean;			/* the directory had its clean marker */
-	bool	bare;			/* the log's directory was made a moment ago: nothing is there to be looked for */
+	bool	bare;			/* the log's directory was made a moment ago, or is not made yet: nothing is there to be looked for */
 	bool	points_lost;		/* the checkpoint of recovery points is damaged or missing */
 	int64_t recovery_point;		/* checkpoints; 0: none */
 	int64_t start_offset;

@@ -132,6 +132,25 @@ open_data(struct segment *s, struct errbuf *eb)
 	return (e);
 }
 
+static const char *const suffixes[] = { SUFFIX_DATA, SUFFIX_INDEX, SUFFIX_TIME, SUFFIX_TXN };
+
+static enum err
+unlink_files(struct segment *s, const char *suffix, struct errbuf *eb)
+{
+	enum err first = OK;
+
+	for (size_t i = 0; i < NELEM(suffixes); i++) {
+		char *all = xasprintf("%s%s", suffixes[i], suffix), *path = segment_path(s->dir, s->base, all);
+		enum err e = s->fs->ops->unlink(s->fs, path, eb);
+
+		if (e != OK && e != ERR_NOENT && first == OK)
+			first = e;
+		free(path);
+		free(all);
+	}
+	return (first);
+}
+
 /* bare: nothing of an interrupted roll can be there.  Its data last: who sees that finds the indexes, too. */
 static enum err
 make_files(struct segment *s, bool bare, struct errbuf *eb)
@@ -159,8 +178,8 @@ make_files(struct segment *s, bool bare, struct errbuf *eb)
 	}
 	file_unref(&f);
 	open_indexes_forget(s);
-	if (made)
-		(void)segment_unlink(s, "", NULL);
+	if (made)	/* it stays what it was, and may be made another time */
+		(void)unlink_files(s, "", NULL);
 	return (e);
 }
 
@@ -237,6 +256,7 @@ segment_activate(struct segment *s, struct errbuf *eb)
 
 	if (s->active)
 		return (OK);
+	open_indexes_forget(s);		/* sealed and not flushed yet: nobody holds its files, so another thread may be about to close them */
 	e = index_activate(&s->offsets, s->index_bytes, eb);
 	if (e == OK)
 		e = index_activate(&s->times, s->index_bytes, eb);
@@ -600,8 +620,6 @@ segment_mtime_ms(struct segment *s)
 
 /* ---- files ---- */
 
-static const char *const suffixes[] = { SUFFIX_DATA, SUFFIX_INDEX, SUFFIX_TIME, SUFFIX_TXN };
-
 enum err
 segment_mark_deleted(struct segment *s, struct errbuf *eb)
 {
@@ -625,21 +643,10 @@ segment_mark_deleted(struct segment *s, struct errbuf *eb)
 enum err
 segment_unlink(struct segment *s, const char *suffix, struct errbuf *eb)
 {
-	enum err first = OK;
-
 	s->deleted = true;
 	index_let_go(&s->offsets);
 	index_let_go(&s->times);
-	for (size_t i = 0; i < NELEM(suffixes); i++) {
-		char *all = xasprintf("%s%s", suffixes[i], suffix), *path = segment_path(s->dir, s->base, all);
-		enum err e = s->fs->ops->unlink(s->fs, path, eb);
-
-		if (e != OK && e != ERR_NOENT && first == OK)
-			first = e;
-		free(path);
-		free(all);
-	}
-	return (first);
+	return (unlink_files(s, suffix, eb));
 }
 
 void

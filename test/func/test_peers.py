@@ -83,6 +83,8 @@ def victim(kind, zk, tmp_path_factory, twin):
                 answer = c.call("CreateTopics", 4, {"Topics": [{"Name": name, "NumPartitions": n, "ReplicationFactor": 1, "Configs": [
                     {"Name": k, "Value": v} for k, v in config.items()]}], "timeoutMs": 30000})
                 assert answer["Topics"][0]["ErrorCode"] == 0, answer
+        # what new partitions need is made behind the answer: until then descriptors grow by themselves
+        wait_until(lambda: sum(1 for _ in b.data.glob("wide-*/" + ("leader-epoch-checkpoint" if b.kind == "ottla" else "*.log"))) == 200, 60, "the wide topic's files")
         v = Victim(b)
         with Probe(b, "probe") as p:
             time.sleep(1)       # the measurement itself

@@ -12,6 +12,7 @@
 #include "base/must.h"
 #include "base/reclaim.h"
 #include "test/unit/fs_fault.h"
+#include "log/log_int.h"
 #include "test/unit/log/fixture.h"
 #include "test/unit/unit.h"
 
@@ -296,6 +297,7 @@ first_record_without_room(unsigned n)
 	fired = fs_fault_fired(fs);
 	CHECK_EQ(f.offline, 0);
 	CHECK_EQ(log_end_offset(log), 1);
+	CHECK(!log_active(log)->deleted && log_active(log)->offsets.changes % 2 == 0 && log_active(log)->times.changes % 2 == 0);
 	log_check(log);
 	log_unref(&log);
 	fixture_fini(&f);
@@ -336,6 +338,37 @@ TEST(a_new_log_that_never_found_room_for_its_files_is_no_obstacle_to_a_clean_end
 	log = fixture_log(&f);
 	CHECK_EQ(fixture_put(&f, log), 0);
 	log_unref(&log);
+	fixture_fini(&f);
+	fs_fault_free(&fs);
+}
+
+TEST(a_new_log_without_a_directory_is_deleted_on_a_full_disk)
+{
+	struct fs *fs = fs_fault_new(fixture_fs());
+	struct errbuf eb = ERRBUF_INIT;
+	struct log *first = NULL, *log;
+	struct fixture f;
+
+	fixture_init(&f, 1);
+	f.fs = fs;
+	REQUIRE(fixture_open(&f, &eb) == OK);
+	REQUIRE(log_dirs_create(f.dirs, "first", 0, UUID_ZERO, &f.options, &first, &eb) == OK);
+	log = fixture_young(&f);
+	log_unref(&log);
+	CHECK(!fs_exists(fs, fixture_file(&f, "t-0")));
+	fs_fault_arm(fs, FS_FAULT_MKDIR, 1, ERR_NOSPACE);
+	fs_fault_stay(fs, true);
+	log_dirs_establish(f.dirs);
+	CHECK(strstr(f.lines, "new partitions have not all of their files") != NULL);
+	CHECK_EQ(log_dirs_delete(f.dirs, "t", 0, &eb), OK);
+	CHECK(fs_fault_fired(fs));
+	CHECK_EQ(f.offline, 0);
+	CHECK_EQ(log_dirs_delete(f.dirs, "t", 0, &eb), ERR_NOTFOUND);
+	fs_fault_arm(fs, 0, 0, OK);
+	log = fixture_log(&f);
+	CHECK_EQ(fixture_put(&f, log), 0);
+	log_unref(&log);
+	log_unref(&first);
 	fixture_fini(&f);
 	fs_fault_free(&fs);
 }
@@ -504,7 +537,8 @@ TEST(an_index_that_somebody_cuts_is_told_and_done_without)
 }
 
 UNIT_MAIN("log/faults", T(a_new_log_that_finds_no_room_for_its_files_is_tried_again_by_the_next_record),
-    T(a_new_log_that_never_found_room_for_its_files_is_no_obstacle_to_a_clean_end), T(a_leader_s_epoch_that_found_no_room_is_stored_before_its_first_batch),
+    T(a_new_log_that_never_found_room_for_its_files_is_no_obstacle_to_a_clean_end),
+    T(a_new_log_without_a_directory_is_deleted_on_a_full_disk), T(a_leader_s_epoch_that_found_no_room_is_stored_before_its_first_batch),
     T(every_failing_write), T(every_write_on_a_full_disk), T(a_disk_that_fills_up_and_stays_full), T(every_failing_sync), T(every_failing_rename_or_unlink),
     T(every_failing_open), T(every_open_without_room), T(every_failing_read_or_stat), T(every_failing_truncate),
     T(a_full_disk_refuses_appends_and_serves_on_until_there_is_room_again),
