@@ -31,12 +31,103 @@
  */
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "log/checkpoint.h"
 #include "log/log_dirs_int.h"
 
-enum { ESTABLISHERS_PER_DIR = 2, NAMES_AT_ONCE = 64 };
+enum { ESTABLISHERS_PER_DIR = 2, NAMES_AT_ONCE = 64,
+	EXPECT_MIN = 32, EXPECT_MAX = 1 << 20,	/* new logs; the names of fewer are looked for one by one */
+	ENTRIES_PER_NAME = 8,		/* reading so many entries of a directory costs less than looking for a name in it */
+	BITS_PER_NAME = 64 };
+
+/* ---- is a name free? ---- */
+
+struct reading {
+	struct names *names;
+	uint32_t      left;
+};
+
+static uint32_t
+bit_of(const struct names *n, const char *name)
+{
+	return ((uint32_t)hash_bytes(0, name, strlen(name)) & (n->nbits - 1));
+}
+
+static bool
+take_name(void *ctx, const char *name, bool is_dir)
+{
+	struct reading *r = ctx;
+	uint32_t bit = bit_of(r->names, name);
+
+	(void)is_dir;
+	r->names->bits[bit / 8] |= (uint8_t)(1u << bit % 8);
+	return (r->left-- > 0);
+}
+
+/* Under its lock.  Where much more stands than is expected (or it cannot be read) each name is looked for. */
+static void
+names_read(struct log_dirs *ld, struct dir *d, uint32_t expected)
+{
+	struct names *n = &d->names;
+	struct reading r = { n, expected * ENTRIES_PER_NAME };
+
+	n->read = true;
+	if (expected < EXPECT_MIN)
+		return;
+	for (n->nbits = 8; n->nbits < expected * BITS_PER_NAME; n->nbits *= 2)
+		;
+	n->bits = xcalloc(1, n->nbits / 8);
+	if (ld->env.fs->ops->list(ld->env.fs, d->base.path, take_name, &r, NULL) == OK && r.left != UINT32_MAX)
+		return;
+	free(n->bits);
+	n->bits = NULL;
+}
+
+void
+names_drop(struct names *n)
+{
+	lock_acquire(&n->lock);
+	free(n->bits);
+	n->bits = NULL;
+	n->read = false;
+	lock_release(&n->lock);
+}
+
+static bool
+may_stand_there(struct log_dirs *ld, struct dir *d, const char *name)
+{
+	struct names *n = &d->names;
+	bool may = true;
+
+	lock_acquire(&n->lock);
+	if (!n->read)
+		names_read(ld, d, MIN(ld->expected, (uint32_t)EXPECT_MAX));
+	if (n->bits != NULL) {
+		uint32_t bit = bit_of(n, name);
+
+		may = (n->bits[bit / 8] >> bit % 8 & 1) != 0;
+	}
+	lock_release(&n->lock);
+	return (may);
+}
+
+bool
+log_dirs_name_is_free(struct log_dirs *ld, struct dir *d, const struct log *log)
+{
+	struct fs *fs = log->env->fs;
+	struct fs_stat st;
+
+	return (!may_stand_there(ld, d, strrchr(log->path, '/') + 1) || fs->ops->stat(fs, log->path, &st, NULL) == ERR_NOENT);
+}
+
+void
+log_dirs_expect(struct log_dirs *ld, uint32_t n)
+{
+	ld->expected = n;
+}
 
 /* ---- one log ---- */
 
@@ -258,6 +349,9 @@ has_young(struct log_dirs *ld, const struct dir *d)
 void
 log_dirs_establish(struct log_dirs *ld)
 {
+	ld->expected = 0;
+	for (uint32_t i = 0; i < ld->ndirs; i++)
+		names_drop(&ld->dirs[i].names);
 	for (uint32_t i = 0; i < ld->ndirs; i++)
 		if (has_young(ld, &ld->dirs[i]))
 			begin(ld, &ld->dirs[i], names_job);

@@ -277,6 +277,8 @@ free_dir(struct dir *d)
 	checkpoint_fini(&d->recovery);
 	checkpoint_fini(&d->starts);
 	checkpoint_fini(&d->marks);
+	names_drop(&d->names);
+	lock_fini(&d->names.lock);
 	lock_fini(&d->checkpoints);
 	free(d->base.path);
 }
@@ -317,6 +319,7 @@ log_dirs_new(const struct log_dirs_options *o, struct log_dirs **out, struct err
 		ld->dirs[i].base.env = &ld->env;
 		ld->dirs[i].base.path = without_trailing_slash(o->dirs[i]);
 		lock_init(&ld->dirs[i].checkpoints, LOCK_log_checkpoint);
+		lock_init(&ld->dirs[i].names.lock, LOCK_log_names);
 	}
 	e = check_distinct(ld, eb);
 	if (e == OK)
@@ -692,14 +695,12 @@ catch_up(struct log_dirs *ld, struct dir *d, struct errbuf *eb)
 
 /* bare: nothing is there, and its directory is made now, or later. */
 static enum err
-take_name(struct log *log, bool lazy, bool *bare, struct errbuf *eb)
+take_name(struct log_dirs *ld, struct dir *d, struct log *log, bool lazy, bool *bare, struct errbuf *eb)
 {
-	struct fs *fs = log->env->fs;
-	struct fs_stat st;
 	enum err e;
 
 	log->nameless = true;
-	*bare = lazy && fs->ops->stat(fs, log->path, &st, NULL) == ERR_NOENT;
+	*bare = lazy && log_dirs_name_is_free(ld, d, log);
 	if (*bare)
 		return (OK);
 	e = log_make_name(log, eb);
@@ -718,7 +719,7 @@ log_dirs_make_log(struct log_dirs *ld, struct dir *d, struct log *log, struct uu
 	enum err e = catch_up(ld, d, eb);
 
 	if (e == OK)
-		e = take_name(log, lazy, &fresh.bare, eb);
+		e = take_name(ld, d, log, lazy, &fresh.bare, eb);
 	if (e != OK)
 		return (e);
 	log->young = true;

@@ -32,6 +32,15 @@ struct upkeep_turn {			/* of one directory that has a thread for it */
 	_Atomic bool	 busy;
 };
 
+/* The names that stand in a log directory, read once when many new logs are about to be made there.  (To look for each costs more than all else of
+ * making them.)  A clear bit: no such name; a set one: look. */
+struct names {
+	struct lock lock;
+	bool	    read;		/* this time; bits may be NULL all the same */
+	uint8_t	   *bits;
+	uint32_t    nbits;		/* a power of two */
+};
+
 struct dir {
 	struct log_dir	  base;
 	struct upkeep_turn upkeep[UPKEEP_COUNT_];
@@ -49,6 +58,7 @@ struct dir {
 	struct log	**young;	/* under log_dirs.lock, as the next three: new logs that nobody has established yet; referenced */
 	uint32_t	  nyoung, young_room;
 	uint32_t	  establishers;	/* jobs that take from it */
+	struct names	  names;
 };
 
 struct deletion {			/* a -delete directory, to be removed when due */
@@ -80,6 +90,7 @@ struct log_dirs {
 	struct preference *preferred;
 	STAILQ_HEAD(, deletion) deletions;
 	struct scrubber	*scrubber;		/* NULL: not wanted */
+	_Atomic uint32_t expected;		/* log_dirs_expect */
 };
 
 char	    *log_key(const char *topic, int32_t partition);		/* malloc'ed */
@@ -103,6 +114,8 @@ void	     dir_checkpoint_marks(struct log_dirs *, struct dir *);
 /* ---- establish.c ---- */
 void	     log_dirs_add_young(struct dir *, struct log *);	/* under log_dirs.lock */
 void	     log_dirs_drop_young(struct log_dirs *, struct dir *);
+bool	     log_dirs_name_is_free(struct log_dirs *, struct dir *, const struct log *);	/* nothing stands where its directory is to be */
+void	     names_drop(struct names *);
 enum err     log_dirs_establish_now(struct log *, struct errbuf *) MUST_CHECK;	/* log_establish by whoever has no rights; offline when it fails */
 
 /* ---- for log_dirs_move.c ---- */

@@ -45,7 +45,7 @@ struct change {
 	int16_t		 *error_code;	/* in the response */
 	bool		  leads;
 	struct replica_topic_config config;
-	struct log	 *log;		/* found or made by step 3 */
+	struct log	 *log;		/* that stood here at step 1, or NULL; then found or made by step 3.  Referenced */
 	struct workers	*pool;		/* carries it out */
 	bool		  follows;	/* or leads: there is somebody to follow */
 	bool		  tell;		/* the log its new role, in step 3 */
@@ -71,6 +71,7 @@ struct lisr {
 	struct control_request *c;
 	struct change	*changes;
 	uint32_t	 n, size;
+	uint32_t	 unmade;	/* of them have no log */
 	const char     **topics;	/* distinct, for the configuration */
 	struct lisr_part *parts;
 	uint32_t	 nparts;
@@ -149,20 +150,19 @@ names(const int32_t *ids, int32_t n, int32_t id)
 	return (false);
 }
 
-/* The id stored with the log, also when no partition object knows it yet. */
-static struct uuid
-stored_topic_id(struct replica_manager *m, const struct partition *p)
+/* Referenced, or NULL; also one that no partition object knows yet. */
+static struct log *
+log_here(struct replica_manager *m, const struct partition *p)
 {
-	struct log *log;
+	return (p->log != NULL ? log_ref(p->log) : log_dirs_find(m->opt.log_dirs, p->topic, p->number));
+}
+
+static struct uuid
+stored_topic_id(const struct partition *p, const struct log *log)
+{
 	struct uuid id = p->box->topic_id;
 
-	if (!uuid_is_zero(id))
-		return (id);
-	log = log_dirs_find(m->opt.log_dirs, p->topic, p->number);
-	if (log != NULL)
-		id = log_topic_id(log);
-	log_unref(&log);
-	return (id);
+	return (uuid_is_zero(id) && log != NULL ? log_topic_id(log) : id);
 }
 
 static void
@@ -180,11 +180,11 @@ say_wrong_id(const struct replica_manager *m, const struct partition *p, struct 
 
 /* What the request means for this partition: NONE and *change, or the answer. */
 static enum kerr
-partition_judge(struct replica_manager *m, const struct partition *p, struct uuid topic_id,
+partition_judge(struct replica_manager *m, const struct partition *p, const struct log *log, struct uuid topic_id,
     const struct wire_leader_and_isr_request_partition_state *want, bool *change)
 {
 	const struct partition_state *st = &p->box->state;
-	struct uuid stored = stored_topic_id(m, p);
+	struct uuid stored = stored_topic_id(p, log);
 
 	*change = false;
 	if (st->offline)
@@ -209,16 +209,18 @@ partition_judge(struct replica_manager *m, const struct partition *p, struct uui
 }
 
 static void
-lisr_add_change(struct lisr *l, struct partition *p, struct uuid topic_id,
+lisr_add_change(struct lisr *l, struct partition *p, struct log *log, struct uuid topic_id,
     const struct wire_leader_and_isr_request_partition_state *want, int16_t *error_code)
 {
 	p->changing = true;
+	l->unmade += log == NULL;
 	l->changes[l->n++] = (struct change){
 	    .want = want,
 	    .p = p,
 	    .topic = p->topic,
 	    .topic_id = topic_id,
 	    .error_code = error_code,
+	    .log = log,
 	    .leads = want->leader == l->m->opt.broker_id,
 	};
 }
@@ -241,6 +243,7 @@ lisr_judge_topic(struct lisr *l, int32_t t, struct partition_table *next)
 	for (int32_t i = 0; i < ts->partition_states.n; i++) {
 		const struct wire_leader_and_isr_request_partition_state *want = &ts->partition_states.v[i];
 		struct partition *p = table_find(next, ts->topic_name, want->partition_index);
+		struct log *log;
 		bool change;
 		enum kerr k;
 
@@ -257,10 +260,13 @@ lisr_judge_topic(struct lisr *l, int32_t t, struct partition_table *next)
 			errors->partition_errors.v[i].error_code = KERR_INVALID_REQUEST;
 			continue;
 		}
-		k = partition_judge(l->m, p, ts->topic_id, want, &change);
+		log = log_here(l->m, p);
+		k = partition_judge(l->m, p, log, ts->topic_id, want, &change);
 		errors->partition_errors.v[i].error_code = (int16_t)k;
 		if (change)
-			lisr_add_change(l, p, ts->topic_id, want, &errors->partition_errors.v[i].error_code);
+			lisr_add_change(l, p, log, ts->topic_id, want, &errors->partition_errors.v[i].error_code);
+		else
+			log_unref(&log);
 	}
 }
 
@@ -395,6 +401,7 @@ change_prepare(struct lisr *l, struct change *ch, struct errbuf *eb)
 	struct log_dirs *dirs = l->m->opt.log_dirs;
 	enum err e;
 
+	log_unref(&ch->log);		/* since step 1 a move may have put another one in its place */
 	e = ch->want->is_new ? OK : check_may_be_made(dirs, ch, eb);
 	if (e == OK)
 		e = log_dirs_create(dirs, ch->topic, ch->p->number, ch->topic_id, &ch->config.log, &ch->log, eb);
@@ -461,14 +468,12 @@ lisr_add_parts(struct lisr *l, struct workers *pool)
 		l->parts[l->nparts++] = (struct lisr_part){ { .run = lisr_run, .done = lisr_done, .loop = l->m->opt.control }, l, pool };
 }
 
-/* The threads of the directory it stands in; a log that is to be made stands nowhere yet. */
+/* The threads of the directory it stands in; a log that is to be made stands nowhere yet (NULL). */
 static struct workers *
-pool_of(struct replica_manager *m, const char *topic, int32_t partition)
+pool_of(struct replica_manager *m, const struct log *log)
 {
-	struct log *log = log_dirs_find(m->opt.log_dirs, topic, partition);
 	struct workers *pool = log == NULL ? NULL : log_syncers(log);
 
-	log_unref(&log);
 	return (pool == NULL ? m->opt.workers : pool);
 }
 
@@ -482,7 +487,7 @@ change_ready_to_go(struct lisr *l, struct change *ch, const struct change *befor
 		ch->config = before->config;
 	else
 		m->opt.configs.get(m->opt.configs.ctx, ch->topic, &ch->config);
-	ch->pool = pool_of(m, ch->topic, ch->p->number);
+	ch->pool = pool_of(m, ch->log);
 	/* A leader that the metadata image does not know as alive is none to follow.  A repeated request changes no role. */
 	ch->follows = ch->leads || image_broker(cluster_read(m->opt.cluster), ch->want->leader) != NULL;
 	ch->tell = ch->follows && ch->want->leader_epoch != ch->p->box->state.leader_epoch;
@@ -499,6 +504,7 @@ lisr_configured(void *v)
 	for (uint32_t i = 0; i < l->n; i++)
 		lisr_add_parts(l, l->changes[i].pool);
 	l->left = l->nparts;
+	log_dirs_expect(l->m->opt.log_dirs, l->unmade);
 	for (uint32_t i = 0; i < l->nparts; i++)
 		workers_submit(l->parts[i].pool, &l->parts[i].job);
 }
@@ -665,10 +671,13 @@ stop_delete(struct stop *s)
 {
 	for (uint32_t i = 0; i < s->n; i++) {
 		struct stop_item *it = &s->items[i];
+		struct log *log;
 
 		if (it->error != KERR_NONE || !it->delete)
 			continue;
-		it->pool = pool_of(s->m, it->topic, it->number);
+		log = log_dirs_find(s->m->opt.log_dirs, it->topic, it->number);
+		it->pool = pool_of(s->m, log);
+		log_unref(&log);
 		stop_add_part(s, it->pool);
 	}
 	if (s->nparts == 0)	/* an answer that nothing waits for takes the same way */

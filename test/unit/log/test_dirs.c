@@ -636,6 +636,68 @@ TEST(the_directories_of_many_new_logs_share_one_sync)
 	fs_fault_free(&fs);
 }
 
+/* A log that an operator has put there while the broker runs: it is what the new partition begins with. */
+static void
+put_log_aside(struct fixture *f)
+{
+	struct log *log = fixture_log(f);
+
+	CHECK_EQ(fixture_put(f, log), 0);
+	log_unref(&log);
+	fixture_close(f);
+	CHECK_EQ(f->fs->ops->rename(f->fs, fixture_file(f, "t-0"), fixture_file(f, "../aside"), NULL), OK);
+}
+
+/* expected: so many at once.  stats: names that were looked for meanwhile. */
+static void
+make_many(uint32_t expected, unsigned *stats)
+{
+	struct fs *fs = fs_fault_new(fixture_fs());
+	enum { LOGS = 100, THERE = 70 };
+	struct fixture f;
+	struct log *log = NULL;
+
+	fixture_init(&f, 1);
+	f.fs = fs;
+	OPEN(&f);
+	put_log_aside(&f);
+	OPEN(&f);
+	CHECK_EQ(fs->ops->rename(fs, fixture_file(&f, "../aside"), fixture_file(&f, "t-%d", THERE), NULL), OK);
+	fs_fault_only(fs, NULL);
+	fs_fault_arm(fs, FS_FAULT_STAT, 0, OK);
+	log_dirs_expect(f.dirs, expected);
+	for (int i = 0; i < LOGS; i++) {
+		CHECK_EQ(log_dirs_create(f.dirs, "t", i, UUID_ZERO, &f.options, &log, NULL), OK);
+		CHECK_EQ(log_end_offset(log), i == THERE ? 1 : 0);
+		log_unref(&log);
+	}
+	*stats = fs_fault_count(fs);
+	log_dirs_establish(f.dirs);
+	/* The next request is not answered from what this one has read. */
+	CHECK_EQ(fs->ops->mkdir(fs, fixture_file(&f, "u-1"), NULL), OK);
+	log_dirs_expect(f.dirs, expected);
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(log_dirs_create(f.dirs, "u", i, UUID_ZERO, &f.options, &log, NULL), OK);
+		log_unref(&log);
+	}
+	log_dirs_establish(f.dirs);
+	CHECK_EQ(f.offline, 0);
+	fixture_fini(&f);
+	fs_fault_free(&fs);
+}
+
+TEST(where_many_new_logs_go_is_looked_up_at_once_and_what_stands_there_is_found)
+{
+	unsigned stats = 0;
+
+	make_many(0, &stats);
+	CHECK(stats >= 98);
+	make_many(20, &stats);		/* too few to read a directory for */
+	CHECK(stats >= 98);
+	make_many(100, &stats);		/* of what was found, and of names that share its bit */
+	CHECK(stats <= 30);
+}
+
 /* ---- what a start after a crash costs ---- */
 
 enum { MANY = 40 };
@@ -751,6 +813,7 @@ UNIT_MAIN("log/dirs", T(directories_that_cannot_be_opened_are_refused_on_a_worke
     T(damaged_offset_checkpoints_count_as_empty), T(in_a_directory_made_for_it_a_new_log_looks_for_nothing),
     T(a_new_log_has_no_files_until_its_first_record_or_a_clean_end), T(one_of_many_new_logs_has_not_even_a_directory_until_then),
     T(the_directories_of_many_new_logs_share_one_sync),
+    T(where_many_new_logs_go_is_looked_up_at_once_and_what_stands_there_is_found),
     T(epochs_answer_as_kafka_s_cache_does),
     T(a_new_topic_does_not_inherit_the_start_offset_of_a_deleted_one_over_crashes),
     T(what_was_recovered_after_a_kill_is_not_recovered_by_the_next_start), T(a_recovery_syncs_for_each_log_and_not_for_each_segment),
