@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/limits.h"
@@ -269,8 +270,20 @@ without_trailing_slash(const char *path)
 }
 
 static void
+turns_init(struct turns *t)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	lock_init(&t->lock, LOCK_log_turns);
+	condition_init(&t->left);
+	t->max = (uint32_t)MIN(MAX(processors / 2, 1), COMMITTERS_PER_DIR);
+}
+
+static void
 free_dir(struct dir *d)
 {
+	condition_fini(&d->base.turns.left);
+	lock_fini(&d->base.turns.lock);
 	free(d->young);
 	file_unref(&d->lock_file);
 	meta_properties_fini(&d->meta);
@@ -320,6 +333,7 @@ log_dirs_new(const struct log_dirs_options *o, struct log_dirs **out, struct err
 		ld->dirs[i].base.path = without_trailing_slash(o->dirs[i]);
 		lock_init(&ld->dirs[i].checkpoints, LOCK_log_checkpoint);
 		lock_init(&ld->dirs[i].names.lock, LOCK_log_names);
+		turns_init(&ld->dirs[i].base.turns);
 	}
 	e = check_distinct(ld, eb);
 	if (e == OK)

@@ -39,6 +39,13 @@ struct log_env {		/* the world, as log_dirs was given it */
 	struct open_indexes open;
 };
 
+/* Syncs of a fast disk are mostly CPU: many at once take turns anyway, and each answers for less. */
+struct turns {
+	struct lock	 lock;
+	struct condition left;
+	uint32_t	 running, max;
+};
+
 struct log_dir {
 	struct log_env *env;
 	char	       *path;
@@ -50,6 +57,7 @@ struct log_dir {
 	struct workers *syncer;		/* a few: flushes after rolls, and drains that flush before they answer */
 	struct workers *readers;	/* a few: reads of what is not in memory, for requests */
 	struct workers *committer;	/* several, with group commit, also in an only directory: syncs of what was appended */
+	struct turns	turns;		/* the committer's */
 	struct workers *keeper;		/* one thread: what runs on schedule, but flush.ms */
 	_Atomic uint64_t names_made;	/* directories of new logs, counted when they have been made ... */
 	_Atomic uint64_t names_synced;	/* ... and up to which their names are on the disk */

@@ -8,7 +8,8 @@
  * THE SYNC By a thread of the directory, under the log's right to flush.  A set that was written asks for it; the first that asks starts it, those
  *          that are written while it waits for a thread are in it, those that come while it runs are in the next: one sync per log answers
  *          for all that was written before it.  Several logs are synced side by side, by as many threads as a directory has for this: that is what makes
- *          a file system put them into one commit of its journal.  It is enough to sync the data (and, once per segment, its name): indexes, snapshots
+ *          a file system put them into one commit of its journal.  Where a sync takes less than two milliseconds, only half as many as there are
+ *          processors run at once (turn_take): the others gather records meanwhile, and the loops get their share.  It is enough to sync the data (and, once per segment, its name): indexes, snapshots
  *          and the transaction index are rebuilt from the data at and past the recovery point, which stays where it is.
  *
  * INVARIANTS
@@ -24,6 +25,8 @@
 #include <stdatomic.h>
 
 #include "log/log_int.h"
+
+enum { TURN_MS = 2 };
 
 int64_t
 log_settled_offset(const struct log *log)
@@ -82,6 +85,26 @@ settle(struct log *log, struct errbuf *eb)
 	return (e);
 }
 
+/* Not for longer than a sync takes that is worth waiting for: a slow disk takes all at once, and what hangs there holds nobody up. */
+static void
+turn_take(struct turns *t)
+{
+	lock_acquire(&t->lock);
+	while (t->running >= t->max && condition_wait_ms(&t->left, &t->lock, TURN_MS))
+		;
+	t->running++;
+	lock_release(&t->lock);
+}
+
+static void
+turn_leave(struct turns *t)
+{
+	lock_acquire(&t->lock);
+	t->running--;
+	condition_signal(&t->left);
+	lock_release(&t->lock);
+}
+
 static bool
 begin(struct log *log)
 {
@@ -102,8 +125,10 @@ settle_job(struct job *j)
 	struct errbuf eb = ERRBUF_INIT;
 	bool settled;
 
+	turn_take(&log->dir->turns);
 	settled = begin(log) && settle(log, &eb) == OK;
 	log_flush_end(log);
+	turn_leave(&log->dir->turns);
 	if (settled && log->env->events.end_offset_moved != NULL)
 		log->env->events.end_offset_moved(log->env->events.ctx, log);
 	log_unref(&log);

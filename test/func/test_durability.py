@@ -156,6 +156,41 @@ def test_java_and_we_take_over_each_others_killed_directories(brokers, kind, top
     check_with_dump_log(b.partition_dir(t))
 
 
+def without_all_files(b, t, partitions):
+    """The partitions whose directory lacks files that a log has, or is not there at all."""
+    whole = {"00000000000000000000.log", "leader-epoch-checkpoint", "partition.metadata"}
+    return [p for p in range(partitions) if not b.partition_dir(t, p).is_dir() or whole - {f.name for f in b.partition_dir(t, p).iterdir()}]
+
+
+@pytest.mark.only("ottla")
+def test_java_goes_on_with_what_a_kill_right_behind_the_answer_to_createtopics_left(brokers, kind, topic):
+    """New logs get their files behind that answer: some have a directory, some nothing at all, and no broker may mind."""
+    partitions, bare = 200, []
+    b = brokers(kind).start()
+    for _ in range(5):
+        t = topic(b, partitions=partitions)
+        b.kill9()
+        bare = without_all_files(b, t, partitions)
+        if len(bare) > 3:
+            break
+        b.start()
+    assert len(bare) > 3, "all files were there each time: nothing is shown"
+    some = bare[:2] + bare[-2:]
+    b = brokers.adopt(b.as_kind("java")).start()
+    for p in some:
+        wait_until(lambda p=p: list_offset(b, t, -1, p)["ErrorCode"] == 0, 30, f"a leader of {t}-{p}")
+        confluent_produce(b, t, [b"java %d" % p], partition=p)
+    b.stop()
+    b = brokers.adopt(b.as_kind(kind)).start()
+    for p in some:
+        confluent_produce(b, t, [b"ours %d" % p], partition=p)
+        assert confluent_consume(b, t, 2, partition=p) == [b"java %d" % p, b"ours %d" % p]
+    b.stop()
+    assert not without_all_files(b, t, partitions)
+    for p in some:
+        check_with_dump_log(b.partition_dir(t, p))
+
+
 RETENTION = {"log.retention.check.interval.ms": 300, "log.initial.task.delay.ms": 0, "log.segment.delete.delay.ms": 0}
 
 

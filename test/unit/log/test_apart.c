@@ -777,6 +777,8 @@ group_commit_in(unsigned ndirs)
 	gate_open(OK);
 	await_settled(h.log[0], 62);
 	CHECK_EQ(syncs_begun - before, 1);
+	workers_drain(h.log[0]->dir->committer);
+	CHECK_EQ(h.log[0]->dir->turns.running, 0);
 	house_fini(&h);
 }
 
@@ -800,6 +802,7 @@ TEST(a_commit_that_fails_settles_nothing_and_takes_the_directory_along)
 	gate_open(ERR_IO);
 	workers_drain(h.log[0]->dir->committer);
 	workers_drain(h.f.workers);
+	CHECK_EQ(h.log[0]->dir->turns.running, 0);
 	CHECK_EQ(h.f.offline, 1);
 	CHECK(log_is_offline(h.log[0]) && !log_is_offline(h.log[1]));
 	CHECK_EQ(log_settled_offset(h.log[0]), 3);
