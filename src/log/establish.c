@@ -40,7 +40,7 @@
 
 enum { ESTABLISHERS_PER_DIR = 2, NAMES_AT_ONCE = 64,
 	EXPECT_MIN = 32, EXPECT_MAX = 1 << 20,	/* new logs; the names of fewer are looked for one by one */
-	ENTRIES_PER_NAME = 8,		/* reading so many entries of a directory costs less than looking for a name in it */
+	ENTRIES_PER_NAME = 8,		/* reading so many entries of a directory costs less than looking for a name in it (where it tells their kind) */
 	BITS_PER_NAME = 64 };
 
 /* ---- is a name free? ---- */
@@ -127,6 +127,8 @@ void
 log_dirs_expect(struct log_dirs *ld, uint32_t n)
 {
 	ld->expected = n;
+	for (uint32_t i = 0; i < ld->ndirs; i++)
+		names_drop(&ld->dirs[i].names);
 }
 
 /* ---- one log ---- */
@@ -349,9 +351,7 @@ has_young(struct log_dirs *ld, const struct dir *d)
 void
 log_dirs_establish(struct log_dirs *ld)
 {
-	ld->expected = 0;
-	for (uint32_t i = 0; i < ld->ndirs; i++)
-		names_drop(&ld->dirs[i].names);
+	log_dirs_expect(ld, 0);
 	for (uint32_t i = 0; i < ld->ndirs; i++)
 		if (has_young(ld, &ld->dirs[i]))
 			begin(ld, &ld->dirs[i], names_job);

@@ -23,7 +23,8 @@
 #include "log/scrub.h"
 
 enum { SYNCERS_PER_DIR = 2, READERS_PER_DIR = 2,	/* one that a disk is slow with, and one more */
-	COMMITTERS_PER_DIR = 8 };	/* logs of one disk that are synced side by side: they share commits of its journal */
+	COMMITTERS_PER_DIR = 8,	/* logs of one disk that are synced side by side: they share commits of its journal */
+	TURN_MS = 2 };		/* a sync that is worth waiting for is over by then */
 
 char *
 log_key(const char *topic, int32_t partition)
@@ -277,6 +278,7 @@ turns_init(struct turns *t)
 	lock_init(&t->lock, LOCK_log_turns);
 	condition_init(&t->left);
 	t->max = (uint32_t)MIN(MAX(processors / 2, 1), COMMITTERS_PER_DIR);
+	t->patience_ms = TURN_MS;
 }
 
 static void

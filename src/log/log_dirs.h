@@ -86,7 +86,8 @@ enum err log_dirs_create(struct log_dirs *, const char *topic, int32_t partition
  * threads of their directories or workers; the names of all that one request made by one sync.  A full disk leaves them as they are, any other error
  * takes their directory offline. */
 void	 log_dirs_establish(struct log_dirs *);
-/* any.  Before one request makes up to n logs, until its log_dirs_establish: where their names may stand is looked up for all at once. */
+/* any, but not while logs are made (the first of them lists the directory, and the others wait for it).  Before one request makes up to n logs, until
+ * its log_dirs_establish: where their names may stand is looked up for all at once. */
 void	 log_dirs_expect(struct log_dirs *, uint32_t n);
 /* The log closes, completes its queue with NOT_LEADER_OR_FOLLOWER, leaves the table and the checkpoints; its directory is renamed to
  * <topic>-<partition>.<uuid>-delete and removed by log_dirs_delete_due after file.delete.delay.ms.  ERR_NOTFOUND. */

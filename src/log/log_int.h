@@ -44,6 +44,8 @@ struct turns {
 	struct lock	 lock;
 	struct condition left;
 	uint32_t	 running, max;
+	uint32_t	 waiting, passed_on;	/* passed_on: turns, counted as running, that a waiting one is to take */
+	int64_t		 patience_ms;
 };
 
 struct log_dir {

@@ -9,7 +9,8 @@
  *          that are written while it waits for a thread are in it, those that come while it runs are in the next: one sync per log answers
  *          for all that was written before it.  Several logs are synced side by side, by as many threads as a directory has for this: that is what makes
  *          a file system put them into one commit of its journal.  Where a sync takes less than two milliseconds, only half as many as there are
- *          processors run at once (turn_take): the others gather records meanwhile, and the loops get their share.  It is enough to sync the data (and, once per segment, its name): indexes, snapshots
+ *          processors (one at least, eight at most) run at once in a directory (turn_take): the others gather records meanwhile, and the loops get
+ *          their share.  It is enough to sync the data (and, once per segment, its name): indexes, snapshots
  *          and the transaction index are rebuilt from the data at and past the recovery point, which stays where it is.
  *
  * INVARIANTS
@@ -25,8 +26,6 @@
 #include <stdatomic.h>
 
 #include "log/log_int.h"
-
-enum { TURN_MS = 2 };
 
 int64_t
 log_settled_offset(const struct log *log)
@@ -85,32 +84,50 @@ settle(struct log *log, struct errbuf *eb)
 	return (e);
 }
 
-/* Not for longer than a sync takes that is worth waiting for: a slow disk takes all at once, and what hangs there holds nobody up. */
+/* Who waits longer than its patience goes all the same: a slow disk takes all at once, and what hangs there holds nobody up. */
 static void
 turn_take(struct turns *t)
 {
+	bool told;
+
 	lock_acquire(&t->lock);
-	while (t->running >= t->max && condition_wait_ms(&t->left, &t->lock, TURN_MS))
-		;
-	t->running++;
+	if (t->running < t->max) {
+		t->running++;
+	} else {
+		t->waiting++;
+		do
+			told = condition_wait_ms(&t->left, &t->lock, t->patience_ms);
+		while (told && t->passed_on == 0);
+		t->waiting--;
+		if (t->passed_on > 0)
+			t->passed_on--;
+		else
+			t->running++;
+	}
 	lock_release(&t->lock);
 }
 
+/* To one that waits, if any: not to whoever comes first, who may be the same again. */
 static void
 turn_leave(struct turns *t)
 {
 	lock_acquire(&t->lock);
-	t->running--;
-	condition_signal(&t->left);
+	if (t->waiting > t->passed_on && t->running <= t->max) {
+		t->passed_on++;
+		condition_signal(&t->left);
+	} else
+		t->running--;
 	lock_release(&t->lock);
 }
 
+/* The turn comes behind the right to flush: it is for who syncs, not for who waits. */
 static bool
 begin(struct log *log)
 {
 	bool open;
 
 	log_flush_begin(log);
+	turn_take(&log->dir->turns);
 	lock_acquire(&log->lock);
 	log->settle_scheduled = false;		/* whoever writes from now on asks again */
 	open = log->state == LOG_OPEN;
@@ -125,10 +142,9 @@ settle_job(struct job *j)
 	struct errbuf eb = ERRBUF_INIT;
 	bool settled;
 
-	turn_take(&log->dir->turns);
 	settled = begin(log) && settle(log, &eb) == OK;
-	log_flush_end(log);
 	turn_leave(&log->dir->turns);
+	log_flush_end(log);
 	if (settled && log->env->events.end_offset_moved != NULL)
 		log->env->events.end_offset_moved(log->env->events.ctx, log);
 	log_unref(&log);

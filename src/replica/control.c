@@ -401,7 +401,7 @@ change_prepare(struct lisr *l, struct change *ch, struct errbuf *eb)
 	struct log_dirs *dirs = l->m->opt.log_dirs;
 	enum err e;
 
-	log_unref(&ch->log);		/* since step 1 a move may have put another one in its place */
+	log_unref(&ch->log);		/* a move may put another one in its place at any time */
 	e = ch->want->is_new ? OK : check_may_be_made(dirs, ch, eb);
 	if (e == OK)
 		e = log_dirs_create(dirs, ch->topic, ch->p->number, ch->topic_id, &ch->config.log, &ch->log, eb);
@@ -487,6 +487,10 @@ change_ready_to_go(struct lisr *l, struct change *ch, const struct change *befor
 		ch->config = before->config;
 	else
 		m->opt.configs.get(m->opt.configs.ctx, ch->topic, &ch->config);
+	if (ch->p->log != NULL && ch->p->log != ch->log) {	/* a move has put another one in its place since step 1 */
+		log_unref(&ch->log);
+		ch->log = log_ref(ch->p->log);
+	}
 	ch->pool = pool_of(m, ch->log);
 	/* A leader that the metadata image does not know as alive is none to follow.  A repeated request changes no role. */
 	ch->follows = ch->leads || image_broker(cluster_read(m->opt.cluster), ch->want->leader) != NULL;

@@ -164,7 +164,7 @@ def without_all_files(b, t, partitions):
 
 @pytest.mark.only("ottla")
 def test_java_goes_on_with_what_a_kill_right_behind_the_answer_to_createtopics_left(brokers, kind, topic):
-    """New logs get their files behind that answer: some have a directory, some nothing at all, and no broker may mind."""
+    """New logs get their files, most of them their directory, too, behind that answer: what a kill keeps from them no broker may mind."""
     partitions, bare = 200, []
     b = brokers(kind).start()
     for _ in range(5):

@@ -729,17 +729,30 @@ TEST(an_end_with_sets_queued_answers_each_once)
 
 /* ---- group commit ---- */
 
+static time_t
+seconds(void)
+{
+	struct timespec now;
+
+	must_zero(clock_gettime(CLOCK_MONOTONIC, &now));
+	return (now.tv_sec);
+}
+
+/* Others go on, until began is long ago. */
+static void
+yield_since(time_t began)
+{
+	must(seconds() - began < 60);
+	sched_yield();
+}
+
 static void
 await_settled(struct log *log, int64_t offset)
 {
-	struct timespec began, now;
+	time_t began = seconds();
 
-	must_zero(clock_gettime(CLOCK_MONOTONIC, &began));
-	do {
-		sched_yield();
-		must_zero(clock_gettime(CLOCK_MONOTONIC, &now));
-		must(now.tv_sec - began.tv_sec < 60);
-	} while (log_settled_offset(log) < offset);
+	while (log_settled_offset(log) < offset)
+		yield_since(began);
 	CHECK_EQ(log_settled_offset(log), offset);
 }
 
@@ -786,6 +799,48 @@ TEST(a_commit_that_hangs_holds_up_its_own_log_only_and_one_sync_answers_for_all_
 {
 	group_commit_in(1);
 	group_commit_in(2);
+}
+
+static uint32_t
+who_waits(struct turns *t)
+{
+	uint32_t n;
+
+	lock_acquire(&t->lock);
+	n = t->waiting;
+	lock_release(&t->lock);
+	return (n);
+}
+
+/* Two logs of one directory, a processor for one of them, and somebody with patience. */
+TEST(syncs_take_turns_and_what_comes_while_one_waits_is_in_its_sync)
+{
+	struct house h = { .group_commit = true, .ndirs = 1 };
+	struct turns *t;
+	time_t began = seconds();
+	unsigned before;
+
+	house_init(&h, 1);
+	t = &h.log[0]->dir->turns;
+	t->max = 1;
+	t->patience_ms = 60000;
+	gate_close(SYNCS, "/u-0/");
+	put_many(&h, h.log[1], 1);
+	gate_await();
+	before = syncs_begun;
+	put_many(&h, h.log[0], 1);
+	while (who_waits(t) == 0)
+		yield_since(began);
+	put_many(&h, h.log[0], 20);
+	CHECK_EQ(syncs_begun, before);
+	CHECK_EQ(log_settled_offset(h.log[0]), 0);
+	gate_open(OK);
+	await_settled(h.log[0], 21);
+	await_settled(h.log[1], 1);
+	CHECK_EQ(syncs_begun - before, 1);
+	workers_drain(h.log[0]->dir->committer);
+	CHECK(t->running == 0 && t->waiting == 0 && t->passed_on == 0);
+	house_fini(&h);
 }
 
 TEST(a_commit_that_fails_settles_nothing_and_takes_the_directory_along)
@@ -842,6 +897,7 @@ TEST(a_duplicate_is_as_unsettled_as_what_it_repeats)
 }
 
 UNIT_MAIN("log/apart", T(a_commit_that_hangs_holds_up_its_own_log_only_and_one_sync_answers_for_all_that_came_meanwhile),
+    T(syncs_take_turns_and_what_comes_while_one_waits_is_in_its_sync),
     T(a_commit_that_fails_settles_nothing_and_takes_the_directory_along), T(a_duplicate_is_as_unsettled_as_what_it_repeats),
     T(whoever_appends_never_writes_and_the_order_is_kept), T(a_sequence_is_judged_behind_what_is_queued_before_it),
     T(what_was_queued_under_another_epoch_is_refused_before_it_is_written), T(a_queue_behind_a_hanging_disk_is_bounded),

@@ -648,9 +648,9 @@ put_log_aside(struct fixture *f)
 	CHECK_EQ(f->fs->ops->rename(f->fs, fixture_file(f, "t-0"), fixture_file(f, "../aside"), NULL), OK);
 }
 
-/* expected: so many at once.  stats: names that were looked for meanwhile. */
+/* expected: so many at once; others: directories that stand there, too.  stats: names that were looked for meanwhile. */
 static void
-make_many(uint32_t expected, unsigned *stats)
+make_many(uint32_t expected, int others, bool unreadable, unsigned *stats)
 {
 	struct fs *fs = fs_fault_new(fixture_fs());
 	enum { LOGS = 100, THERE = 70 };
@@ -664,7 +664,9 @@ make_many(uint32_t expected, unsigned *stats)
 	OPEN(&f);
 	CHECK_EQ(fs->ops->rename(fs, fixture_file(&f, "../aside"), fixture_file(&f, "t-%d", THERE), NULL), OK);
 	fs_fault_only(fs, NULL);
-	fs_fault_arm(fs, FS_FAULT_STAT, 0, OK);
+	for (int i = 0; i < others; i++)
+		CHECK_EQ(fs->ops->mkdir(fs, fixture_file(&f, "other%d", i), NULL), OK);
+	fs_fault_arm(fs, unreadable ? FS_FAULT_LIST : FS_FAULT_STAT, unreadable, ERR_IO);
 	log_dirs_expect(f.dirs, expected);
 	for (int i = 0; i < LOGS; i++) {
 		CHECK_EQ(log_dirs_create(f.dirs, "t", i, UUID_ZERO, &f.options, &log, NULL), OK);
@@ -690,12 +692,16 @@ TEST(where_many_new_logs_go_is_looked_up_at_once_and_what_stands_there_is_found)
 {
 	unsigned stats = 0;
 
-	make_many(0, &stats);
+	make_many(0, 0, false, &stats);
 	CHECK(stats >= 98);
-	make_many(20, &stats);		/* too few to read a directory for */
+	make_many(20, 0, false, &stats);	/* too few to read a directory for */
 	CHECK(stats >= 98);
-	make_many(100, &stats);		/* of what was found, and of names that share its bit */
+	make_many(100, 0, false, &stats);	/* of what was found, and of names that share its bit */
 	CHECK(stats <= 30);
+	make_many(100, 900, false, &stats);	/* so many others that it is not read to the end: half of it would say that all is free */
+	CHECK(stats >= 98);
+	make_many(100, 0, true, &stats);
+	CHECK(stats >= 1);		/* listings, of which the first failed: that of the log directory, or no log could be made */
 }
 
 /* ---- what a start after a crash costs ---- */
