@@ -22,7 +22,7 @@ from harness import env, java
 from harness import pair as pairs
 from harness.broker import make_broker
 from harness.proxy import Proxy
-from harness.zookeeper import EmbeddedServer, ZooKeeper
+from harness.zookeeper import EmbeddedServer, Ensemble, ZooKeeper
 
 serial = itertools.count()
 
@@ -144,6 +144,15 @@ def embedded_zk(tmp_path_factory, shared_brokers):
 def zk(request):
     real = request.node.get_closest_marker("zookeeper") or "java" in kinds(request.config)
     return request.getfixturevalue("real_zk" if real or os.environ.get("OTTLA_TEST_REAL_ZK") else "embedded_zk")
+
+
+@pytest.fixture
+def ensemble(tmp_path, proxies):
+    e = Ensemble(tmp_path, proxies)
+    try:
+        yield e.start()
+    finally:
+        e.stop()
 
 
 @pytest.fixture

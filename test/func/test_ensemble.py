@@ -10,21 +10,11 @@ import pytest
 from harness import records
 from harness.clients import confluent_consume
 from harness.proc import wait_until
-from harness.zookeeper import Ensemble
 
 pytestmark = pytest.mark.zookeeper
 
 SESSION_S = 6
 RETRIABLE_CREATE = (-1, 7, 11, 41)      # unknown (Java, when its session ends), timed out, a controller superseded, not the controller
-
-
-@pytest.fixture
-def ensemble(tmp_path, proxies):
-    e = Ensemble(tmp_path, proxies)
-    try:
-        yield e.start()
-    finally:
-        e.stop()
 
 
 class Producer:

@@ -66,13 +66,16 @@ def topic_ids(b):
 
 
 @pytest.mark.only("ottla")
-def test_a_broker_moves_to_an_ensemble_and_back_and_loses_nothing(kind, brokers, zk, tmp_path):
+def test_a_broker_moves_to_an_ensemble_and_back_and_loses_nothing(kind, brokers, ensemble, tmp_path):
     def broker_at(connect):
         b = brokers.adopt(OttlaBroker(tmp_path / "broker", connect, 3, {"ottla.embedded.zookeeper.listener": "127.0.0.1:0"}))
         b.may_wait_for_session = False
         return b
 
-    ensemble, store = f"{zk.address}/moved-{os.getpid()}/kafka", f"embedded:{tmp_path}/broker/data"
+    root, store = f"/moved-{os.getpid()}/kafka", f"embedded:{tmp_path}/broker/data"
+    there = ensemble.address + root                     # all three, for who writes
+    leader = ensemble.leader()                          # for who looks: another server may be a moment behind
+    seen = leader.address + root
     auth = tmp_path / "auth"
     auth.write_text("# who we are\ndigest ann:secret\n")
     b = broker_at("embedded").start()
@@ -90,34 +93,33 @@ def test_a_broker_moves_to_an_ensemble_and_back_and_loses_nothing(kind, brokers,
     before, ids = {r["path"]: r["data"] for r in rows("znode", "dump", embedded_address(b))}, topic_ids(b)
 
     # It lives: nobody may have the store; then through its own server, which is an ensemble like another.
-    assert "ottlad running" in ottla("znode", "copy", store, ensemble, status=3).stderr
-    assert "brokers are live there: 3" in ottla("znode", "copy", embedded_address(b), ensemble, status=3).stderr
+    assert "ottlad running" in ottla("znode", "copy", store, there, status=3).stderr
+    assert "brokers are live there: 3" in ottla("znode", "copy", embedded_address(b), there, status=3).stderr
     assert "brokers are live there: 3" in ottla("znode", "export", embedded_address(b), tmp_path / "f", status=3).stderr
     assert not (tmp_path / "f").exists()
     b.kill9()
 
     # What may not be seen as it is, is not copied as something else.
-    refused = ottla("znode", "copy", store, ensemble, status=3).stderr
+    refused = ottla("znode", "copy", store, there, status=3).stderr
     assert "/kafka-acl/Topic/orders: its ACL" in refused and "--auth-file" in refused
-    preview = rows("znode", "copy", "--dry-run", "--auth-file", auth, store, ensemble)
-    with zk.session("") as k:
+    preview = rows("znode", "copy", "--dry-run", "--auth-file", auth, store, there)
+    with leader.session() as k:
         assert not k.exists(f"/moved-{os.getpid()}"), "a dry run made something"
     assert {r["path"] for r in preview if r.get("action") == "create,version"} == {"/brokers/seqid"}
     assert [r["reason"] for r in preview if r.get("path") == "/of_others"] == ["not Kafka's"]
-    done = ottla("znode", "copy", "--auth-file", auth, store, ensemble)
-    assert f"zookeeper.connect={ensemble}" in done.stdout
-    with Owner(zk.address) as k:
-        root = ensemble.partition("/")[2]
+    done = ottla("znode", "copy", "--auth-file", auth, store, there)
+    assert f"zookeeper.connect={there}" in done.stdout
+    with Owner(leader.address) as k:
         for path in GUARDED:
-            assert k.get_acls(f"/{root}{path}")[0] == MINE, path
-        assert k.get_acls(f"/{root}/brokers")[0] == OPEN_ACL_UNSAFE
-        assert k.exists(f"/{root}/brokers/seqid").version == 3
-        assert not k.exists(f"/{root}/of_others") and not k.exists(f"/{root}/controller") and not k.get_children(f"/{root}/config/changes")
-    after = {r["path"]: r["data"] for r in rows("znode", "dump", ensemble)}
+            assert k.get_acls(f"{root}{path}")[0] == MINE, path
+        assert k.get_acls(f"{root}/brokers")[0] == OPEN_ACL_UNSAFE
+        assert k.exists(f"{root}/brokers/seqid").version == 3
+        assert not k.exists(f"{root}/of_others") and not k.exists(f"{root}/controller") and not k.get_children(f"{root}/config/changes")
+    after = {r["path"]: r["data"] for r in rows("znode", "dump", seen)}
     assert {p: d for p, d in before.items() if p in after} == {**after, "/": before["/"]}
 
     # There it lives on.
-    b = broker_at(ensemble).start()
+    b = broker_at(there).start()
     wait_until(lambda: topic_ids(b) == ids, 30, "the same topics")
     assert confluent_consume(b, "orders", 3) == [b"1", b"2", b"3"] and committed(b, "billing", "orders") == 2
     assert [r["value"] for r in rows("config", "describe", "--bootstrap-server", b.address, "topic", "orders", key="retention.ms")] == ["86400000"]
@@ -128,16 +130,16 @@ def test_a_broker_moves_to_an_ensemble_and_back_and_loses_nothing(kind, brokers,
     wait_until(lambda: "gone" not in topic_ids(b), 30, "the topic to be gone")
     ottla("config", "alter", "--bootstrap-server", b.address, "topic", "orders", "retention.ms=777")         # a notification; its number is free
     ids = topic_ids(b)
-    wait_until(lambda: not rows("znode", "dump", "--path", "/admin/delete_topics", ensemble)[1:], 30, "the deletion to be done")
+    wait_until(lambda: not rows("znode", "dump", "--path", "/admin/delete_topics", seen)[1:], 30, "the deletion to be done")
     assert b.stop() == 0
 
     # Back: the store is of before, and says so.
-    refused = ottla("znode", "copy", "--auth-file", auth, ensemble, store, status=1)
+    refused = ottla("znode", "copy", "--auth-file", auth, seen, store, status=1)
     assert "the target has something else" in refused.stdout and "--overwrite" in refused.stderr
-    found = {r["path"]: r["action"] for r in rows("znode", "copy", "--auth-file", auth, "--dry-run", "--overwrite", ensemble, store, conflict=True)}
+    found = {r["path"]: r["action"] for r in rows("znode", "copy", "--auth-file", auth, "--dry-run", "--overwrite", seen, store, conflict=True)}
     assert found["/brokers/topics/gone"] == "delete" and found["/config/topics/orders"] == "write"
-    ottla("znode", "copy", "--overwrite", "--auth-file", auth, ensemble, store)
-    assert ottla("znode", "diff", "--auth-file", auth, "--path", "/brokers", ensemble, store).stdout == "the same\n"
+    ottla("znode", "copy", "--overwrite", "--auth-file", auth, seen, store)
+    assert ottla("znode", "diff", "--auth-file", auth, "--path", "/brokers", seen, store).stdout == "the same\n"
     b = broker_at("embedded").start()
     assert set(ids) == {"orders", "later"}
     wait_until(lambda: topic_ids(b) == ids, 30, "the topics as they are")
