@@ -27,6 +27,7 @@
 
 enum {
 	NETWORK_LOOPS_MAX = 64,
+	RECOVERY_THREADS_MAX = 16,	/* of one log directory, when nobody says */
 	SHUTDOWN_GRACE_MS = 5000,
 	ZOOKEEPER_GRACE_MS = 2000,	/* how long an end waits for answers of ZooKeeper */
 };
@@ -148,6 +149,7 @@ void	 startup_run(struct broker *);
 void	 broker_fail(struct broker *, enum err, const char *fmt, ...) PRINTF_LIKE(3, 4);	/* the start cannot go on */
 void	 broker_blocking(struct broker *, void (*step)(struct broker *), void (*after)(struct broker *));	/* step on a worker */
 void	 broker_resize_workers(struct broker *);	/* num.io.threads */
+uint32_t broker_recovery_threads(const struct broker *);	/* num.recovery.threads.per.data.dir; 0: by hand */
 void	 broker_register(struct broker *, zk_registered_fn *);
 void	 broker_update_registration(struct broker *);	/* advertised listeners changed while running */
 void	 broker_request_stop(struct broker *, const char *fmt, ...) PRINTF_LIKE(2, 3);		/* must_stop, once */

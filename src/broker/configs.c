@@ -353,7 +353,7 @@ tell_parts(struct broker *b)
 		configs_tell_move_rate(b);
 	}
 	if (b->log_dirs != NULL)
-		log_dirs_set_recovery_threads(b->log_dirs, b->opt.by_hand ? 0 : (uint32_t)b->config->num_recovery_threads_per_data_dir);
+		log_dirs_set_recovery_threads(b->log_dirs, broker_recovery_threads(b));
 	if (b->controller != NULL)
 		controller_set_unclean_election(b->controller, b->config->unclean_leader_election_enable);
 	broker_resize_workers(b);

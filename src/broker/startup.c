@@ -124,6 +124,17 @@ worker_threads(const struct broker *b)
 	return (b->config->num_io_threads_set ? (uint32_t)b->config->num_io_threads : n);
 }
 
+/* Recovery waits for its reads as long as it computes, so there are two for a processor.  (Java's default is one in all.) */
+uint32_t
+broker_recovery_threads(const struct broker *b)
+{
+	uint32_t n = MIN(2 * (uint32_t)get_nprocs(), RECOVERY_THREADS_MAX);
+
+	if (b->opt.by_hand)
+		return (0);
+	return (b->config->num_recovery_threads_set ? (uint32_t)b->config->num_recovery_threads_per_data_dir : n);
+}
+
 void
 broker_resize_workers(struct broker *b)
 {
@@ -269,7 +280,7 @@ open_dirs(struct broker *b)
 	struct log_dirs_options opt = {
 	    .fs = b->opt.fs, .clock = b->opt.clock, .diag = b->opt.diag, .metrics = &b->metrics, .random = b->opt.random,
 	    .workers = b->workers, .dirs = b->dirs, .ndirs = b->ndirs,
-	    .recovery_threads_per_dir = b->opt.by_hand ? 0 : (uint32_t)b->config->num_recovery_threads_per_data_dir,
+	    .recovery_threads_per_dir = broker_recovery_threads(b),
 	    .sync_appends = b->config->ottla_produce_sync_enable,
 	    .open_indexes_max = b->opt.open_indexes_max,
 	    .scrub_bytes_per_second = (uint64_t)b->config->ottla_log_scrub_bytes_per_second,

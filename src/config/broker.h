@@ -90,7 +90,7 @@ struct config {
 	enum security_protocol inter_broker_protocol;
 	struct config_ip_limit *ip_limits;		/* max.connections.per.ip.overrides */
 	size_t		 ip_limit_count;
-	bool		 num_network_threads_set, num_io_threads_set;	/* unset: the broker chooses by cores and disks */
+	bool		 num_network_threads_set, num_io_threads_set, num_recovery_threads_set;	/* unset: the broker chooses by cores and disks */
 
 	struct config_internal *internal;		/* config_int.h: sources, null flags, references */
 };

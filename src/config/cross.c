@@ -426,6 +426,7 @@ config_derive(struct config *c, struct config_report *r)
 
 	c->num_network_threads_set = given(&x, "num.network.threads");
 	c->num_io_threads_set = given(&x, "num.io.threads");
+	c->num_recovery_threads_set = given(&x, "num.recovery.threads.per.data.dir");
 	derive_times(c);
 	check_times(&x);
 	check_identity(&x);

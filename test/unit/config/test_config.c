@@ -110,6 +110,7 @@ TEST(the_minimum_gives_kafkas_defaults)
 	CHECK_EQ(c->node_id, 1);
 	CHECK_EQ(c->num_network_threads, 3);
 	CHECK(!c->num_network_threads_set);
+	CHECK(!c->num_recovery_threads_set);
 	CHECK_EQ(c->log_segment_bytes, 1 << 30);
 	CHECK_EQ(c->log_retention_time_ms, 7 * 24 * 3600 * INT64_C(1000));
 	CHECK_EQ(c->log_roll_time_ms, 7 * 24 * 3600 * INT64_C(1000));
@@ -148,7 +149,7 @@ TEST(kafkas_stock_configuration_starts_without_a_warning)
 	REQUIRE(c != NULL);
 	CHECK_EQ(r.count, 0);
 	show(&r);
-	CHECK(c->num_network_threads_set && c->num_io_threads_set);
+	CHECK(c->num_network_threads_set && c->num_io_threads_set && c->num_recovery_threads_set);
 	CHECK_STR(c->advertised.items[0].host, "your.host.name");
 	CHECK_EQ(c->log_flush_time_ms, 1000);
 	config_unref(&c);
