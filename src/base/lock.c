@@ -138,13 +138,11 @@ condition_wait(struct condition *c, struct lock *l)
 	must_zero(pthread_cond_wait(&c->cond, &l->mutex));
 }
 
-bool
-condition_wait_ms(struct condition *c, struct lock *l, int64_t ms)
+struct timespec
+condition_deadline(int64_t ms)
 {
 	struct timespec ts;
-	int e;
 
-	lock_must_hold(l);
 	if (ms < 0)
 		ms = 0;
 	must_zero(clock_gettime(CLOCK_MONOTONIC, &ts));
@@ -154,9 +152,26 @@ condition_wait_ms(struct condition *c, struct lock *l, int64_t ms)
 		ts.tv_sec++;
 		ts.tv_nsec -= 1000000000;
 	}
-	e = pthread_cond_timedwait(&c->cond, &l->mutex, &ts);
+	return (ts);
+}
+
+bool
+condition_wait_until(struct condition *c, struct lock *l, const struct timespec *deadline)
+{
+	int e;
+
+	lock_must_hold(l);
+	e = pthread_cond_timedwait(&c->cond, &l->mutex, deadline);
 	must(e == 0 || e == ETIMEDOUT);
 	return (e == 0);
+}
+
+bool
+condition_wait_ms(struct condition *c, struct lock *l, int64_t ms)
+{
+	struct timespec deadline = condition_deadline(ms);
+
+	return (condition_wait_until(c, l, &deadline));
 }
 
 void

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/cdefs.h"
 
@@ -38,6 +39,9 @@ void condition_init(struct condition *);
 void condition_fini(struct condition *);
 void condition_wait(struct condition *, struct lock *);
 bool condition_wait_ms(struct condition *, struct lock *, int64_t ms);	/* false: timed out */
+/* The same with an end that is worked out once, for who may be woken for nothing and waits again. */
+struct timespec condition_deadline(int64_t ms);		/* from now */
+bool condition_wait_until(struct condition *, struct lock *, const struct timespec *deadline);
 void condition_broadcast(struct condition *);
 void condition_signal(struct condition *);	/* wakes one */
 

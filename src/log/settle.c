@@ -88,15 +88,17 @@ settle(struct log *log, struct errbuf *eb)
 static void
 turn_take(struct turns *t)
 {
+	struct timespec deadline;
 	bool told;
 
 	lock_acquire(&t->lock);
 	if (t->running < t->max) {
 		t->running++;
 	} else {
+		deadline = condition_deadline(t->patience_ms);
 		t->waiting++;
-		do
-			told = condition_wait_ms(&t->left, &t->lock, t->patience_ms);
+		do	/* again when another has taken what was passed on */
+			told = condition_wait_until(&t->left, &t->lock, &deadline);
 		while (told && t->passed_on == 0);
 		t->waiting--;
 		if (t->passed_on > 0)

@@ -843,6 +843,38 @@ TEST(syncs_take_turns_and_what_comes_while_one_waits_is_in_its_sync)
 	house_fini(&h);
 }
 
+static void
+wake_for_nothing(struct turns *t)
+{
+	lock_acquire(&t->lock);
+	condition_broadcast(&t->left);
+	lock_release(&t->lock);
+}
+
+/* A turn that was passed on may be taken by another one whose patience ends just then. */
+TEST(a_sync_that_is_woken_for_nothing_waits_no_longer_for_it)
+{
+	struct house h = { .group_commit = true, .ndirs = 1 };
+	struct turns *t;
+	time_t began = seconds();
+
+	house_init(&h, 1);
+	t = &h.log[0]->dir->turns;
+	t->max = 1;
+	t->patience_ms = 100;
+	gate_close(SYNCS, "/u-0/");
+	put_many(&h, h.log[1], 1);
+	gate_await();
+	put_many(&h, h.log[0], 1);
+	for (; log_settled_offset(h.log[0]) == 0; yield_since(began))
+		wake_for_nothing(t);
+	gate_open(OK);
+	await_settled(h.log[1], 1);
+	workers_drain(h.log[0]->dir->committer);
+	CHECK(t->running == 0 && t->waiting == 0 && t->passed_on == 0);
+	house_fini(&h);
+}
+
 TEST(a_commit_that_fails_settles_nothing_and_takes_the_directory_along)
 {
 	struct house h = { .group_commit = true };
@@ -897,7 +929,7 @@ TEST(a_duplicate_is_as_unsettled_as_what_it_repeats)
 }
 
 UNIT_MAIN("log/apart", T(a_commit_that_hangs_holds_up_its_own_log_only_and_one_sync_answers_for_all_that_came_meanwhile),
-    T(syncs_take_turns_and_what_comes_while_one_waits_is_in_its_sync),
+    T(syncs_take_turns_and_what_comes_while_one_waits_is_in_its_sync), T(a_sync_that_is_woken_for_nothing_waits_no_longer_for_it),
     T(a_commit_that_fails_settles_nothing_and_takes_the_directory_along), T(a_duplicate_is_as_unsettled_as_what_it_repeats),
     T(whoever_appends_never_writes_and_the_order_is_kept), T(a_sequence_is_judged_behind_what_is_queued_before_it),
     T(what_was_queued_under_another_epoch_is_refused_before_it_is_written), T(a_queue_behind_a_hanging_disk_is_bounded),
