@@ -13,7 +13,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/sysinfo.h>
 
 #include "base/alloc.h"
 #include "base/limits.h"
@@ -273,11 +273,9 @@ without_trailing_slash(const char *path)
 static void
 turns_init(struct turns *t)
 {
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-
 	lock_init(&t->lock, LOCK_log_turns);
 	condition_init(&t->left);
-	t->max = (uint32_t)MIN(MAX(processors / 2, 1), COMMITTERS_PER_DIR);
+	t->max = (uint32_t)MIN(MAX(get_nprocs() / 2, 1), COMMITTERS_PER_DIR);
 	t->patience_ms = TURN_MS;
 }
 
