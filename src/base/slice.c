@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * base/slice.c - variable-length integers and the slower parts of slice.h.
+ * base/slice.c - reading variable-length integers, and the slower parts of slice.h.
  *
  * FORMAT  LEB128: seven bits a byte, least significant first, the top bit says that another byte follows.  Signed values are
- *         zigzag: 0, -1, 1, -2 ... become 0, 1, 2, 3 ...  Kafka accepts encodings with needless trailing groups (0x80 0x00 is zero),
- *         so does this reader; what does not fit the width is bad.
+ *         zigzag.  Kafka accepts encodings with needless trailing groups (0x80 0x00 is zero), so does this reader; what does not fit
+ *         the width is bad.
  */
 #include "base/slice.h"
 
@@ -42,7 +42,7 @@ read_leb128(struct reader *r, unsigned bits)
 }
 
 uint32_t
-rd_uvarint(struct reader *r)
+rd_uvarint_long(struct reader *r)
 {
 	return ((uint32_t)read_leb128(r, 32));
 }
@@ -67,70 +67,4 @@ rd_varlong(struct reader *r)
 	uint64_t x = rd_uvarint64(r);
 
 	return ((int64_t)((x >> 1) ^ (0u - (x & 1))));
-}
-
-static uint32_t
-zigzag32(int32_t x)
-{
-	return (((uint32_t)x << 1) ^ (x < 0 ? UINT32_MAX : 0));
-}
-
-static uint64_t
-zigzag64(int64_t x)
-{
-	return (((uint64_t)x << 1) ^ (x < 0 ? UINT64_MAX : 0));
-}
-
-static size_t
-leb128_size(uint64_t x)
-{
-	return ((size_t)(63 - __builtin_clzll(x | 1)) / 7 + 1);
-}
-
-static void
-write_leb128(struct writer *w, uint64_t x)
-{
-	uint8_t *p = wr_take(w, leb128_size(x));
-
-	if (p == NULL)
-		return;
-	for (; x >= 0x80; x >>= 7)
-		*p++ = (uint8_t)(x | 0x80);
-	*p = (uint8_t)x;
-}
-
-void
-wr_uvarint(struct writer *w, uint32_t x)
-{
-	write_leb128(w, x);
-}
-
-void
-wr_varint(struct writer *w, int32_t x)
-{
-	write_leb128(w, zigzag32(x));
-}
-
-void
-wr_varlong(struct writer *w, int64_t x)
-{
-	write_leb128(w, zigzag64(x));
-}
-
-size_t
-uvarint_size(uint32_t x)
-{
-	return (leb128_size(x));
-}
-
-size_t
-varint_size(int32_t x)
-{
-	return (leb128_size(zigzag32(x)));
-}
-
-size_t
-varlong_size(int64_t x)
-{
-	return (leb128_size(zigzag64(x)));
 }

@@ -109,7 +109,13 @@ rd_slice(struct reader *r, size_t n)	/* borrowed from the reader's buffer */
 	return (p ? slice_of(p, n) : SLICE_NULL);
 }
 
-uint32_t rd_uvarint(struct reader *);	/* unsigned LEB128, at most 5 bytes; more, or bits past 32, is bad */
+/* unsigned LEB128, at most 5 bytes; more, or bits past 32, is bad */
+uint32_t rd_uvarint_long(struct reader *);
+static inline uint32_t
+rd_uvarint(struct reader *r)	/* most are of one byte */
+{
+	return (LIKELY(r->p != r->end && *r->p < 0x80) ? *r->p++ : rd_uvarint_long(r));
+}
 uint64_t rd_uvarint64(struct reader *);	/* at most 10 bytes */
 int32_t	 rd_varint(struct reader *);	/* zigzag, as in records */
 int64_t	 rd_varlong(struct reader *);
@@ -163,11 +169,34 @@ wr_bytes(struct writer *w, const void *src, size_t n)
 		memcpy(p, src, n);
 }
 
-void wr_uvarint(struct writer *, uint32_t);
-void wr_varint(struct writer *, int32_t);
-void wr_varlong(struct writer *, int64_t);
-size_t uvarint_size(uint32_t);
-size_t varint_size(int32_t);
-size_t varlong_size(int64_t);
+/* ---- numbers of variable length: LEB128, signed ones zigzag (0, -1, 1, -2 ... become 0, 1, 2, 3 ...) ---- */
+static inline uint32_t zigzag32(int32_t x) { return (((uint32_t)x << 1) ^ (x < 0 ? UINT32_MAX : 0)); }
+static inline uint64_t zigzag64(int64_t x) { return (((uint64_t)x << 1) ^ (x < 0 ? UINT64_MAX : 0)); }
+static inline size_t leb128_size(uint64_t x) { return ((size_t)(63 - __builtin_clzll(x | 1)) / 7 + 1); }
+static inline size_t uvarint_size(uint32_t x) { return (leb128_size(x)); }
+static inline size_t varint_size(int32_t x) { return (leb128_size(zigzag32(x))); }
+static inline size_t varlong_size(int64_t x) { return (leb128_size(zigzag64(x))); }
+
+static inline uint8_t *
+leb128_put(uint8_t *p, uint64_t x)	/* where there is room; returns what follows */
+{
+	for (; x >= 0x80; x >>= 7)
+		*p++ = (uint8_t)(x | 0x80);
+	*p++ = (uint8_t)x;
+	return (p);
+}
+
+static inline void
+wr_leb128(struct writer *w, uint64_t x)
+{
+	uint8_t *p = wr_take(w, leb128_size(x));
+
+	if (p != NULL)
+		(void)leb128_put(p, x);
+}
+
+static inline void wr_uvarint(struct writer *w, uint32_t x) { wr_leb128(w, x); }
+static inline void wr_varint(struct writer *w, int32_t x) { wr_leb128(w, zigzag32(x)); }
+static inline void wr_varlong(struct writer *w, int64_t x) { wr_leb128(w, zigzag64(x)); }
 
 #endif
