@@ -12,7 +12,8 @@
  *   (1) the first error sticks (`err`, or the reader's `bad`), and every loop ends at it.
  *   (2) no allocation is larger than what the bytes at hand can fill: an array of n needs n * its element's minimum of them.
  *   (3) a field that the version does not carry, and a tagged one that is not there, has its default.
- *   (4) recursion follows the rows, and those are a tree: the depth is the schema's, never the peer's.
+ *   (4) what is decoded into has been zeroed.
+ *   (5) recursion follows the rows, and those are a tree: the depth is the schema's, never the peer's.
  *
  * Kafka takes any number of bytes that a known tagged field announces and reads what the field needs; we want both to agree.
  * Unknown tagged fields are dropped: what Kafka keeps of them it only ever uses to write the same object again.
@@ -145,13 +146,34 @@ decode_fixed_run(unsigned type, const uint8_t *p, void *out, size_t n)
 	}
 }
 
-static void
+/* One of them: most fields of most messages. */
+static inline void
 decode_fixed(struct decoder *d, unsigned type, void *out)
 {
 	const uint8_t *p = rd_take(&d->r, fixed_width(type));
 
-	if (p != NULL)
-		decode_fixed_run(type, p, out, 1);
+	if (UNLIKELY(p == NULL))
+		return;
+	switch (type) {
+	case WIRE_BOOL:
+		*(bool *)out = *p != 0;
+		break;
+	case WIRE_I8:
+		*(uint8_t *)out = *p;
+		break;
+	case WIRE_I16:
+		*(uint16_t *)out = be16dec(p);
+		break;
+	case WIRE_I32:
+		*(uint32_t *)out = be32dec(p);
+		break;
+	case WIRE_I64:
+	case WIRE_F64:
+		*(uint64_t *)out = be64dec(p);
+		break;
+	default:
+		memcpy(out, p, sizeof(struct uuid));
+	}
 }
 
 /* Invariant (2): can the bytes left hold n elements? */
@@ -256,6 +278,14 @@ decode_field(struct decoder *d, const struct wire_field *f, uint8_t *p)
 	}
 }
 
+/* Invariants (3), (4). */
+static inline void
+decode_absent(const struct wire_field *f, uint8_t *p)
+{
+	if (!field_default_is_zero(f))
+		wire_field_default(f, p);
+}
+
 static const struct wire_field *
 find_tag(const struct wire_struct *s, uint32_t tag)
 {
@@ -313,11 +343,12 @@ decode_struct(struct decoder *d, const struct wire_struct *s, uint8_t *base)
 	const struct wire_field *f = s->fields, *end = f + s->n;
 
 	for (; f < end; f++) {
-		if (f->tag != WIRE_NOTAG || !field_present(f, d->version)) {
-			wire_field_default(f, base + f->offset);
-			continue;
-		}
-		decode_field(d, f, base + f->offset);
+		if (f->tag != WIRE_NOTAG || !field_present(f, d->version))
+			decode_absent(f, base + f->offset);
+		else if (type_fixed(f->type))
+			decode_fixed(d, f->type, base + f->offset);
+		else
+			decode_field(d, f, base + f->offset);
 		if (UNLIKELY(failed(d)))
 			goto out;
 	}

@@ -2,10 +2,10 @@
  *
  * wire/encode.c - structures to bytes, see walker.h; the encoding is described in decode.c.
  *
- * The same walk goes twice over the message.  The first measures, with a writer that has no buffer, and finds everything that is
- * wrong with it.  The second writes into one buffer of exactly that size.  Where a `records` chain belongs, the buffer is cut: what
- * was written since the last cut becomes a memory item of the output, and the items of the chain move in behind it, so files
- * are never read.
+ * The same walk goes twice over the message.  The first measures, and finds everything that is wrong with it; on the way it writes into
+ * a small buffer, and when that has held all of it, as it does most answers, a copy of it is the output and no second walk is made.
+ * The second writes into one buffer of exactly that size.  Where a `records` chain belongs, the buffer is cut: what was written since
+ * the last cut becomes a memory item of the output, and the items of the chain move in behind it, so files are never read.
  *
  * INVARIANTS
  *   (1) the second walk takes as many bytes as the first one counted, and meets no error of its own but a full arena.
@@ -14,7 +14,7 @@
  */
 #include "wire/walker_int.h"
 
-enum { TEXT_MAX = INT16_MAX };
+enum { TEXT_MAX = INT16_MAX, SMALL = 1024 };
 
 struct encoder {
 	struct writer	 w;
@@ -115,6 +115,34 @@ encode_run(struct writer *w, unsigned type, const void *v, size_t n)
 	}
 }
 
+/* One of them: most fields of most messages. */
+static inline void
+encode_fixed(struct writer *w, unsigned type, const void *v)
+{
+	uint8_t *p = wr_take(w, fixed_width(type));
+
+	if (p == NULL)
+		return;
+	switch (type) {
+	case WIRE_BOOL:
+	case WIRE_I8:
+		*p = *(const uint8_t *)v;
+		break;
+	case WIRE_I16:
+		be16enc(p, *(const uint16_t *)v);
+		break;
+	case WIRE_I32:
+		be32enc(p, *(const uint32_t *)v);
+		break;
+	case WIRE_I64:
+	case WIRE_F64:
+		be64enc(p, *(const uint64_t *)v);
+		break;
+	default:
+		memcpy(p, v, sizeof(struct uuid));
+	}
+}
+
 static void
 encode_array(struct encoder *e, const struct wire_field *f, const struct wire_array *a)
 {
@@ -169,7 +197,7 @@ encode_field(struct encoder *e, const struct wire_field *f, uint8_t *p)
 		encode_array(e, f, (struct wire_array *)p);
 		break;
 	default:
-		encode_run(&e->w, f->type, p, 1);
+		encode_fixed(&e->w, f->type, p);
 	}
 }
 
@@ -223,7 +251,11 @@ encode_struct(struct encoder *e, const struct wire_struct *s, uint8_t *base)
 	for (; f < end && LIKELY(e->err == OK); f++) {
 		if (!field_present(f, e->version))
 			check_absent(e, f, base + f->offset);
-		else if (f->tag == WIRE_NOTAG)
+		else if (f->tag != WIRE_NOTAG)
+			continue;
+		else if (type_fixed(f->type))
+			encode_fixed(&e->w, f->type, base + f->offset);
+		else
 			encode_field(e, f, base + f->offset);
 	}
 	if (e->flexible && e->err == OK)
@@ -241,11 +273,11 @@ encode_message(struct encoder *e, const struct wire_part *part)
 	encode_struct(e, part->message->root, part->msg);
 }
 
-/* The first walk: bytes of memory and of records. */
+/* The first walk: bytes of memory and of records.  What of it has room stands in small. */
 static enum err
-measure(const struct wire_part *parts, size_t n, struct encoder *e, struct errbuf *eb)
+measure(const struct wire_part *parts, size_t n, uint8_t *small, size_t room, struct encoder *e, struct errbuf *eb)
 {
-	*e = (struct encoder){ .w = writer_of(NULL, 0), .eb = eb };
+	*e = (struct encoder){ .w = writer_of(small, room), .eb = eb };
 	for (size_t i = 0; i < n && e->err == OK; i++)
 		encode_message(e, &parts[i]);
 	if (e->err == OK && e->w.need + e->records > INT32_MAX - 4) {
@@ -255,37 +287,59 @@ measure(const struct wire_part *parts, size_t n, struct encoder *e, struct errbu
 	return (e->err);
 }
 
-enum err
-wire_encode_parts(const struct wire_part *parts, size_t n, bool frame, struct arena *arena, struct chain *out, struct errbuf *eb)
+/* The second. */
+static enum err
+write_parts(const struct wire_part *parts, size_t n, uint8_t *buf, size_t prefix, const struct encoder *measured, struct chain *made)
 {
-	struct chain made;
-	struct encoder e;
-	size_t prefix = frame ? 4 : 0, need;
-	uint64_t total;
-	uint8_t *buf;
+	size_t need = measured->w.need;
+	struct encoder e = *measured;
 
-	if (measure(parts, n, &e, eb) != OK)
-		return (e.err);
-	need = e.w.need + prefix;
-	total = e.w.need + e.records;
-	buf = arena_alloc(arena, need);
-	if (buf == NULL) {
-		errbuf_set(eb, "the request's memory is used up");
-		return (ERR_LIMIT);
-	}
-	chain_init(&made);
-	e = (struct encoder){ .w = writer_of(buf, need), .arena = arena, .out = &made, .cut = buf, .eb = eb };
-	if (frame)
-		wr_i32(&e.w, (int32_t)total);
+	chain_init(made);
+	e.w = writer_of(buf + prefix, need);
+	e.out = made;
+	e.cut = buf;
+	e.records = 0;
 	for (size_t i = 0; i < n && e.err == OK; i++)
 		encode_message(&e, &parts[i]);
 	if (e.err == OK)
 		cut(&e);
-	if (e.err != OK) {
-		chain_fini(&made);
+	must(e.err != OK || (e.w.need == need && !e.w.full));	/* invariant (1) */
+	return (e.err);
+}
+
+enum err
+wire_encode_parts(const struct wire_part *parts, size_t n, bool frame, struct arena *arena, struct chain *out, struct errbuf *eb)
+{
+	size_t prefix = frame ? 4 : 0;
+	uint8_t small[SMALL], *buf;
+	struct chain made;
+	struct encoder e;
+	enum err err;
+
+	if (measure(parts, n, small, sizeof(small), &e, eb) != OK)
 		return (e.err);
+	e.arena = arena;
+	buf = arena_alloc(arena, prefix + e.w.need);
+	if (buf == NULL) {
+		errbuf_set(eb, "the request's memory is used up");
+		return (ERR_LIMIT);
 	}
-	must(e.w.need == need && !e.w.full);	/* invariant (1) */
+	if (frame)
+		be32enc(buf, (uint32_t)(e.w.need + e.records));
+	if (!e.w.full && e.records == 0) {
+		memcpy(buf + prefix, small, e.w.need);
+		chain_init(&made);
+		e.out = &made;
+		e.cut = buf;
+		e.w.p = buf + prefix + e.w.need;
+		cut(&e);
+		err = e.err;
+	} else
+		err = write_parts(parts, n, buf, prefix, &e, &made);
+	if (err != OK) {
+		chain_fini(&made);
+		return (err);
+	}
 	chain_append(out, &made);
 	return (OK);
 }
@@ -304,7 +358,7 @@ wire_size(const struct wire_message *m, int version, const void *msg, uint64_t *
 	struct wire_part part = { m, version, (void *)(uintptr_t)msg };	/* measuring changes nothing */
 	struct encoder e;
 
-	if (measure(&part, 1, &e, eb) != OK)
+	if (measure(&part, 1, NULL, 0, &e, eb) != OK)
 		return (e.err);
 	*sizep = e.w.need + e.records;
 	return (OK);

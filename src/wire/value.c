@@ -114,8 +114,9 @@ wire_new_array(const struct wire_struct *s, struct arena *arena, int32_t n)
 	v = arena_calloc(arena, (size_t)n, s->size);
 	if (v == NULL)
 		return (NULL);
-	for (int32_t i = 0; i < n; i++)
-		wire_init(s, v + (size_t)i * s->size);
+	for (const struct wire_field *f = s->fields; f < s->fields + s->n; f++)
+		for (int32_t i = 0; i < n && !field_default_is_zero(f); i++)
+			wire_field_default(f, v + (size_t)i * s->size + f->offset);
 	return (v);
 }
 

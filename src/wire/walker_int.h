@@ -56,6 +56,13 @@ elem_size(const struct wire_field *f)
 	return (f->elem == WIRE_STRUCT ? f->child->size : wire_type_size(f->elem));
 }
 
+/* Then zeroed memory has the default. */
+static inline bool
+field_default_is_zero(const struct wire_field *f)
+{
+	return (type_fixed(f->type) && f->def == 0);
+}
+
 /* One field to its default, whatever stood there. */
 void wire_field_default(const struct wire_field *, void *p);
 bool wire_field_is_default(const struct wire_field *, const void *p);
