@@ -31,15 +31,17 @@ struct batch_builder {
 static enum err
 builder_start(struct batch_builder *b, struct errbuf *eb)
 {
-	uint8_t space[BATCH_OVERHEAD] = { 0 };
+	uint8_t *space;
 	enum err e;
 
 	b->out.cap = MIN(b->o.bytes_max, (size_t)INT32_MAX);
-	e = codec_out_put(&b->out, space, sizeof(space));
-	if (e != OK) {
+	space = codec_out_room(&b->out, MAX(MIN(b->o.bytes_likely, b->out.cap), (size_t)BATCH_OVERHEAD));
+	if (space == NULL) {
 		errbuf_set(eb, "no room for a batch header in %zu bytes", b->o.bytes_max);
-		return (e);
+		return (ERR_LIMIT);
 	}
+	memset(space, 0, BATCH_OVERHEAD);
+	b->out.len = BATCH_OVERHEAD;
 	e = codec_writer_init(&b->writer, b->ctx, b->o.codec, b->o.level, 2, &b->out, eb);
 	b->open = e == OK;
 	return (e);
@@ -129,13 +131,6 @@ put_field(struct codec_writer *cw, struct slice s)
 	return (e != OK ? e : codec_writer_put(cw, s.p, s.p == NULL ? 0 : s.len));
 }
 
-static void
-wr_field(struct writer *w, struct slice s)
-{
-	wr_varint(w, s.p == NULL ? -1 : (int32_t)s.len);
-	wr_bytes(w, s.p, s.p == NULL ? 0 : s.len);
-}
-
 static enum err
 put_record(struct codec_writer *cw, const struct parts *p, uint32_t size)
 {
@@ -164,24 +159,34 @@ put_record(struct codec_writer *cw, const struct parts *p, uint32_t size)
 	return (e);
 }
 
+static uint8_t *
+copy_field(uint8_t *p, struct slice s)
+{
+	size_t n = s.p == NULL ? 0 : s.len;
+
+	p = leb128_put(p, zigzag32(s.p == NULL ? -1 : (int32_t)n));
+	if (n > 0)
+		memcpy(p, s.p, n);
+	return (p + n);
+}
+
 /* A record as most are, uncompressed and without headers: in one piece, where put_record passes seven through the codec. */
 static enum err
 put_plain(struct codec_out *out, const struct parts *p, uint32_t size)
 {
 	size_t whole = varint_size((int32_t)size) + size;
-	uint8_t *at = codec_out_room(out, whole);
-	struct writer w = writer_of(at, whole);
+	uint8_t *room = codec_out_room(out, whole), *at;
 
-	if (at == NULL)
+	if (room == NULL)
 		return (ERR_LIMIT);
-	wr_varint(&w, (int32_t)size);
-	wr_i8(&w, 0);
-	wr_varlong(&w, p->timestamp_delta);
-	wr_varint(&w, p->offset_delta);
-	wr_field(&w, p->key);
-	wr_field(&w, p->value);
-	wr_varint(&w, 0);
-	must(wr_len(&w) == whole);
+	at = leb128_put(room, zigzag32((int32_t)size));
+	*at++ = 0;		/* attributes */
+	at = leb128_put(at, zigzag64(p->timestamp_delta));
+	at = leb128_put(at, zigzag32(p->offset_delta));
+	at = copy_field(at, p->key);
+	at = copy_field(at, p->value);
+	*at++ = 0;		/* headers */
+	must((size_t)(at - room) == whole);
 	out->len += whole;
 	return (OK);
 }

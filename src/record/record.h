@@ -83,6 +83,7 @@ struct batch_builder_options {
 	int32_t	 base_sequence;
 	bool	 transactional, control;
 	size_t	 bytes_max;		/* of the finished batch; more is ERR_LIMIT */
+	size_t	 bytes_likely;		/* the first allocation, when it is more than usual: a good guess saves the others */
 };
 #define BATCH_BUILDER_OPTIONS	{ .leader_epoch = -1, .codec = CODEC_NONE, .level = CODEC_LEVEL_DEFAULT, .log_append_time_ms = -1, \
 	.producer_id = -1, .producer_epoch = -1, .base_sequence = -1, .bytes_max = INT32_MAX }

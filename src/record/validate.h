@@ -26,7 +26,8 @@
 
 enum record_origin {
 	RECORD_FROM_CLIENT,		/* a Produce request */
-	RECORD_FROM_COORDINATOR		/* our group and transaction coordinators: control batches, any base offset */
+	RECORD_FROM_COORDINATOR		/* our group and transaction coordinators: control batches, any base offset.  Built in this process, with keys:
+					 * the records are not walked when the header says all */
 };
 
 #define RECORD_COMPRESSION_PRODUCER	(-1)

@@ -607,6 +607,35 @@ TEST(coordinators_may_write_control_batches_and_topics_codecs_leave_them_alone)
 	probe_fini(&p);
 }
 
+/* Its records are not walked when the header says all: that must be what a walk finds. */
+TEST(a_batch_of_a_coordinator_is_judged_as_one_of_a_client)
+{
+	static const struct rec same[] = { { NOW, "a", "1" }, { NOW, "b", "2" }, { NOW, "c", "3" } }, early[] = { { NOW, "a", "1" }, { NOW - 1000, "b", "2" } },
+	    late[] = { { NOW, "a", "1" }, { NOW + 1000, "b", "2" } };
+	static const struct { const struct rec *v; size_t n; int64_t before; enum kerr k; } cases[] = { { same, 3, INT64_MAX, KERR_NONE },
+		{ same, 3, 500, KERR_NONE }, { early, 2, INT64_MAX, KERR_NONE }, { early, 2, 500, KERR_INVALID_TIMESTAMP }, { late, 2, INT64_MAX, KERR_INVALID_TIMESTAMP } };
+	struct batch_builder_options o = BATCH_BUILDER_OPTIONS;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct bytes b = make(&o, cases[i].v, cases[i].n);
+		struct record_info client;
+		struct probe p;
+
+		probe_init(&p);
+		p.rules.timestamp_before_max_ms = cases[i].before;
+		p.rules.timestamp_after_max_ms = 500;
+		p.rules.compacted = true;
+		CHECK_EQ(validate(&p, b), cases[i].k);
+		client = p.info;
+		p.request.origin = RECORD_FROM_COORDINATOR;
+		CHECK_EQ(validate(&p, b), cases[i].k);
+		CHECK(client.record_count == p.info.record_count && client.max_timestamp == p.info.max_timestamp && client.size == p.info.size);
+		CHECK(client.last_offset_delta == p.info.last_offset_delta && client.codec == p.info.codec && client.needs_rebuild == p.info.needs_rebuild);
+		probe_fini(&p);
+		free(b.p);
+	}
+}
+
 TEST(large_batches_are_for_workers)
 {
 	struct batch_builder_options o = BATCH_BUILDER_OPTIONS;
@@ -676,5 +705,6 @@ UNIT_MAIN("record/validate", T(good_batches_of_every_codec_are_taken_as_they_are
     T(the_list_of_errors_is_bounded_and_the_count_is_not), T(assignment_leaves_a_good_create_time_batch_and_its_checksum),
     T(log_append_time_goes_into_the_header), T(a_wrong_maximum_timestamp_is_put_right), T(the_topics_codec_replaces_the_producers),
     T(gaps_between_offsets_matter_only_where_kafka_looks), T(a_batch_that_grows_past_the_limit_is_refused),
-    T(coordinators_may_write_control_batches_and_topics_codecs_leave_them_alone), T(large_batches_are_for_workers),
+    T(coordinators_may_write_control_batches_and_topics_codecs_leave_them_alone), T(a_batch_of_a_coordinator_is_judged_as_one_of_a_client),
+    T(large_batches_are_for_workers),
     T(random_bodies_behind_a_right_checksum_get_an_answer))
