@@ -376,6 +376,10 @@ wait_for_replicas(struct replica_append *r)
 {
 	uint32_t loop = manager_loop_index(r->manager, r->loop), n = 0;
 
+	if (all_answered(r)) {		/* most often */
+		append_finish(r);
+		return;
+	}
 	r->links = xcalloc((size_t)r->nitems + 1, sizeof(*r->links));
 	r->keys = xcalloc((size_t)r->nitems + 1, sizeof(*r->keys));
 	for (uint32_t i = 0; i < r->nitems; i++)
@@ -383,7 +387,7 @@ wait_for_replicas(struct replica_append *r)
 			partition_note_waiter(r->items[i].p, loop);
 			r->keys[n++] = r->items[i].p;
 		}
-	if (n == 0 || all_answered(r)) {
+	if (all_answered(r)) {		/* meanwhile: from here on a waiter would be woken */
 		append_finish(r);
 		return;
 	}
