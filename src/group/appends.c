@@ -36,14 +36,15 @@ struct appending {
 };
 
 struct batch_builder *
-appends_builder(struct home *home, enum codec codec, int32_t base_sequence)
+appends_builder(struct home *home, int32_t base_sequence, size_t bytes_likely)
 {
 	struct batch_builder_options o = BATCH_BUILDER_OPTIONS;
 	struct errbuf eb = ERRBUF_INIT;
 	struct batch_builder *b;
 
-	o.codec = codec;
+	o.codec = home->on->c->opt.codec;
 	o.base_sequence = base_sequence;
+	o.bytes_likely = bytes_likely;
 	b = batch_builder_new(home->on->codec, &o, &eb);
 	if (b == NULL)
 		diag_error(home->on->c->opt.diag, "group", "offsets.topic.compression.codec: %s", eb.text);
@@ -193,20 +194,36 @@ group_appended(void *ctx, enum kerr k, int64_t base_offset)
 	free(s);
 }
 
+/* Returns the length of the key. */
+static size_t
+encode(struct writer *w, const struct group_key *key, struct append_value value)
+{
+	size_t key_len;
+
+	group_key_encode(w, key);
+	key_len = w->need;
+	if (value.offset != NULL)
+		offset_value_encode(w, value.offset);
+	else if (value.group != NULL)
+		group_value_encode(w, value.group);
+	return (key_len);
+}
+
 enum err
-appends_add(struct batch_builder *b, int64_t now_ms, const struct group_key *key, struct slice value)
+appends_add(struct batch_builder *b, int64_t now_ms, const struct group_key *key, struct append_value value)
 {
 	uint8_t small[512], *bytes = small;
 	struct writer w = writer_of(small, sizeof(small));
+	size_t key_len = encode(&w, key, value);
+	bool buried = value.offset == NULL && value.group == NULL;
 	enum err e;
 
-	group_key_encode(&w, key);
 	if (w.need > sizeof(small)) {
 		bytes = xmalloc(w.need);
 		w = writer_of(bytes, w.need);
-		group_key_encode(&w, key);
+		(void)encode(&w, key, value);
 	}
-	e = batch_builder_append(b, now_ms, slice_of(bytes, wr_len(&w)), value, NULL, 0);
+	e = batch_builder_append(b, now_ms, slice_of(bytes, key_len), buried ? SLICE_NULL : slice_of(bytes + key_len, w.need - key_len), NULL, 0);
 	if (bytes != small)
 		free(bytes);
 	return (e);
@@ -218,21 +235,14 @@ appends_store_group(struct group_host *host, struct group *g, const struct group
 	struct coordinator_loop *on = CONTAINER_OF(host, struct coordinator_loop, host);
 	struct home *home = &on->c->homes[group_coordinator_partition(on->c, group_id(g))];
 	struct group_key key = { .kind = GROUP_KEY_GROUP, .group = group_id(g) };
-	struct batch_builder *b = appends_builder(home, on->c->opt.codec, BATCH_NO_SEQUENCE);
+	struct batch_builder *b = appends_builder(home, BATCH_NO_SEQUENCE, 0);
 	struct storing *s = xmalloc(sizeof(*s));
-	struct writer w = writer_of(NULL, 0);
-	uint8_t *bytes;
 
 	*s = (struct storing){ on, group_ref(g), store };
-	group_value_encode(&w, r);
-	bytes = xmalloc(w.need + 1);
-	w = writer_of(bytes, w.need);
-	group_value_encode(&w, r);
-	if (b != NULL && appends_add(b, clock_wall_ms(on->c->opt.clock), &key, slice_of(bytes, wr_len(&w))) != OK) {
+	if (b != NULL && appends_add(b, clock_wall_ms(on->c->opt.clock), &key, (struct append_value){ .group = r }) != OK) {
 		batch_builder_free(b);
 		b = NULL;
 	}
-	free(bytes);
 	appends_send(home, b, on->c->opt.commit_acks, group_appended, s);
 }
 
@@ -281,10 +291,10 @@ tombstone(struct tombstones *t, const struct group_key *key)
 	struct coordinator_loop *on = t->hosted->home->on;
 
 	if (t->builder == NULL)
-		t->builder = appends_builder(t->hosted->home, on->c->opt.codec, BATCH_NO_SEQUENCE);
+		t->builder = appends_builder(t->hosted->home, BATCH_NO_SEQUENCE, 0);
 	if (t->builder == NULL)
 		return;
-	if (appends_add(t->builder, clock_wall_ms(on->c->opt.clock), key, SLICE_NULL) != OK) {
+	if (appends_add(t->builder, clock_wall_ms(on->c->opt.clock), key, (struct append_value){ 0 }) != OK) {
 		batch_builder_free(t->builder);
 		t->builder = NULL;
 		return;

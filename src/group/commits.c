@@ -90,28 +90,23 @@ commit_add(struct batch_builder *b, const struct group_commit_call *m, const str
 {
 	struct group_key key = { .kind = GROUP_KEY_OFFSET, .group = m->group, .topic = it->topic, .partition = it->partition };
 	struct offset_value v = value_of(m, it);
-	uint8_t small[512], *bytes = small;
-	struct writer w = writer_of(small, sizeof(small));
-	enum err e;
 
-	offset_value_encode(&w, &v);
-	if (w.need > sizeof(small)) {
-		bytes = xmalloc(w.need);
-		w = writer_of(bytes, w.need);
-		offset_value_encode(&w, &v);
-	}
-	e = appends_add(b, m->private->now_ms, &key, slice_of(bytes, wr_len(&w)));
-	if (bytes != small)
-		free(bytes);
-	return (e);
+	return (appends_add(b, m->private->now_ms, &key, (struct append_value){ .offset = &v }));
 }
+
+/* What a record takes beside group, topic and metadata. */
+enum { COMMIT_RECORD_BYTES = 48 };
 
 /* NULL: it cannot be built, which commit_appended hears. */
 static struct batch_builder *
 commit_batch(struct group_commit_call *m, struct home *home)
 {
-	struct batch_builder *b = appends_builder(home, home->on->c->opt.codec, 0);	/* Kafka's batches of offsets begin with sequence 0 */
+	size_t likely = BATCH_OVERHEAD;
+	struct batch_builder *b;
 
+	for (uint32_t i = 0; i < m->nitems; i++)
+		likely += COMMIT_RECORD_BYTES + m->group.len + m->items[i].topic.len + m->items[i].metadata.len;
+	b = appends_builder(home, 0, likely);	/* Kafka's batches of offsets begin with sequence 0 */
 	for (uint32_t i = 0; b != NULL && i < m->nitems; i++)
 		if (m->items[i].error == KERR_NONE && commit_add(b, m, &m->items[i]) != OK) {
 			batch_builder_free(b);

@@ -97,8 +97,12 @@ bool	 call_here(const struct group_call *, struct slice group);	/* the loop that
 
 /* ---- appends.c ---- */
 typedef void appended_fn(void *ctx, enum kerr, int64_t base_offset);	/* the log's code; on the home's loop, never from inside */
-struct batch_builder *appends_builder(struct home *, enum codec, int32_t base_sequence);	/* NULL: said why */
-enum err appends_add(struct batch_builder *, int64_t now_ms, const struct group_key *, struct slice value);	/* null: a tombstone */
+struct batch_builder *appends_builder(struct home *, int32_t base_sequence, size_t bytes_likely);	/* NULL: said why */
+struct append_value {		/* of a record: one of the two; none: a tombstone */
+	const struct offset_value *offset;
+	const struct group_record *group;
+};
+enum err appends_add(struct batch_builder *, int64_t now_ms, const struct group_key *, struct append_value);
 /* Ends the builder.  Of one home the log has the batches in the order they were sent in. */
 void	 appends_send(struct home *, struct batch_builder *, int16_t acks, appended_fn *, void *ctx);
 void	 appends_store_group(struct group_host *, struct group *, const struct group_record *, struct group_store *);

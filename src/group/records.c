@@ -84,15 +84,31 @@ group_key_decode(struct slice in, struct group_key *k)
 	return (r.bad ? ERR_MALFORMED : OK);
 }
 
+/* A commit encodes many keys and values: each takes its room at once. */
+static uint8_t *
+place_string(uint8_t *p, struct slice s)
+{
+	must(s.len <= INT16_MAX);
+	be16enc(p, (uint16_t)s.len);
+	if (s.len > 0)
+		memcpy(p + 2, s.p, s.len);
+	return (p + 2 + s.len);
+}
+
 void
 group_key_encode(struct writer *w, const struct group_key *k)
 {
-	wr_i16(w, k->kind == GROUP_KEY_GROUP ? KEY_GROUP : KEY_OFFSET);
-	put_string(w, k->group);
-	if (k->kind == GROUP_KEY_GROUP)
+	bool of_offset = k->kind == GROUP_KEY_OFFSET;
+	uint8_t *p = wr_take(w, 2 + 2 + k->group.len + (of_offset ? 2 + k->topic.len + 4 : 0));
+
+	if (p == NULL)
 		return;
-	put_string(w, k->topic);
-	wr_i32(w, k->partition);
+	be16enc(p, of_offset ? KEY_OFFSET : KEY_GROUP);
+	p = place_string(p + 2, k->group);
+	if (!of_offset)
+		return;
+	p = place_string(p, k->topic);
+	be32enc(p, (uint32_t)k->partition);
 }
 
 /* ---- committed offsets ---- */
@@ -123,15 +139,21 @@ void
 offset_value_encode(struct writer *w, const struct offset_value *v)
 {
 	bool expires = v->expire_timestamp_ms != -1;
+	uint8_t *p = wr_take(w, 2 + 8 + (expires ? 8 : 4) + 2 + v->metadata.len + 8);
 
-	wr_i16(w, expires ? OFFSET_EXPIRES : WRITTEN);
-	wr_i64(w, v->offset);
-	if (!expires)
-		wr_i32(w, v->leader_epoch);
-	put_string(w, v->metadata.p == NULL ? SLICE_LIT("") : v->metadata);
-	wr_i64(w, v->commit_timestamp_ms);
+	if (p == NULL)
+		return;
+	be16enc(p, expires ? OFFSET_EXPIRES : WRITTEN);
+	be64enc(p + 2, (uint64_t)v->offset);
+	p += 2 + 8;
+	if (!expires) {
+		be32enc(p, (uint32_t)v->leader_epoch);
+		p += 4;
+	}
+	p = place_string(p, v->metadata);
+	be64enc(p, (uint64_t)v->commit_timestamp_ms);
 	if (expires)
-		wr_i64(w, v->expire_timestamp_ms);
+		be64enc(p + 8, (uint64_t)v->expire_timestamp_ms);
 }
 
 /* ---- groups ---- */

@@ -74,12 +74,11 @@ static struct wire_offset_commit_response *
 show_committed(struct api_request *r, const struct part_row *v, uint32_t n)
 {
 	struct wire_offset_commit_response *a = WIRE_NEW(r->arena, offset_commit_response);
-	uint32_t many;
 
-	if (a == NULL || !ROWS_NEW(r->arena, &a->topics, offset_commit_response_topic, (int32_t)n))
+	if (a == NULL || !ROWS_NEW(r->arena, &a->topics, offset_commit_response_topic, (int32_t)part_rows_topics(v, n)))
 		return (NULL);
 	a->topics.n = 0;
-	for (uint32_t i = 0; i < n; i += many) {
+	for (uint32_t i = 0, many; i < n; i += many) {
 		many = part_rows_of_topic(v, n, i);
 		if (many == 1 && v[i].none && v[i].error == KERR_NONE)
 			continue;
@@ -273,12 +272,11 @@ static struct wire_offset_delete_response *
 show_deleted(const struct offset_delete *d)
 {
 	struct wire_offset_delete_response *a = fail_offset_delete(d->r, KERR_NONE);
-	uint32_t many;
 
-	if (a == NULL || !ROWS_NEW(d->r->arena, &a->topics, offset_delete_response_topic, (int32_t)d->nrows))
+	if (a == NULL || !ROWS_NEW(d->r->arena, &a->topics, offset_delete_response_topic, (int32_t)part_rows_topics(d->rows, d->nrows)))
 		return (NULL);
 	a->topics.n = 0;
-	for (uint32_t i = 0; i < d->nrows; i += many) {
+	for (uint32_t i = 0, many; i < d->nrows; i += many) {
 		many = part_rows_of_topic(d->rows, d->nrows, i);
 		if (many == 1 && d->rows[i].none && d->rows[i].error == KERR_NONE)
 			continue;

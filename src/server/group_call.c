@@ -62,7 +62,7 @@ static int
 row_cmp(const void *av, const void *bv)
 {
 	const struct part_row *a = av, *b = bv;
-	int c = slice_cmp(a->topic, b->topic);
+	int c = a->topic.p == b->topic.p ? 0 : slice_cmp(a->topic, b->topic);	/* one row of the request has one topic */
 
 	if (c != 0)
 		return (c);
@@ -77,16 +77,30 @@ is_repeated(const struct part_row *a, const struct part_row *next)
 	return (a->asked && next->asked && a->partition == next->partition && slice_eq(a->topic, next->topic));
 }
 
+/* Consumers send them in order. */
+static bool
+in_order(const struct part_row *v, uint32_t n)
+{
+	uint32_t i = 1;
+
+	while (i < n && row_cmp(&v[i - 1], &v[i]) < 0)
+		i++;
+	return (i >= n);
+}
+
 uint32_t
 part_rows_arrange(struct part_row *v, uint32_t n, bool once)
 {
 	uint32_t out = 0;
 
-	if (n > 0)
+	if (!in_order(v, n))
 		qsort(v, n, sizeof(*v), row_cmp);
 	for (uint32_t i = 0; i < n; i++)
-		if (!once || i + 1 == n || !is_repeated(&v[i], &v[i + 1]))
-			v[out++] = v[i];
+		if (!once || i + 1 == n || !is_repeated(&v[i], &v[i + 1])) {
+			if (out < i)
+				v[out] = v[i];
+			out++;
+		}
 	return (out);
 }
 
@@ -95,7 +109,17 @@ part_rows_of_topic(const struct part_row *v, uint32_t n, uint32_t from)
 {
 	uint32_t i = from;
 
-	while (i < n && slice_eq(v[i].topic, v[from].topic))
+	while (i < n && (v[i].topic.p == v[from].topic.p || slice_eq(v[i].topic, v[from].topic)))
 		i++;
 	return (i - from);
+}
+
+uint32_t
+part_rows_topics(const struct part_row *v, uint32_t n)
+{
+	uint32_t topics = 0;
+
+	for (uint32_t i = 0; i < n; i += part_rows_of_topic(v, n, i))
+		topics++;
+	return (topics);
 }

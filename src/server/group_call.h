@@ -32,5 +32,6 @@ void	 part_rows_check(struct api_request *, struct part_row *, uint32_t n);
 /* Sorted by topic, partition and place; returns how many are left once a partition that is asked for twice is there once (`once`). */
 uint32_t part_rows_arrange(struct part_row *, uint32_t n, bool once);
 uint32_t part_rows_of_topic(const struct part_row *, uint32_t n, uint32_t from);	/* how many follow with this topic */
+uint32_t part_rows_topics(const struct part_row *, uint32_t n);		/* of rows in order: how many topics */
 
 #endif
