@@ -265,6 +265,20 @@ cluster_call(struct cluster *c, struct node *n, enum api_key key, int version, v
 	return (NULL);
 }
 
+void
+cluster_drop(struct cluster *c, const void *answer)
+{
+	for (struct kept **k = &c->kept, *dead; *k != NULL; k = &(*k)->next) {
+		if ((*k)->call.response != answer)
+			continue;
+		dead = *k;
+		*k = dead->next;
+		rpc_call_fini(&dead->call);
+		free(dead);
+		return;
+	}
+}
+
 static void
 rung(struct timer *t)
 {

@@ -2,7 +2,7 @@
  *
  * tools/cluster.h - a cluster from outside: which brokers there are, and questions to them that wait for the answer.
  *
- * Over rpc/client and the tables of wire/.  One loop, turned by whoever waits.  Answers, and what is made in `arena`, live until the verb ends.
+ * Over rpc/client and the tables of wire/.  One loop, turned by whoever waits.  Answers live until cluster_drop or the verb's end, what is made in `arena` until that.
  * Failure: NULL or false, after the words on standard error; the caller ends with STATUS_FAILED.  Kafka's codes inside answers are the verbs' to judge.
  * What changes something is sent once: after a lost answer nobody can know whether it was done, and the words say so.
  */
@@ -32,6 +32,7 @@ const int32_t *cluster_ids(struct cluster *, int32_t *n);
 
 int	 cluster_version(struct cluster *, struct node *, enum api_key, int min, int max);	/* -1: complained */
 void	*cluster_call(struct cluster *, struct node *, enum api_key, int version, void *request);
+void	 cluster_drop(struct cluster *, const void *answer);	/* of cluster_call, not NULL: it is not wanted any longer */
 void	 cluster_pause(struct cluster *, int64_t ms);
 bool	 cluster_late(const struct cluster *);	/* --timeout has passed since the verb began: no more trying again */
 

@@ -11,8 +11,7 @@
 
 #include "base/limits.h"
 #include "base/must.h"
-#include "record/record.h"
-#include "tools/cluster.h"
+#include "tools/age.h"
 
 enum {
 	LATEST = -1, EARLIEST = -2,		/* timestamps of ListOffsets */
@@ -223,78 +222,26 @@ list_offsets(struct cluster *c, struct rows *rows, int64_t timestamp, bool commi
 
 /* ---- how old is the first record that the group has not seen? ---- */
 
+/* Where retention has passed what is committed, the group goes on at the log's beginning. */
 static bool
-timestamp_in_batch(struct slice whole, const struct batch_header *h, int64_t offset, int64_t *ms)
+find_ages(struct cluster *c, struct rows *rows)
 {
-	struct record_iter it;
-	struct record r;
-	bool found = false;
+	struct age *v = ARENA_ARRAY(cluster_arena(c), struct age, rows->n);
+	size_t n = 0;
 
-	if (record_iter_init(&it, NULL, whole, h, RECORD_FRAMING, NULL) == OK)
-		while (!found && record_iter_next(&it, &r, NULL) == OK)
-			if (r.offset >= offset) {
-				*ms = r.timestamp;
-				found = true;
-			}
-	record_iter_fini(&it);
-	return (found);
-}
+	must(v != NULL || rows->n == 0);
+	for (size_t i = 0; i < rows->n; i++) {
+		struct row *r = &rows->v[i];
 
-static bool
-timestamp_at(struct slice records, int64_t offset, int64_t *ms)
-{
-	struct batch_iter it = batch_iter_of(records);
-	struct batch_header h;
-	struct slice whole;
-
-	while (batch_iter_next(&it, &h, &whole) == OK)
-		if (timestamp_in_batch(whole, &h, offset, ms))
-			return (true);
-	return (false);
-}
-
-static const struct wire_fetch_response_partition *
-fetch_one(struct cluster *c, const struct row *row)
-{
-	struct wire_fetch_request r;
-	struct wire_fetch_request_topic t;
-	struct wire_fetch_request_partition p;
-	const struct wire_fetch_response *a;
-	struct node *leader = cluster_node(c, row->leader);
-	int version = leader == NULL ? -1 : cluster_version(c, leader, API_FETCH, 4, 12);	/* from 13 on topics have no names */
-
-	if (version < 0)
-		return (NULL);
-	WIRE_INIT(fetch_request, &r);
-	WIRE_INIT(fetch_request_topic, &t);
-	WIRE_INIT(fetch_request_partition, &p);
-	r.max_bytes = p.partition_max_bytes = 1;	/* a broker sends the first batch whole, however large */
-	r.min_bytes = 1;
-	p.partition = row->partition;
-	p.fetch_offset = row->committed;
-	t.topic = slice_str(row->topic);
-	t.partitions.v = &p;
-	t.partitions.n = r.topics.n = 1;
-	r.topics.v = &t;
-	a = cluster_call(c, leader, API_FETCH, version, &r);
-	return (a == NULL || a->responses.n != 1 || a->responses.v[0].partitions.n != 1 ? NULL : &a->responses.v[0].partitions.v[0]);
-}
-
-static void
-find_age(struct cluster *c, struct row *r)
-{
-	const struct wire_fetch_response_partition *p;
-	int64_t ms;
-
-	if (r->error != KERR_NONE || r->committed < 0 || r->high_watermark < 0)
-		return;
-	if (r->committed >= r->high_watermark) {
-		r->behind_ms = 0;
-		return;
+		if (r->error != KERR_NONE || r->committed < 0 || r->high_watermark < 0)
+			continue;
+		if (MAX(r->committed, r->start) >= r->high_watermark)
+			r->behind_ms = 0;
+		else
+			v[n++] = (struct age){ .topic = r->topic, .partition = r->partition, .leader = r->leader, .offset = MAX(r->committed, r->start),
+				.end = r->high_watermark, .ms = &r->behind_ms };
 	}
-	p = fetch_one(c, r);
-	if (p != NULL && p->error_code == KERR_NONE && p->records.first != NULL && timestamp_at(p->records.first->mem, r->committed, &ms) && ms >= 0)
-		r->behind_ms = MAX(clock_wall_ms(clock_real()) - ms, 0);
+	return (ages_find(c, v, n));
 }
 
 /* ---- the group ---- */
@@ -665,15 +612,16 @@ describe_one(const struct arguments *a, struct cluster *c, const char *name)
 		members_json(&g);
 	else
 		members_print(c, &g);
+	if (!find_ages(c, &g.rows))
+		status = STATUS_FAILED;
 	t = table_new(heads, NELEM(heads));
 	for (size_t i = 0; i < g.rows.n; i++) {
-		find_age(c, &g.rows.v[i]);
 		if (given(a, OPT_json))
 			row_json(name, &g.rows.v[i]);
 		else
 			row_print(c, t, &g.rows.v[i]);
 		if (g.rows.v[i].error != KERR_NONE)
-			status = STATUS_FOUND;
+			status = worse(status, STATUS_FOUND);
 	}
 	table_print(&t);
 	return (status);

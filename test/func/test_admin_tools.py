@@ -329,12 +329,13 @@ def test_every_way_to_reset_offsets_leads_where_kafka_consumer_groups_says(broke
 
 
 def test_time_lag_is_the_age_of_the_next_record(broker, topic):
-    """Of the first one that is not read yet; none at the end."""
+    """Of the first one that is not read yet and still there; none at the end."""
     t, group = topic(broker, config={"retention.ms": -1}), topic() + "-group"
     now = put_aged(broker, t, 500_000, 100_000)
 
-    def lag(offset):
-        on(broker, "group", "reset", group, "--offset", offset, "--topic", t, "--apply")
+    def lag(offset=None):
+        if offset is not None:
+            on(broker, "group", "reset", group, "--offset", offset, "--topic", t, "--apply")
         (r,) = [r for r in rows(broker, "group", "describe", group) if r["type"] == "partition"]
         return r["lag"], r["time_lag_ms"]
 
@@ -342,6 +343,28 @@ def test_time_lag_is_the_age_of_the_next_record(broker, topic):
         behind, ms = lag(offset)
         assert behind == 20 - offset and age - 100 <= ms < age + 90_000, (offset, ms)
     assert lag(20) == (0, 0)
+    lag(3)
+    with broker.connect() as c:
+        a = c.call("DeleteRecords", 1, {"Topics": [{"Name": t, "Partitions": [{"PartitionIndex": 0, "Offset": 15}]}], "TimeoutMs": 5000})
+        assert a["Topics"][0]["Partitions"][0]["ErrorCode"] == 0
+    behind, ms = lag()
+    assert behind == 17 and 100_000 - 100 <= ms < 100_000 + 90_000
+
+
+def test_time_lag_is_known_of_every_partition_whatever_the_size_of_its_batches(broker, topic):
+    """Many are asked at once, and of those after the first a broker leaves out what is larger than its limit."""
+    sizes = [10, 70_000, 900_000, 300_000] * 10
+    t, group = topic(broker, partitions=len(sizes), config={"retention.ms": -1}), topic() + "-group"
+    ages = {n: 1_000_000 + n for n in set(sizes)}
+    batches = {n: records.batch([bytes(n)], first_ts=int(time.time() * 1000) - age) for n, age in ages.items()}
+    with broker.connect() as c:
+        a = c.call("Produce", 7, {"Acks": -1, "TimeoutMs": 30000, "TopicData": [{"Name": t, "PartitionData": [
+            {"Index": p, "Records": batches[n]} for p, n in enumerate(sizes)]}]})
+        assert not any(p["ErrorCode"] for p in a["Responses"][0]["PartitionResponses"])
+    on(broker, "group", "reset", group, "--earliest", "--topic", t, "--apply")
+    found = [r for r in rows(broker, "group", "describe", group) if r["type"] == "partition"]
+    assert [r["partition"] for r in found if not ages[sizes[r["partition"]]] - 100 <= r["time_lag_ms"] < ages[sizes[r["partition"]]] + 90_000] == []
+    assert len(found) == len(sizes)
 
 
 @pytest.mark.only("java")     # until transactions are built

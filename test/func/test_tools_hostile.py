@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """ottla group before a broker that lies: garbage for assignments, answers that leave out, add and contradict.  It says so, changes nothing that was
 not asked for, and claims nothing that it was not told."""
+import itertools
 import json
 import resource
 import struct
 
 import pytest
 
-from harness import env
+from harness import env, records
 from harness.fake import FakeBroker
 from test_tools import ottla
 
@@ -58,8 +59,8 @@ def run(b, *args, status=0, **options):
     return done.stdout + done.stderr
 
 
-def rows(b, status=0):
-    text = ottla("group", "describe", G, "--json", "--bootstrap-server", b.address, "--timeout", 3000, status=status).stdout
+def rows(b, status=0, **options):
+    text = ottla("group", "describe", G, "--json", "--bootstrap-server", b.address, "--timeout", 3000, status=status, **options).stdout
     return {(r["topic"], r["partition"]): r for r in map(json.loads, text.splitlines()) if r["type"] == "partition"}
 
 
@@ -101,7 +102,7 @@ def test_a_group_that_is_not_the_one_asked_for_or_none_at_all_is_refused():
             assert G in run(b, "describe", G, status=3)
 
 
-@pytest.mark.parametrize("api", ["DescribeGroups", "OffsetFetch", "ListOffsets", "Metadata"])
+@pytest.mark.parametrize("api", ["DescribeGroups", "OffsetFetch", "ListOffsets", "Metadata", "Fetch"])
 @pytest.mark.parametrize("data", [b"", b"\xff" * 50, bytes(3), struct.pack(">ii", 0, 2**31 - 1), b"\0\0\0\0\xff\xff\xff\xff\x0f"])
 def test_an_answer_that_is_none_ends_with_words(api, data):
     with broker(**{api: data}) as b:
@@ -155,6 +156,41 @@ def test_a_deletion_of_offsets_that_nobody_confirms_is_not_called_done(answer):
 def test_a_deletion_of_another_group_is_not_called_done():
     with broker(DeleteGroups={"Results": [{"GroupId": "other", "ErrorCode": 0}]}) as b:
         assert G in run(b, "delete", G, status=3)
+
+
+def fetched(data, topic=T, partition=0, **more):
+    return {"Responses": [{"Topic": topic, "Partitions": [{"PartitionIndex": partition, "Records": data, **more}]}]}
+
+
+AT_50 = records.batch([b"x"], base_offset=50, first_ts=1)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff" * 100, bytes(100), AT_50[:-1], *(records.batch([b"x"], **{"base_offset": 50, "first_ts": 1, **strange}) for strange in (
+    {"base_offset": 49}, {"base_offset": -2**63}, {"first_ts": -5}, {"count": 2**31 - 1, "payload": b""}, {"count": -1}, {"attributes": 7}, {"attributes": 4}, {"payload": b"\xff" * 9}))],
+    ids=itertools.count())
+def test_what_is_no_batch_or_not_the_one_asked_for_gives_no_time_lag(data):
+    with broker(Fetch=fetched(data)) as b:
+        assert rows(b)[T, 0]["time_lag_ms"] == -1 and [name for name, _ in b.asked].count("Fetch") <= 3
+
+
+@pytest.mark.parametrize("answer", [fetched(AT_50, "other"), fetched(AT_50, partition=1), fetched(AT_50, ErrorCode=1), fetched(AT_50, ErrorCode=9999), {}])
+def test_records_of_what_was_not_asked_for_give_no_time_lag(answer):
+    with broker(Fetch=answer) as b:
+        assert rows(b)[T, 0]["time_lag_ms"] == -1 and [name for name, _ in b.asked].count("Fetch") <= 3
+
+
+def test_the_first_of_two_answers_about_a_partition_counts():
+    two = {"Responses": fetched(records.batch([], base_offset=50, last_delta=9))["Responses"] + fetched(AT_50)["Responses"]}
+    with broker(Fetch=two) as b:
+        assert rows(b)[T, 0]["time_lag_ms"] == -1
+
+
+def test_a_log_of_holes_without_end_is_given_up():
+    def hole(version, request):
+        at = request["Topics"][0]["Partitions"][0]["FetchOffset"]
+        return fetched(records.batch([], base_offset=at, last_delta=0))
+    with broker(Fetch=hole, ListOffsets=offsets(0, 2**63 - 1)) as b:
+        assert rows(b)[T, 0]["time_lag_ms"] == -1 and [name for name, _ in b.asked].count("Fetch") < 100
 
 
 def test_brokers_that_lead_nothing_are_not_asked_and_cost_nothing():
