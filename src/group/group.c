@@ -11,6 +11,7 @@
  *   (6) A sync waits only in COMPLETING.  A join waits in PREPARING, or in STABLE for the record of a static member that came back.
  *   (7) The generation never goes back.
  *   (8) An id is a member's or pending, never both.
+ *   (9) A generation has one record of an assignment on its way at most, and only while it is COMPLETING: what is handed out is the last of its log.
  */
 #include <stdlib.h>
 
@@ -198,6 +199,7 @@ group_unload(struct group *g)
 		group_set_state(g, GROUP_DEAD, "coordinated elsewhere");
 	timer_cancel(g->host->loop, &g->join_timer);
 	sync_cleared(g);
+	g->assigning = NULL;
 	TAILQ_FOREACH(m, &g->order, link) {
 		timer_cancel(g->host->loop, &m->session);
 		member_answer_join_error(m, KERR_NOT_COORDINATOR);
@@ -675,6 +677,7 @@ group_check(const struct group *g)
 	must((g->leader != NULL) == (members > 0));							/* (1) */
 	must(g->leader == NULL || member_find(g, g->leader->id) == g->leader);
 	must(g->state != GROUP_EMPTY || members == 0);							/* (2) */
+	must(g->assigning == NULL || (g->state == GROUP_COMPLETING && g->assigning->generation == g->generation));	/* (9) */
 	HASH_ITER(hh, g->supported, s, next)								/* (5) */
 		must(s->members > 0 && s->members <= members);
 }

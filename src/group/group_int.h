@@ -83,6 +83,7 @@ struct group {
 	bool		 joined_since;		/* initial: somebody came since the delay began */
 	int32_t		 delay_ms, remaining_ms;	/* initial */
 	struct timer	 sync_timer;		/* COMPLETING, STABLE: for members whose sync is due */
+	struct group_store *assigning;		/* COMPLETING: the leader's assignment, on its way to the log */
 
 	struct topic_name *subscribed;		/* of the present generation */
 	bool		 subscribed_known;

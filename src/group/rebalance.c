@@ -264,6 +264,7 @@ rebalance_prepare(struct group *g, const char *reason)
 {
 	if (g->state == GROUP_COMPLETING)
 		drop_assignments(g, KERR_REBALANCE_IN_PROGRESS);
+	g->assigning = NULL;
 	sync_cleared(g);
 	g->initial = g->state == GROUP_EMPTY;
 	diag_info(g->host->diag, "group", "%s: preparing to rebalance in state %s with generation %d: %s", (const char *)g->id.p,
@@ -708,9 +709,9 @@ group_sync(struct group *g, struct group_sync *s)
 	}
 	member_answer_sync_error(m, KERR_REBALANCE_IN_PROGRESS);	/* asked before, on a connection it gave up */
 	m->sync = s;
-	if (m != g->leader)
+	if (m != g->leader || g->assigning != NULL)	/* of two records the later would be loaded, and the earlier handed out */
 		return;
-	store = store_new(STORE_ASSIGNMENT);
+	g->assigning = store = store_new(STORE_ASSIGNMENT);
 	keep_assignments(store, g, s);
 	group_write(g, store);
 }
@@ -722,7 +723,8 @@ hand_out(struct group *g, struct group_store *s)
 	uint32_t i = 0;
 
 	/* Nobody came or went since: that would have begun another generation. */
-	must(s->nassignments == g->nmembers);
+	must(g->state == GROUP_COMPLETING && g->generation == s->generation && s->nassignments == g->nmembers);
+	g->assigning = NULL;
 	group_set_state(g, GROUP_STABLE, "the assignment is stored");
 	TAILQ_FOREACH(m, &g->order, link)
 		member_set_assignment(m, s->assignments[i++].assignment);
@@ -734,8 +736,8 @@ hand_out(struct group *g, struct group_store *s)
 static void
 assignment_stored(struct group *g, struct group_store *s, enum kerr e)
 {
-	if (g->state != GROUP_COMPLETING || g->generation != s->generation)
-		return;
+	if (g->assigning != s)
+		return;		/* its generation is over */
 	if (e == KERR_NONE) {
 		hand_out(g, s);
 		return;

@@ -240,11 +240,13 @@ client_sync(struct client *c)
 	uint32_t n = 0;
 
 	must(!c->syncing);
+	if (c->leads && !c->skip)
+		c->bed->nonce++;
 	for (; c->leads && !c->skip && n < c->nmembers; n++) {
 		char member[100];
 
 		str_copy(member, sizeof(member), c->members[n]);
-		(void)str_format(c->texts[n], sizeof(c->texts[n]), "%d-%s", c->generation, member);
+		(void)str_format(c->texts[n], sizeof(c->texts[n]), "%d-%s#%u", c->generation, member, c->bed->nonce);
 		c->assignments[n] = (struct group_assignment){ slice_str(c->members[n]), slice_str(c->texts[n]) };
 	}
 	c->sync = (struct group_sync){ .member_id = client_member(c), .instance_id = client_instance(c), .generation = c->generation,

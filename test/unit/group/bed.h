@@ -26,6 +26,7 @@ struct bed {
 	bool		 holds;		/* stores wait for bed_store_done */
 	enum kerr	 store_error;	/* what the others are answered at once */
 	unsigned	 nstores, stores;	/* waiting; ever */
+	unsigned	 nonce;		/* of the last assignment that a leader sent */
 	struct group_store *waiting[BED_STORES_MAX];
 	struct bed_record waiting_records[BED_STORES_MAX], last;	/* last: as the log has it */
 };
@@ -65,7 +66,7 @@ struct client {
 
 void	 client_init(struct client *, struct bed *, const char *client_id);
 void	 client_join(struct client *);			/* with the id it has */
-void	 client_sync(struct client *);			/* the leader assigns "a-<member id>" to everybody it was told of */
+void	 client_sync(struct client *);			/* the leader assigns "<generation>-<member id>#<nonce>" to everybody it was told of */
 enum kerr client_beat(struct client *);
 enum kerr client_leave(struct client *);
 enum kerr client_commit(struct client *);

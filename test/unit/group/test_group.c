@@ -174,6 +174,56 @@ TEST(the_assignment_is_in_the_log_before_a_member_sees_it)
 	bed_fini(&b);
 }
 
+/* A client whose connection was lost asks again, and may have computed anew.  What the first request stored counts, whatever comes of it. */
+static void
+leader_assigns_twice(enum kerr stored)
+{
+	struct bed b;
+	struct client c[2] = { 0 }, again;
+
+	bed_init(&b, unit_seed());
+	client_init(&c[0], &b, "a");
+	client_init(&c[1], &b, "b");
+	client_join(&c[0]);
+	client_join(&c[1]);
+	bed_later(&b, 6000);
+	b.holds = true;
+	client_sync(&c[1]);
+	client_sync(&c[0]);
+	again = c[0];
+	again.syncing = false;
+	client_sync(&again);
+	group_check(b.group);
+	CHECK_EQ(c[0].sync_error, KERR_REBALANCE_IN_PROGRESS);	/* on the connection that it gave up */
+	CHECK(again.syncing && c[1].syncing);
+	CHECK(strcmp(again.texts[1], c[0].texts[1]) != 0);
+	bed_store_done(&b, 0, stored);
+	CHECK(!again.syncing && !c[1].syncing);
+	CHECK(again.sync_error == stored && c[1].sync_error == stored);
+	while (b.nstores > 0)
+		bed_store_done(&b, 0, KERR_NONE);
+	if (stored == KERR_NONE) {
+		CHECK_STR(again.assignment, c[0].texts[0]);
+		CHECK_STR(c[1].assignment, c[0].texts[1]);
+		bed_restart(&b);
+		client_sync(&c[1]);
+		CHECK_STR(c[1].assignment, c[0].texts[1]);	/* the log has what it was handed */
+	} else {
+		client_join(&c[0]);
+		client_join(&c[1]);
+		client_sync(&c[0]);
+		CHECK_EQ(b.nstores, 1);
+		CHECK_EQ(b.waiting_records[0].r.generation, 2);
+	}
+	bed_fini(&b);
+}
+
+TEST(of_two_assignments_of_a_leader_the_first_is_handed_out_and_in_the_log)
+{
+	leader_assigns_twice(KERR_NONE);
+	leader_assigns_twice(KERR_NOT_COORDINATOR);
+}
+
 TEST(an_assignment_that_cannot_be_stored_makes_everybody_join_again)
 {
 	struct bed b;
@@ -827,7 +877,7 @@ TEST(static_members_with_a_rebalance_time_out_of_zero_do_not_keep_the_loop_busy)
 UNIT_MAIN("group",
     T(a_new_member_is_given_an_id_and_joins_with_it), T(an_id_nobody_joins_with_is_forgotten), T(a_rebalance_waits_for_ids_that_were_given_out),
     T(the_initial_delay_grows_while_members_come_but_not_past_the_rebalance_time_out), T(the_assignment_is_in_the_log_before_a_member_sees_it),
-    T(an_assignment_that_cannot_be_stored_makes_everybody_join_again), T(an_answer_of_the_log_to_an_old_generation_changes_nothing),
+    T(of_two_assignments_of_a_leader_the_first_is_handed_out_and_in_the_log), T(an_assignment_that_cannot_be_stored_makes_everybody_join_again), T(an_answer_of_the_log_to_an_old_generation_changes_nothing),
     T(a_member_that_falls_silent_is_out_and_the_others_are_told),
     T(who_does_not_join_again_in_time_is_out_but_static_members_stay_until_their_session_ends),
     T(static_members_alone_that_do_not_return_are_waited_for_until_their_sessions_end),
