@@ -56,7 +56,7 @@ store(struct group_host *host, struct group *g, const struct group_record *r, st
 	(void)g;
 	b->stores++;
 	if (!b->holds) {
-		if (b->store_error == KERR_NONE)
+		if (b->store_error == KERR_NONE || b->keeps_failed)
 			record_copy(&b->last, r);
 		group_stored(s, b->store_error);
 		return;
@@ -72,7 +72,7 @@ bed_store_done(struct bed *b, unsigned i, enum kerr e)
 	struct group_store *s = b->waiting[i];
 
 	must(i < b->nstores);
-	if (e == KERR_NONE)
+	if (e == KERR_NONE || b->keeps_failed)
 		record_copy(&b->last, &b->waiting_records[i].r);
 	record_free(&b->waiting_records[i]);
 	memmove(&b->waiting[i], &b->waiting[i + 1], (b->nstores - i - 1) * sizeof(b->waiting[0]));
@@ -80,6 +80,13 @@ bed_store_done(struct bed *b, unsigned i, enum kerr e)
 	b->nstores--;
 	b->waiting_records[b->nstores].made = false;
 	group_stored(s, e);
+}
+
+void
+bed_logged(struct bed *b, unsigned i)
+{
+	must(i < b->nstores);
+	record_copy(&b->last, &b->waiting_records[i].r);
 }
 
 void
@@ -134,6 +141,7 @@ bed_restart(struct bed *b)
 	group_unload(b->group);		/* answers who waits: their connections end */
 	if (b->last.made)
 		record_copy(&kept, &b->last.r);
+	b->keeps_failed = false;
 	while (b->nstores > 0)		/* never reached the log */
 		bed_store_done(b, 0, KERR_NOT_COORDINATOR);
 	group_unref(&b->group);

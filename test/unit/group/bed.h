@@ -25,6 +25,7 @@ struct bed {
 	struct group	*group;
 	bool		 holds;		/* stores wait for bed_store_done */
 	enum kerr	 store_error;	/* what the others are answered at once */
+	bool		 keeps_failed;	/* the log has them all the same: replicas were too slow, say */
 	unsigned	 nstores, stores;	/* waiting; ever */
 	unsigned	 nonce;		/* of the last assignment that a leader sent */
 	struct group_store *waiting[BED_STORES_MAX];
@@ -34,6 +35,7 @@ struct bed {
 void	 bed_init(struct bed *, uint64_t seed);
 void	 bed_fini(struct bed *);
 void	 bed_store_done(struct bed *, unsigned i, enum kerr);
+void	 bed_logged(struct bed *, unsigned i);	/* the log has the record of that one, and of those before; nobody was told */
 void	 bed_later(struct bed *, int64_t ms);	/* time passes; every timer on the way fires */
 void	 bed_restart(struct bed *);		/* the broker dies; the next one loads the last record */
 

@@ -6,7 +6,8 @@
  *	one generation	whoever is told a generation in one coordinator's life is told the same leader and protocol for it
  *	no way back	in one coordinator's life generations only grow; no member is handed an assignment of a generation older than one that a
  *			member was handed before, across crashes too
- *	one assignment	what a member is handed is what the leader of that generation sent for it, and it was in the log before
+ *	one assignment	what a member is handed is what the leader of that generation sent for it, and it was in the log before; all members of a generation
+ *			are handed shares of one SyncGroup of the leader (each has a nonce), and what a crash at any time loads has those
  *	old commits	a commit under another generation than the group's is refused
  *	answers		every join and sync is answered exactly once (also at a crash), and in the end without any crash
  */
@@ -17,16 +18,23 @@
 #include "base/str.h"
 #include "test/unit/group/bed.h"
 
-enum { CLIENTS = 7, STEPS = 1000000 };
+enum { CLIENTS = 7, CONNECTIONS = 2 * CLIENTS, STEPS = 1000000 };
+
+struct share {			/* what a member was handed */
+	char	 member[128], text[128];
+};
 
 struct model {
 	struct bed	 b;
 	struct random_seeded random;
-	struct client	 c[CLIENTS];
+	struct client	 c[CONNECTIONS];	/* c[CLIENTS + i]: on which client i asks again, while the request on c[i] still waits */
 	int32_t		 seen;			/* largest generation told in this life of the coordinator ... */
 	char		 leader[128], protocol[32];	/* ... and what was told with it */
-	int32_t		 handed;		/* largest generation of an assignment handed out, ever */
-	unsigned	 joined, synced, crashes, failures, stables;
+	int32_t		 handed;		/* largest generation of an assignment handed out, ever; its nonce, what its members were handed */
+	unsigned	 nonce;			/* 0: only empty ones */
+	struct share	 shares[64];
+	unsigned	 nshares;
+	unsigned	 joined, synced, again, crashes, failures, stables;
 };
 
 static uint32_t
@@ -53,6 +61,57 @@ note_join(struct model *m, const struct client *c)
 		CHECK_STR(c->leader, m->leader);
 }
 
+static unsigned
+nonce_of(const char *text)
+{
+	const char *p = strrchr(text, '#');
+
+	return (p == NULL ? 0 : (unsigned)strtoul(p + 1, NULL, 10));
+}
+
+/* A crash now would load the generation with the shares that its members have, or a later one. */
+static void
+look_at_log(const struct model *m)
+{
+	const struct group_record *r = &m->b.last.r;
+
+	if (m->handed == 0)
+		return;
+	REQUIRE(m->b.last.made && r->generation >= m->handed);
+	for (uint32_t i = 0; r->generation == m->handed && i < r->nmembers; i++) {
+		char text[128];
+
+		(void)snprintf(text, sizeof(text), "%.*s", (int)r->members[i].assignment.len, (const char *)r->members[i].assignment.p);
+		CHECK(text[0] == '\0' || m->nonce == 0 || nonce_of(text) == m->nonce);
+		for (unsigned j = 0; j < m->nshares; j++)
+			if (slice_eq_str(r->members[i].member_id, m->shares[j].member))
+				CHECK_STR(text, m->shares[j].text);
+	}
+}
+
+static void
+note_share(struct model *m, const struct client *c)
+{
+	if (c->generation > m->handed) {
+		m->handed = c->generation;
+		m->nonce = m->nshares = 0;
+	}
+	if (c->assignment[0] != '\0') {
+		if (m->nonce == 0)
+			m->nonce = nonce_of(c->assignment);
+		CHECK_EQ(nonce_of(c->assignment), m->nonce);
+	}
+	for (unsigned i = 0; i < m->nshares; i++)
+		if (strcmp(m->shares[i].member, c->id) == 0) {
+			CHECK_STR(c->assignment, m->shares[i].text);
+			return;
+		}
+	if (m->nshares < NELEM(m->shares)) {
+		str_copy(m->shares[m->nshares].member, sizeof(m->shares[0].member), c->id);
+		str_copy(m->shares[m->nshares++].text, sizeof(m->shares[0].text), c->assignment);
+	}
+}
+
 static void
 note_sync(struct model *m, const struct client *c)
 {
@@ -62,7 +121,7 @@ note_sync(struct model *m, const struct client *c)
 		return;
 	m->synced++;
 	CHECK(c->generation >= m->handed);
-	m->handed = MAX(m->handed, c->generation);
+	note_share(m, c);
 	/* Empty: the leader did not know of it under this id (a static member that changed its id meanwhile).  A static member inherits what its
 	 * predecessor was given, so only the generation must fit. */
 	if (c->assignment[0] == '\0')
@@ -79,7 +138,7 @@ note_sync(struct model *m, const struct client *c)
 static void
 listen(struct model *m, const unsigned *answers, const bool *joining, const bool *syncing)
 {
-	for (unsigned i = 0; i < CLIENTS; i++) {
+	for (unsigned i = 0; i < CONNECTIONS; i++) {
 		struct client *c = &m->c[i];
 
 		if (c->answers == answers[i])
@@ -98,6 +157,22 @@ forget(struct client *c)
 	c->generation = -1;
 	c->leads = false;
 	c->nmembers = 0;
+}
+
+/* It has lost the connection and asks on another one; the leader has computed anew. */
+static void
+sync_again(struct model *m, struct client *c)
+{
+	struct client *other = c + CLIENTS;
+	unsigned answers = other->answers;
+
+	if (other->syncing || (!c->leads && below(m, 4) != 0))
+		return;
+	m->again += c->leads;
+	*other = *c;
+	other->answers = answers;
+	other->joining = other->syncing = false;
+	client_sync(other);
 }
 
 static void
@@ -119,6 +194,8 @@ one_client(struct model *m, struct client *c)
 	case 3: case 4: case 5: case 6:
 		if (!c->syncing && !c->joining)
 			client_sync(c);
+		else if (c->syncing)
+			sync_again(m, c);
 		break;
 	case 7: case 8: case 9:
 		e = client_beat(c);
@@ -142,22 +219,25 @@ static void
 crash(struct model *m)
 {
 	m->crashes++;
+	if (m->b.nstores > 0 && below(m, 2))
+		bed_logged(&m->b, below(m, m->b.nstores));
 	bed_restart(&m->b);
 	m->seen = group_generation(m->b.group);
 	m->protocol[0] = m->leader[0] = '\0';
 	m->seen--;		/* the loaded generation is told anew, with its own leader and protocol */
-	for (unsigned i = 0; i < CLIENTS; i++)
+	look_at_log(m);
+	for (unsigned i = 0; i < CONNECTIONS; i++)
 		CHECK(!m->c[i].joining && !m->c[i].syncing);
 }
 
 static void
 step(struct model *m)
 {
-	unsigned answers[CLIENTS], before = group_state(m->b.group);
-	bool joining[CLIENTS], syncing[CLIENTS];
+	unsigned answers[CONNECTIONS], before = group_state(m->b.group);
+	bool joining[CONNECTIONS], syncing[CONNECTIONS];
 	int32_t generation = group_generation(m->b.group);
 
-	for (unsigned i = 0; i < CLIENTS; i++) {
+	for (unsigned i = 0; i < CONNECTIONS; i++) {
 		answers[i] = m->c[i].answers;
 		joining[i] = m->c[i].joining;
 		syncing[i] = m->c[i].syncing;
@@ -169,11 +249,13 @@ step(struct model *m)
 	case 1:
 		m->b.holds = below(m, 2);
 		m->b.store_error = below(m, 10) == 0 ? KERR_COORDINATOR_NOT_AVAILABLE : KERR_NONE;
+		m->b.keeps_failed = below(m, 2);
 		m->failures += m->b.store_error != KERR_NONE;
 		break;
 	case 2: case 3: case 4:
 		if (m->b.nstores > 0)	/* the log answers in order */
 			bed_store_done(&m->b, 0, below(m, 15) == 0 ? KERR_NOT_COORDINATOR : KERR_NONE);
+		look_at_log(m);
 		break;
 	case 5:
 		if (below(m, 200) == 0) {
@@ -218,10 +300,10 @@ TEST(a_million_random_steps_break_no_promise)
 	while (m->b.nstores > 0)
 		bed_store_done(&m->b, 0, KERR_NONE);
 	bed_later(&m->b, 400000);
-	for (i = 0; i < CLIENTS; i++)
+	for (i = 0; i < CONNECTIONS; i++)
 		CHECK(!m->c[i].joining && !m->c[i].syncing);
 	/* The test has seen what it is there to see. */
-	CHECK(m->joined > 10000 && m->synced > 5000 && m->crashes > 50 && m->failures > 100 && m->stables > 1000);
+	CHECK(m->joined > 10000 && m->synced > 5000 && m->again > 100 && m->crashes > 50 && m->failures > 100 && m->stables > 1000);
 	bed_fini(&m->b);
 	free(m);
 }
