@@ -4,7 +4,7 @@
 	broker		one shared broker per kind, with the default configuration; tests take their own topics
 	brokers		makes private brokers, each under its own chroot and directory; all of them are stopped at the end
 	pair		Java and the broker under test, to be asked the same
-	topic		makes topic names nobody else has
+	topic		makes topic names nobody else has; group is a group's, clients makes its members
 	zk		the ZooKeeper of the test: the embedded server, by itself, or a real one for files marked `zookeeper` (README says which) and in runs
 			on Java brokers.  zk_private: a real one that the test may stop
 
@@ -15,12 +15,14 @@ import os
 import random
 import signal
 import sys
+import uuid
 
 import pytest
 
 from harness import env, java
 from harness import pair as pairs
 from harness.broker import make_broker
+from harness.groups import Client
 from harness.proxy import Proxy
 from harness.zookeeper import EmbeddedServer, Ensemble, ZooKeeper
 
@@ -237,6 +239,26 @@ def proxies():
     yield make
     for p in made:
         p.close()
+
+
+@pytest.fixture
+def group():
+    """The name of a group that nobody else has."""
+    return f"g-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def clients():
+    """clients(name, broker, group, topic, ...) -> a harness.groups.Client; all are killed in the end."""
+    made = []
+
+    def make(*args, **kwargs):
+        made.append(Client(*args, **kwargs))
+        return made[-1]
+
+    yield make
+    for c in made:
+        c.kill9()
 
 
 @pytest.fixture

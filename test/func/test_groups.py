@@ -5,20 +5,14 @@ import re
 import socket
 import subprocess
 import time
-import uuid
 
 import pytest
 
 from harness import env, java
-from harness.clients import confluent_produce
-from harness.groups import (FENCED, ILLEGAL_GENERATION, NONE, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID, Client, Member, committed, described, partition_of, ready,
-                            together, wait_stable)
+from harness.clients import confluent_produce, produce
+from harness.groups import (FENCED, ILLEGAL_GENERATION, NONE, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID, Member, committed, described, partition_of, ready, together,
+                            wait_stable)
 from harness.proc import die_with_parent, free_port, wait_until
-
-
-@pytest.fixture
-def group():
-    return f"g-{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture
@@ -33,26 +27,6 @@ def members(broker):
     yield make
     for m in made:
         m.close()
-
-
-@pytest.fixture
-def clients():
-    made = []
-
-    def make(*args, **kwargs):
-        made.append(Client(*args, **kwargs))
-        return made[-1]
-
-    yield make
-    for c in made:
-        c.kill9()
-
-
-def produce(broker, t, n, partitions, first=0):
-    """Values first..first+n-1, round and round."""
-    for p in range(partitions):
-        confluent_produce(broker, t, [b"%d" % i for i in range(first, first + n) if i % partitions == p], partition=p)
-    return [str(i) for i in range(first, first + n)]
 
 
 def confluent(broker, group, topics, **more):

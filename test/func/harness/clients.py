@@ -62,6 +62,13 @@ def confluent_sender(broker, codec="none", acks="all", partition=0, idempotent=F
     return send
 
 
+def produce(broker, topic, n, partitions, first=0):
+    """Values first..first+n-1, round and round; -> them, as text."""
+    for p in range(partitions):
+        confluent_produce(broker, topic, [b"%d" % i for i in range(first, first + n) if i % partitions == p], partition=p)
+    return [str(i) for i in range(first, first + n)]
+
+
 @consumer("confluent")
 def confluent_consume(broker, topic, n, seconds=30, messages=False, partition=0, offset=0, **options):
     from confluent_kafka import Consumer, TopicPartition

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// kafkajs as a member of a group: node consume.js BROKER GROUP TOPIC.  It assigns by the name "range", which every other client knows, and prints
-// "[partition, offset, value]" for each record.  SIGTERM leaves the group.
-const { Kafka, AssignerProtocol: { MemberMetadata, MemberAssignment }, logLevel } = require("kafkajs");
+// kafkajs as a member of a group: node consume.js BROKER GROUP TOPIC STRATEGY.  It assigns by the name "range", which every other client knows, or by its own
+// "RoundRobinAssigner", and prints "[partition, offset, value]" for each record.  SIGTERM leaves the group.
+const { Kafka, AssignerProtocol: { MemberMetadata, MemberAssignment }, PartitionAssigners, logLevel } = require("kafkajs");
 
-const [broker, groupId, topic] = process.argv.slice(2);
+const [broker, groupId, topic, strategy] = process.argv.slice(2);
 
 const range = ({ cluster }) => ({
 	name: "range",
@@ -27,9 +27,12 @@ const range = ({ cluster }) => ({
 	},
 });
 
+const assigners = { range, RoundRobinAssigner: PartitionAssigners.roundRobin };
+
 async function main() {
 	const kafka = new Kafka({ clientId: "kafkajs", brokers: [broker], logLevel: logLevel.NOTHING });
-	const consumer = kafka.consumer({ groupId, partitionAssigners: [range], sessionTimeout: 10000, heartbeatInterval: 300 });
+	const consumer = kafka.consumer({ groupId, partitionAssigners: [assigners[strategy]], sessionTimeout: 10000, heartbeatInterval: 300,
+		maxWaitTimeInMs: 300 });	// it hears of a rebalance between two fetches
 	process.on("SIGTERM", async () => { await consumer.disconnect(); process.exit(0); });
 	await consumer.connect();
 	await consumer.subscribe({ topics: [topic], fromBeginning: true });

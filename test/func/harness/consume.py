@@ -2,8 +2,10 @@
 """A Python client as a member of a group: consume.py CLIENT BROKER GROUP TOPIC OPTIONS (JSON).  A program of its own, so that it can be killed.
 
 Prints "[partition, offset, value]" when a record was processed, then commits every `every` records; SIGTERM leaves the group.
-options: static (group.instance.id), every (0: automatic commits), slow (seconds per record), sqlite (a file), redis (a port)"""
+options: static (group.instance.id), every (0: automatic commits), slow (seconds per record), sqlite (a file), redis (a port), session (its time-out, ms),
+strategy (names of assignors, with commas between; "range" when nothing is said)"""
 import asyncio
+import importlib
 import json
 import signal
 import socket
@@ -43,8 +45,9 @@ class Sink:
 def confluent(broker, group, topic, options, sink):
     from confluent_kafka import Consumer
     every = options.get("every", 0)
-    c = Consumer({"bootstrap.servers": broker, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": not every, "session.timeout.ms": 6000,
-                  "heartbeat.interval.ms": 300, "partition.assignment.strategy": "range", "broker.address.family": "v4", "log_level": 0,
+    c = Consumer({"bootstrap.servers": broker, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": not every,
+                  "session.timeout.ms": options.get("session", 6000), "heartbeat.interval.ms": 300,
+                  "partition.assignment.strategy": options.get("strategy", "range"), "broker.address.family": "v4", "log_level": 0,
                   "topic.metadata.refresh.interval.ms": 1000, **({"group.instance.id": options["static"]} if "static" in options else {})})
     c.subscribe([topic])
     n = 0
@@ -62,12 +65,20 @@ def confluent(broker, group, topic, options, sink):
     c.close()
 
 
+def assignors(package, options):
+    """kafka-python and its descendant name them alike"""
+    found = []
+    for name in options.get("strategy", "range").split(","):
+        module, kind = {"range": ("range", "Range"), "roundrobin": ("roundrobin", "RoundRobin"), "sticky": ("sticky.sticky_assignor", "Sticky")}[name]
+        found.append(getattr(importlib.import_module(f"{package}.coordinator.assignors.{module}"), f"{kind}PartitionAssignor"))
+    return found
+
+
 def kafka_python(broker, group, topic, options, sink):
     from kafka import KafkaConsumer
-    from kafka.coordinator.assignors.range import RangePartitionAssignor
     every = options.get("every", 0)
-    c = KafkaConsumer(topic, bootstrap_servers=broker, group_id=group, auto_offset_reset="earliest", enable_auto_commit=not every, session_timeout_ms=6000,
-                      heartbeat_interval_ms=300, partition_assignment_strategy=[RangePartitionAssignor])
+    c = KafkaConsumer(topic, bootstrap_servers=broker, group_id=group, auto_offset_reset="earliest", enable_auto_commit=not every,
+                      session_timeout_ms=options.get("session", 6000), heartbeat_interval_ms=300, partition_assignment_strategy=assignors("kafka", options))
     n = 0
     while not stopping:
         for rows in c.poll(timeout_ms=100).values():
@@ -82,12 +93,12 @@ def kafka_python(broker, group, topic, options, sink):
 
 def aiokafka(broker, group, topic, options, sink):
     from aiokafka import AIOKafkaConsumer
-    from aiokafka.coordinator.assignors.range import RangePartitionAssignor
     every = options.get("every", 0)
 
     async def go():
         c = AIOKafkaConsumer(topic, bootstrap_servers=broker, group_id=group, auto_offset_reset="earliest", enable_auto_commit=not every,
-                             session_timeout_ms=6000, heartbeat_interval_ms=300, partition_assignment_strategy=[RangePartitionAssignor])
+                             session_timeout_ms=options.get("session", 6000), heartbeat_interval_ms=300,
+                             partition_assignment_strategy=assignors("aiokafka", options))
         await c.start()
         n = 0
         try:

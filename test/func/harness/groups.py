@@ -14,8 +14,12 @@ RETRY = (14, 15, 16)        # loading, not available, not coordinator
 
 
 # ---- clients ----------------------------------------------------------------------------------------------------------------------------
+JAVA_ASSIGNORS = {"range": "RangeAssignor", "roundrobin": "RoundRobinAssignor", "sticky": "StickyAssignor", "cooperative-sticky": "CooperativeStickyAssignor"}
+
+
 class Client(threading.Thread):
-    """A client in a process: what it processed is in `rows`, as (partition, offset, value)."""
+    """A client in a process: what it processed is in `rows`, as (partition, offset, value).  Options: consume.py says which; of these, Java takes session
+    and strategy, kafkajs strategy.  strategy: names of assignors as in the protocol, with commas between; "range" when nothing is said."""
 
     def __init__(self, name, broker, group, topic, **options):
         super().__init__(daemon=True)
@@ -23,9 +27,11 @@ class Client(threading.Thread):
         environment = None
         if name == "java":
             argv = [*java.command(), java.TOOLS["kafka-verifiable-consumer"], "--bootstrap-server", broker.address, "--group-id", group, "--topic", topic,
-                    "--session-timeout", "6000", "--reset-policy", "earliest", "--verbose"]
+                    "--session-timeout", options.get("session", 6000), "--reset-policy", "earliest", "--verbose",
+                    "--consumer.config", env.HERE / "consume.properties", "--assignment-strategy",
+                    ",".join(f"org.apache.kafka.clients.consumer.{JAVA_ASSIGNORS[s]}" for s in options.get("strategy", "range").split(","))]
         elif name == "kafkajs":
-            argv = [env.need_command("node"), env.HERE / "consume.js", broker.address, group, topic]
+            argv = [env.need_command("node"), env.HERE / "consume.js", broker.address, group, topic, options.get("strategy", "range")]
             environment = {"NODE_PATH": f"{env.NODE or env.missing('kafkajs')}/node_modules", "PATH": "/usr/bin:/bin"}
         else:
             argv = [sys.executable, env.HERE / "consume.py", name, broker.address, group, topic, json.dumps(options)]
