@@ -72,12 +72,14 @@ struct load_item {
 	uint32_t	 total;
 };
 
+/* A future log in the directory of its current one (where somebody has put it) shares the row, and may be lowering it just now. */
 static int64_t
 checkpointed(const struct checkpoint *cp, const struct load_item *it)
 {
 	const struct checkpoint_entry *row = checkpoint_find(cp, it->topic, it->partition);
+	int64_t offset = row == NULL ? 0 : __atomic_load_n(&row->offset, __ATOMIC_RELAXED);
 
-	return (row == NULL || row->offset < 0 ? 0 : row->offset);
+	return (MAX(0, offset));
 }
 
 static void

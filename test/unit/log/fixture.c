@@ -67,7 +67,7 @@ fixture_open(struct fixture *f, struct errbuf *eb)
 	const char *paths[2] = { f->path[0], f->path[1] };
 	const struct log_dirs_options o = {
 		.fs = f->fs, .clock = &f->clock.clock, .diag = f->diag, .random = &f->random.random, .workers = f->workers,
-		.dirs = paths, .ndirs = f->npaths, .sync_appends = f->sync_appends, .open_indexes_max = f->open_indexes_max, .defaults = f->options,
+		.dirs = paths, .ndirs = f->npaths, .recovery_threads_per_dir = f->recovery_threads, .sync_appends = f->sync_appends, .open_indexes_max = f->open_indexes_max, .defaults = f->options,
 		.events = { f, on_moved, on_offline, on_all, on_truncate },
 	};
 	enum err e = log_dirs_new(&o, &f->dirs, eb);

@@ -22,6 +22,7 @@ struct fixture {
 	struct log_options    options;
 	struct workers	     *workers;
 	bool		      sync_appends;	/* group commit */
+	unsigned	      recovery_threads;	/* 0: the calling one */
 	uint32_t	      open_indexes_max;	/* 1: whatever works with two logs does it with index files that were closed */
 	struct log_dirs	     *dirs;
 	struct diag	     *diag;

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test/unit/log/test_start.c - starts and ends with several threads: the same comes out as with one.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/must.h"
+#include "base/str.h"
+#include "log/checkpoint.h"
+#include "log/log_int.h"
+#include "log/names_int.h"
+#include "test/unit/fs_fault.h"
+#include "test/unit/log/fixture.h"
+#include "test/unit/unit.h"
+
+/* ---- what befalls a log that was not closed ---- */
+
+enum harm {
+	NONE, NEVER_FLUSHED, ROTTEN_FLUSHED, ROTTEN_FLUSHED_NO_INDEX, ROTTEN, TORN_TAIL, INDEX_GONE, INDEX_OF_ZEROS, INDEX_OF_JUNK, TIME_INDEX_GONE,
+	TXN_INDEX_OF_JUNK, STRAY_FILES, SWAP_COMMITTED, SNAPSHOT_OF_JUNK, EPOCHS_OF_JUNK, HARM_COUNT_
+};
+
+enum { LOGS = 2 * HARM_COUNT_ + INDEX_GONE + 1, THREADS = 4, FLUSHED = 40, BATCHES = 70, SEGMENTS_MAX = 32 };
+
+static enum harm harm_of(int i) { return ((enum harm)(i % HARM_COUNT_)); }
+
+struct made {			/* of a log before it is harmed */
+	int64_t	 bases[SEGMENTS_MAX];
+	uint32_t n;
+};
+
+struct state {			/* of a log, as users see it */
+	int64_t	 start, end, records, behind;	/* records: -1 when one is damaged; behind: those from the last segment but one on */
+	uint32_t segments;
+};
+
+struct many {
+	struct fixture f;
+	struct made    made[LOGS];
+	struct state   states[LOGS];
+	char	       first[512];	/* where they were made */
+};
+
+static void
+must_run(const char *format, const char *a, const char *b)
+{
+	char cmd[2048];
+
+	/* NOLINTNEXTLINE(clang-diagnostic-format-nonliteral) */
+	must(snprintf(cmd, sizeof(cmd), format, a, b) < (int)sizeof(cmd));
+	CHECK_EQ(system(cmd), 0);
+}
+
+/* ---- logs without a clean end ---- */
+
+static void
+fill(struct many *m, struct log *log, int i, int from, int to)
+{
+	for (int k = from; k < to; k++) {
+		const struct batch_spec spec = { .value_len = 300, .producer_id = i % 2 == 0 ? 0 : 100 + i, .sequence = k };
+
+		CHECK_EQ(fixture_append(&m->f, log, &spec).error, KERR_NONE);
+	}
+}
+
+static void
+note_segments(struct log *log, struct made *made)
+{
+	struct segment_list *l = log_hold_segments(log);
+
+	must(l->n >= 6 && l->n <= SEGMENTS_MAX);
+	made->n = l->n;
+	for (uint32_t i = 0; i < l->n; i++)
+		made->bases[i] = l->segments[i]->base;
+	segment_list_free(l);
+}
+
+static void
+make_logs(struct many *m)
+{
+	struct errbuf eb = ERRBUF_INIT;
+	struct log *logs[LOGS];
+
+	must(fixture_open(&m->f, &eb) == OK);
+	for (int i = 0; i < LOGS; i++) {
+		logs[i] = NULL;
+		must(log_dirs_create(m->f.dirs, "t", i, UUID_ZERO, &m->f.options, &logs[i], &eb) == OK);
+		fixture_lead(logs[i], 5);
+		fixture_establish(logs[i]);
+		fill(m, logs[i], i, 0, harm_of(i) == NEVER_FLUSHED ? 0 : FLUSHED);
+	}
+	log_dirs_checkpoint_recovery_points(m->f.dirs);
+	for (int i = 0; i < LOGS; i++) {
+		fill(m, logs[i], i, harm_of(i) == NEVER_FLUSHED ? 0 : FLUSHED, BATCHES);
+		note_segments(logs[i], &m->made[i]);
+		log_unref(&logs[i]);
+	}
+	fixture_crash(&m->f);
+}
+
+static char *
+file_of(struct many *m, int i, int64_t base, const char *suffix)
+{
+	return (fixture_file(&m->f, "t-%d/%020lld%s", i, (long long)base, suffix));
+}
+
+/* In a record of the sixth batch. */
+static void
+rot(struct many *m, int i, uint32_t segment)
+{
+	const struct made *made = &m->made[i];
+	const char *path = file_of(m, i, made->bases[segment], SUFFIX_DATA);
+	int64_t batch = fixture_size(&m->f, path) / (made->bases[segment + 1] - made->bases[segment]);
+	struct file *f = NULL;
+	uint8_t byte;
+
+	must(file_open(m->f.fs, path, FS_RDWR, &f, NULL) == OK);
+	must(file_pread_full(f, &byte, 1, (uint64_t)batch * 5 + 100, NULL) == OK);
+	byte ^= 1;
+	must(file_pwrite(f, &byte, 1, (uint64_t)batch * 5 + 100, NULL) == OK);
+	file_unref(&f);
+}
+
+static void
+cut_off(struct many *m, const char *path, int64_t bytes)
+{
+	struct file *f = NULL;
+
+	must(file_open(m->f.fs, path, FS_RDWR, &f, NULL) == OK);
+	must(m->f.fs->ops->truncate(f, (uint64_t)(fixture_size(&m->f, path) - bytes), NULL) == OK);
+	file_unref(&f);
+}
+
+static void
+put_text(struct many *m, const char *path, const char *text, size_t len)
+{
+	must(fs_write_file_atomic(m->f.fs, path, slice_of(text, len), NULL) == OK);
+}
+
+static void
+put_junk(struct many *m, const char *path)
+{
+	put_text(m, path, "junk\n", 5);
+}
+
+static void
+take_away(struct many *m, const char *path)
+{
+	must(m->f.fs->ops->unlink(m->f.fs, path, NULL) == OK);
+}
+
+static void
+harm_log(struct many *m, int i)
+{
+	static const char zeros[80] = { 0 };
+	const int64_t *bases = m->made[i].bases, last = bases[m->made[i].n - 1];
+
+	switch (harm_of(i)) {
+	case NONE:
+	case NEVER_FLUSHED:
+		break;
+	case ROTTEN_FLUSHED_NO_INDEX:
+		take_away(m, file_of(m, i, bases[1], SUFFIX_INDEX));
+		rot(m, i, 1);
+		break;
+	case ROTTEN_FLUSHED:
+		rot(m, i, 1);
+		break;
+	case ROTTEN:
+		rot(m, i, m->made[i].n - 2);
+		break;
+	case TORN_TAIL:
+		cut_off(m, file_of(m, i, last, SUFFIX_DATA), 7);
+		break;
+	case INDEX_GONE:
+		take_away(m, file_of(m, i, bases[0], SUFFIX_INDEX));
+		take_away(m, file_of(m, i, bases[2], SUFFIX_INDEX));
+		break;
+	case INDEX_OF_ZEROS:
+		put_text(m, file_of(m, i, bases[1], SUFFIX_INDEX), zeros, sizeof(zeros));
+		break;
+	case INDEX_OF_JUNK:
+		put_junk(m, file_of(m, i, bases[1], SUFFIX_INDEX));
+		put_junk(m, file_of(m, i, last, SUFFIX_INDEX));
+		break;
+	case TIME_INDEX_GONE:
+		take_away(m, file_of(m, i, bases[1], SUFFIX_TIME));
+		take_away(m, file_of(m, i, last, SUFFIX_TIME));
+		break;
+	case TXN_INDEX_OF_JUNK:
+		put_junk(m, file_of(m, i, bases[1], SUFFIX_TXN));
+		break;
+	case STRAY_FILES:
+		put_junk(m, file_of(m, i, 7777, SUFFIX_INDEX));
+		put_junk(m, file_of(m, i, bases[1], SUFFIX_DATA SUFFIX_DELETED));
+		put_junk(m, file_of(m, i, bases[2], SUFFIX_DATA SUFFIX_CLEANED));
+		put_junk(m, file_of(m, i, 8888, SUFFIX_SNAPSHOT));
+		put_junk(m, fixture_file(&m->f, "t-%d/leader-epoch-checkpoint.tmp", i));
+		break;
+	case SWAP_COMMITTED:
+		must_run("cp %s %s", file_of(m, i, bases[0], SUFFIX_DATA), file_of(m, i, bases[0], SUFFIX_DATA SUFFIX_SWAP));
+		break;
+	case SNAPSHOT_OF_JUNK:
+		put_junk(m, file_of(m, i, last, SUFFIX_SNAPSHOT));
+		break;
+	case EPOCHS_OF_JUNK:
+		put_junk(m, fixture_file(&m->f, "t-%d/leader-epoch-checkpoint", i));
+		break;
+	case HARM_COUNT_:
+		break;
+	}
+}
+
+static void
+many_init(struct many *m)
+{
+	memset(m, 0, sizeof(*m));
+	fixture_init(&m->f, 1);
+	m->f.options.segment_bytes = 4096;
+	make_logs(m);
+	for (int i = 0; i < LOGS; i++)
+		harm_log(m, i);
+	/* Two of one partition (the last, which has lost an index), as somebody may have put them: they share a row of the checkpoints. */
+	must_run("cp -a %s %s", fixture_file(&m->f, "t-%d", LOGS - 1),
+	    fixture_file(&m->f, "t-%d.0123456789abcdef0123456789abcdef-future", LOGS - 1));
+	(void)str_copy(m->first, sizeof(m->first), m->f.path[0]);
+}
+
+/* ---- lives of copies of them ---- */
+
+static void
+copy(struct many *m, const char *name)
+{
+	must(snprintf(m->f.path[0], sizeof(m->f.path[0]), "%s.%s", m->first, name) < (int)sizeof(m->f.path[0]));
+	must_run("cp -a %s %s", m->first, m->f.path[0]);
+}
+
+static void
+start(struct many *m, unsigned threads)
+{
+	struct errbuf eb = ERRBUF_INIT;
+
+	m->f.lines[0] = '\0';
+	m->f.recovery_threads = threads;
+	if (threads > 1 && m->f.workers == NULL)
+		must(workers_new(2, "common", &m->f.workers, NULL) == OK);
+	CHECK_EQ(fixture_open(&m->f, &eb), OK);
+	CHECK_STR(eb.text, "");
+	if (m->f.workers != NULL)
+		workers_drain(m->f.workers);		/* what was recovered is flushed */
+}
+
+static void
+look(struct many *m, int i)
+{
+	struct log *log = log_dirs_find(m->f.dirs, "t", i);
+	struct state *s = &m->states[i];
+
+	must(log != NULL);
+	log_check(log);
+	s->start = log_start_offset(log);
+	s->end = log_end_offset(log);
+	s->segments = (uint32_t)log_segment_count(log);
+	s->records = fixture_read_all(log, s->start);
+	s->behind = fixture_read_all(log, m->made[i].bases[m->made[i].n - 1]);
+	log_unref(&log);
+}
+
+static void
+look_at_all(struct many *m)
+{
+	CHECK_EQ(log_dirs_count(m->f.dirs), LOGS);
+	CHECK_EQ(m->f.offline, 0);
+	for (int i = 0; i < LOGS; i++)
+		look(m, i);
+}
+
+static void
+check_state(const struct many *m, int i)
+{
+	const struct made *made = &m->made[i];
+	const struct state *s = &m->states[i];
+	int64_t last = made->bases[made->n - 1];
+	bool cut = harm_of(i) == ROTTEN;
+
+	CHECK_EQ(s->start, 0);
+	CHECK_EQ(s->segments, cut ? made->n - 1 : made->n);
+	switch (harm_of(i)) {
+	case ROTTEN:
+		CHECK_EQ(s->end, made->bases[made->n - 2] + 5);
+		CHECK_EQ(s->records, s->end);
+		break;
+	case ROTTEN_FLUSHED:
+		CHECK_EQ(s->end, BATCHES);
+		CHECK_EQ(s->records, -1);		/* readers meet it */
+		break;
+	case ROTTEN_FLUSHED_NO_INDEX:
+		CHECK_EQ(s->end, BATCHES);
+		CHECK_EQ(s->records, BATCHES - (made->bases[2] - made->bases[1] - 5));
+		break;
+	default:
+		CHECK_EQ(s->end, harm_of(i) == TORN_TAIL ? BATCHES - 1 : BATCHES);
+		CHECK_EQ(s->records, s->end);
+		break;
+	}
+	if (!cut)
+		CHECK_EQ(s->behind, s->end - last);
+}
+
+static void
+check_same_rows(struct many *m, const char *a, const char *b, const char *name)
+{
+	struct checkpoint cp[2] = { CHECKPOINT_INIT, CHECKPOINT_INIT };
+	const char *const dirs[] = { a, b };
+
+	for (int i = 0; i < 2; i++) {
+		char *path = path_join(dirs[i], name);
+
+		CHECK_EQ(checkpoint_read(m->f.fs, path, &cp[i], NULL), OK);
+		free(path);
+	}
+	CHECK_EQ(cp[0].n, cp[1].n);
+	for (uint32_t i = 0; i < cp[0].n && i < cp[1].n; i++) {		/* read, they are in order */
+		CHECK_EQ(cp[0].entries[i].partition, cp[1].entries[i].partition);
+		CHECK_EQ(cp[0].entries[i].offset, cp[1].entries[i].offset);
+	}
+	checkpoint_fini(&cp[0]);
+	checkpoint_fini(&cp[1]);
+}
+
+static void
+check_same_files(struct many *m, const char *a, const char *b)
+{
+	must_run("diff -r -x '*-offset-checkpoint' %s %s", a, b);
+	check_same_rows(m, a, b, "recovery-point-offset-checkpoint");
+}
+
+/* A record in each, as leader again. */
+static void
+go_on(struct many *m)
+{
+	for (int i = 0; i < LOGS; i++) {
+		struct log *log = log_dirs_find(m->f.dirs, "t", i);
+
+		fixture_lead(log, 6);
+		CHECK_EQ(fixture_put(&m->f, log), m->states[i].end);
+		log_unref(&log);
+	}
+}
+
+/* A segment that is recovered has its data cut to what is whole. */
+static void
+check_nothing_is_recovered(struct many *m)
+{
+	struct fs *fs = fs_fault_new(fixture_fs());
+
+	m->f.fs = fs;
+	fs_fault_only(fs, SUFFIX_DATA);
+	fs_fault_arm(fs, FS_FAULT_TRUNCATE, 0, OK);
+	start(m, THREADS);
+	CHECK(log_dirs_was_clean(m->f.dirs));
+	CHECK_EQ(fs_fault_count(fs), 0);
+	CHECK(strstr(m->f.lines, "closed cleanly") != NULL);
+	CHECK(strstr(m->f.lines, "recover") == NULL && strstr(m->f.lines, "new indexes") == NULL && strstr(m->f.lines, "removed") == NULL);
+	for (int i = 0; i < LOGS; i++) {
+		const struct state before = m->states[i];
+
+		look(m, i);
+		CHECK_EQ(m->states[i].end, before.end + 1);
+		CHECK_EQ(m->states[i].records, before.records < 0 ? -1 : before.records + 1);
+	}
+	fixture_crash(&m->f);
+	m->f.fs = fixture_fs();
+	fs_fault_free(&fs);
+}
+
+TEST(what_several_threads_recover_and_close_is_what_one_does)
+{
+	struct state alone[LOGS];
+	char one[512];
+	struct many m;
+
+	many_init(&m);
+	copy(&m, "one");
+	(void)str_copy(one, sizeof(one), m.f.path[0]);
+	start(&m, 1);
+	look_at_all(&m);
+	for (int i = 0; i < LOGS; i++)
+		check_state(&m, i);
+	memcpy(alone, m.states, sizeof(alone));
+	fixture_crash(&m.f);
+	copy(&m, "several");
+	start(&m, THREADS);
+	look_at_all(&m);
+	CHECK(memcmp(alone, m.states, sizeof(alone)) == 0);
+	check_same_files(&m, one, m.f.path[0]);
+	go_on(&m);
+	fixture_close(&m.f);
+	check_nothing_is_recovered(&m);
+	fixture_fini(&m.f);
+}
+
+UNIT_MAIN("log/start", T(what_several_threads_recover_and_close_is_what_one_does))
