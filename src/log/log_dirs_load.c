@@ -65,9 +65,7 @@ struct load_item {
 	char		*topic, *path;
 	int32_t		 partition;
 	bool		 future;
-	struct log	*log;		/* out */
-	enum err	 e;
-	struct errbuf	 eb;
+	struct log	*log;		/* out; NULL: not loaded */
 	_Atomic uint32_t *done;
 	uint32_t	 total;
 };
@@ -92,18 +90,26 @@ load_item(void *p)
 		.recovery_point = checkpointed(&it->dir->recovery, it),
 		.start_offset = checkpointed(&it->dir->starts, it),
 	};
+	struct errbuf eb = ERRBUF_INIT;
 	struct log_options o;
+	struct log *log;
 	uint32_t done;
 
 	if (!dir_is_online(it->dir))
 		return;
 	log_dirs_options_for(it->ld, it->topic, &o);
-	it->log = log_new(&it->ld->env, &it->dir->base, it->topic, it->partition, it->path, &o);
-	it->log->future = it->future;
-	it->log->stored_recovery_point = in.recovery_point;
-	it->e = log_load(it->log, &in, &it->eb);
+	log = log_new(&it->ld->env, &it->dir->base, it->topic, it->partition, it->path, &o);
+	log->future = it->future;
+	log->stored_recovery_point = in.recovery_point;
+	if (log_load(log, &in, &eb) != OK) {
+		errbuf_add(&eb, "loading %s", it->path);
+		log_dir_fail(&it->dir->base, eb.text);	/* at once: nobody begins another one there */
+		log_unref(&log);
+		return;
+	}
+	it->log = log;
 	done = ++*it->done;
-	if (it->e == OK && (!in.clean || done % 1000 == 0))
+	if (!in.clean || done % 1000 == 0)
 		diag_info(it->ld->env.diag, "log", "%s: loaded, offsets %" PRId64 " to %" PRId64 " (%" PRIu32 " of %" PRIu32 " in this directory)",
 		    it->path, log_start_offset(it->log), log_end_offset(it->log), done, it->total);
 }
@@ -276,22 +282,14 @@ add_or_replace(struct load_item *it, struct errbuf *eb)
 	return (loser == it->log ? OK : log_dirs_add(ld, it->dir, it->log, eb));
 }
 
-/* The log goes into the table, or takes its directory offline; only what the operator must sort out ends the start. */
+/* The log goes into the table; only what the operator must sort out ends the start.  What stands in a directory that has failed is not here: it neither
+ * takes the place of what another directory has, nor is it touched. */
 static enum err
 settle_item(struct load_item *it, struct errbuf *eb)
 {
-	enum err e = it->e;
-
-	if (it->log == NULL)
+	if (it->log == NULL || !dir_is_online(it->dir))
 		return (OK);
-	if (e == OK)
-		e = add_or_replace(it, eb);
-	else {
-		errbuf_add(&it->eb, "loading %s", it->path);
-		log_dir_fail(&it->dir->base, it->eb.text);
-		e = OK;
-	}
-	return (e);
+	return (add_or_replace(it, eb));
 }
 
 static enum err

@@ -549,6 +549,45 @@ TEST(what_a_swap_has_replaced_keeps_its_recovery_point_until_it_is_retired)
 	fixture_fini(&f);
 }
 
+/* The new one cannot be had for now: the old one serves on, as if its directory had not been there at all. */
+TEST(what_a_swap_has_replaced_is_kept_by_a_start_in_which_the_new_directory_fails)
+{
+	struct fs *fs = fs_fault_new(fixture_fs());
+	struct fixture f;
+	struct log *old, *new, *other = NULL;
+
+	fixture_init(&f, 2);
+	f.fs = fs;
+	OPEN(&f);
+	old = log_with_a_hole(&f);
+	new = moved_not_retired(&f, old);
+	CHECK_EQ(log_dirs_prefer(f.dirs, "u", 0, f.path[1]), OK);
+	CHECK_EQ(log_dirs_create(f.dirs, "u", 0, UUID_ZERO, &f.options, &other, NULL), OK);
+	fixture_lead(other, 5);
+	(void)fixture_put(&f, other);
+	log_unref(&old);
+	log_unref(&new);
+	log_unref(&other);
+	fixture_crash(&f);
+	fs_fault_only(fs, "/u-0/");
+	fs_fault_arm(fs, FS_FAULT_READ, 1, ERR_IO);
+	OPEN(&f);
+	CHECK_EQ(f.offline, 1);
+	new = find(&f);
+	CHECK_STR(log_dir(new), f.path[0]);
+	log_unref(&new);
+	check_both_segments(&f, "the old one", 0);
+	CHECK_EQ(entries(&f, 0, "^t-0$"), 1);
+	CHECK_EQ(entries(&f, 1, "^t-0$"), 1);
+	fs_fault_arm(fs, 0, 0, OK);
+	fixture_crash(&f);
+	OPEN(&f);
+	check_both_segments(&f, "one of them", 0);
+	CHECK_EQ(entries(&f, 0, "^t-0$") + entries(&f, 1, "^t-0$"), 1);
+	fixture_fini(&f);
+	fs_fault_free(&fs);
+}
+
 /* Both directories, or one, die at the n-th call of a move, and the broker with them. */
 static bool
 die_with_a_hole(unsigned n, enum victim who)
@@ -673,5 +712,6 @@ UNIT_MAIN("log/move", T(a_log_that_has_moved_is_the_same_log), T(a_move_that_is_
     T(a_topic_deleted_before_the_old_log_is_retired_takes_it_along), T(a_log_sent_back_before_it_is_retired_waits_for_that),
     T(a_log_that_begins_in_the_middle_of_a_batch_moves), T(a_move_can_be_cancelled_and_a_deleted_topic_ends_it), T(a_partition_that_comes_later_is_made_where_it_was_asked_for),
     T(whatever_dies_during_a_move_one_whole_log_is_left), T(a_log_killed_right_after_it_has_moved_keeps_what_is_behind_an_old_hole),
-    T(what_a_swap_has_replaced_keeps_its_recovery_point_until_it_is_retired), T(whatever_dies_during_a_move_nothing_behind_an_old_hole_is_lost),
+    T(what_a_swap_has_replaced_keeps_its_recovery_point_until_it_is_retired),
+    T(what_a_swap_has_replaced_is_kept_by_a_start_in_which_the_new_directory_fails), T(whatever_dies_during_a_move_nothing_behind_an_old_hole_is_lost),
     T(a_log_taken_away_while_it_is_cut_fails_no_directory))

@@ -402,4 +402,68 @@ TEST(what_several_threads_recover_and_close_is_what_one_does)
 	fixture_fini(&m.f);
 }
 
-UNIT_MAIN("log/start", T(what_several_threads_recover_and_close_is_what_one_does))
+/* ---- a disk that fails while several threads read from it ---- */
+
+/* Whoever comes to the gate waits until `crowd` have come, and is told e. */
+static struct gate {
+	struct lock	 lock;
+	struct condition changed;
+	const struct fs_ops *under;
+	const char	*part;		/* of the path */
+	unsigned	 crowd, came;
+	enum err	 e;
+} gate;
+
+static enum err
+gate_pass(const char *path, struct errbuf *eb)
+{
+	if (strstr(path, gate.part) == NULL)
+		return (OK);
+	lock_acquire(&gate.lock);
+	gate.came++;
+	condition_broadcast(&gate.changed);
+	while (gate.came < gate.crowd)
+		condition_wait(&gate.changed, &gate.lock);
+	lock_release(&gate.lock);
+	if (gate.e != OK)
+		errbuf_set(eb, "%s: the disk has died", path);
+	return (gate.e);
+}
+
+/* Each log reads its epochs once, first of all. */
+static enum err
+gated_open(struct fs *fs, const char *path, unsigned flags, struct file **out, struct errbuf *eb)
+{
+	enum err e = gate_pass(path, eb);
+
+	return (e == OK ? gate.under->open(fs, path, flags, out, eb) : e);
+}
+
+TEST(a_log_that_cannot_be_read_takes_the_directory_offline_and_no_other_log_is_begun)
+{
+	struct fs_ops ops = *fixture_fs()->ops;
+	struct fs fs = { .ops = &ops };
+	struct errbuf eb = ERRBUF_INIT;
+	struct many m;
+
+	many_init(&m);
+	gate = (struct gate){ .under = fixture_fs()->ops, .part = "/leader-epoch-checkpoint", .crowd = THREADS, .e = ERR_IO };
+	lock_init(&gate.lock, LOCK_fs_fake);
+	condition_init(&gate.changed);
+	ops.open = gated_open;
+	copy(&m, "dead");
+	m.f.fs = &fs;
+	m.f.recovery_threads = THREADS;
+	CHECK_EQ(fixture_open(&m.f, &eb), OK);
+	CHECK_EQ(m.f.offline, 1);
+	CHECK_EQ(m.f.all_offline, 1);
+	CHECK_EQ(log_dirs_count(m.f.dirs), 0);
+	CHECK(strstr(m.f.lines, "the disk has died") != NULL);
+	CHECK_EQ(gate.came, THREADS);
+	fixture_fini(&m.f);
+	condition_fini(&gate.changed);
+	lock_fini(&gate.lock);
+}
+
+UNIT_MAIN("log/start", T(what_several_threads_recover_and_close_is_what_one_does),
+    T(a_log_that_cannot_be_read_takes_the_directory_offline_and_no_other_log_is_begun))
