@@ -38,6 +38,7 @@ struct decoder {
 };
 
 static void decode_struct(struct decoder *, const struct wire_struct *, uint8_t *);
+static void decode_structs(struct decoder *, const struct wire_struct *, uint8_t *, size_t n);
 
 static bool
 failed(const struct decoder *d)
@@ -146,34 +147,13 @@ decode_fixed_run(unsigned type, const uint8_t *p, void *out, size_t n)
 	}
 }
 
-/* One of them: most fields of most messages. */
-static inline void
+static void
 decode_fixed(struct decoder *d, unsigned type, void *out)
 {
 	const uint8_t *p = rd_take(&d->r, fixed_width(type));
 
-	if (UNLIKELY(p == NULL))
-		return;
-	switch (type) {
-	case WIRE_BOOL:
-		*(bool *)out = *p != 0;
-		break;
-	case WIRE_I8:
-		*(uint8_t *)out = *p;
-		break;
-	case WIRE_I16:
-		*(uint16_t *)out = be16dec(p);
-		break;
-	case WIRE_I32:
-		*(uint32_t *)out = be32dec(p);
-		break;
-	case WIRE_I64:
-	case WIRE_F64:
-		*(uint64_t *)out = be64dec(p);
-		break;
-	default:
-		memcpy(out, p, sizeof(struct uuid));
-	}
+	if (p != NULL)
+		decode_fixed_run(type, p, out, 1);
 }
 
 /* Invariant (2): can the bytes left hold n elements? */
@@ -201,12 +181,11 @@ decode_elements(struct decoder *d, const struct wire_field *f, uint8_t *v, size_
 			decode_fixed_run(f->elem, p, v, n);
 		return;
 	}
-	for (size_t i = 0; i < n && !failed(d); i++, v += size) {
-		if (f->elem == WIRE_STRUCT)
-			decode_struct(d, f->child, v);
-		else
+	if (f->elem == WIRE_STRUCT)
+		decode_structs(d, f->child, v, n);
+	else
+		for (size_t i = 0; i < n && !failed(d); i++, v += size)
 			*(struct slice *)v = decode_slice(d, f, f->elem, false);
-	}
 }
 
 static void
@@ -278,14 +257,6 @@ decode_field(struct decoder *d, const struct wire_field *f, uint8_t *p)
 	}
 }
 
-/* Invariants (3), (4). */
-static inline void
-decode_absent(const struct wire_field *f, uint8_t *p)
-{
-	if (!field_default_is_zero(f))
-		wire_field_default(f, p);
-}
-
 static const struct wire_field *
 find_tag(const struct wire_struct *s, uint32_t tag)
 {
@@ -337,26 +308,85 @@ decode_tagged(struct decoder *d, const struct wire_struct *s, uint8_t *base)
 	}
 }
 
-static void
-decode_struct(struct decoder *d, const struct wire_struct *s, uint8_t *base)
+/* Most text is short, and its length one byte. */
+static inline struct slice
+decode_text(struct decoder *d, const struct step *st)
 {
-	const struct wire_field *f = s->fields, *end = f + s->n;
+	uint32_t len = st->compact && d->r.p != d->r.end ? *d->r.p : 0;		/* one more than it is: with the byte itself */
+	const uint8_t *p;
 
-	for (; f < end; f++) {
-		if (f->tag != WIRE_NOTAG || !field_present(f, d->version))
-			decode_absent(f, base + f->offset);
-		else if (type_fixed(f->type))
-			decode_fixed(d, f->type, base + f->offset);
-		else
-			decode_field(d, f, base + f->offset);
+	if (len == 0 || len > 0x7f || (p = rd_take(&d->r, len)) == NULL)
+		return (decode_slice(d, st->f, st->type, st->nullable));
+	return (len == 1 ? SLICE_LIT("") : slice_of(p + 1, len - 1));
+}
+
+static inline void
+decode_step(struct decoder *d, const struct step *st, uint8_t *out)
+{
+	const uint8_t *p;
+
+	switch (st->type) {
+	case WIRE_BOOL:
+		if ((p = rd_take(&d->r, 1)) != NULL)
+			*(bool *)out = *p != 0;
+		break;
+	case WIRE_I8:
+		*(int8_t *)out = rd_i8(&d->r);
+		break;
+	case WIRE_I16:
+		*(int16_t *)out = rd_i16(&d->r);
+		break;
+	case WIRE_I32:
+		*(int32_t *)out = rd_i32(&d->r);
+		break;
+	case WIRE_I64:
+		*(int64_t *)out = rd_i64(&d->r);
+		break;
+	case WIRE_STR:
+	case WIRE_BYTES:
+		*(struct slice *)out = decode_text(d, st);
+		break;
+	case STEP_ABSENT:
+		if (!field_default_is_zero(st->f))	/* invariants (3), (4) */
+			wire_field_default(st->f, out);
+		break;
+	default:
+		decode_field(d, st->f, out);
+	}
+}
+
+static void
+decode_by(struct decoder *d, const struct plan *plan, uint8_t *base)
+{
+	for (const struct step *st = plan->steps, *end = st + plan->n; st < end; st++) {
+		decode_step(d, st, base + st->offset);
 		if (UNLIKELY(failed(d)))
 			goto out;
 	}
 	if (d->flexible)
-		decode_tagged(d, s, base);
+		decode_tagged(d, plan->s, base);
 out:
 	if (UNLIKELY(d->err != OK))
-		errbuf_add(d->eb, "%s", s->name);
+		errbuf_add(d->eb, "%s", plan->s->name);
+}
+
+static void
+decode_struct(struct decoder *d, const struct wire_struct *s, uint8_t *base)
+{
+	struct plan plan;
+
+	plan_make(&plan, s, d->version, d->flexible);
+	decode_by(d, &plan, base);
+}
+
+static void
+decode_structs(struct decoder *d, const struct wire_struct *s, uint8_t *v, size_t n)
+{
+	struct plan plan;
+
+	plan_make(&plan, s, d->version, d->flexible);
+	for (size_t i = 0; i < n && !failed(d); i++)
+		decode_by(d, &plan, v + i * s->size);
 }
 
 enum err

@@ -29,6 +29,7 @@ struct encoder {
 };
 
 static void encode_struct(struct encoder *, const struct wire_struct *, uint8_t *);
+static void encode_structs(struct encoder *, const struct wire_struct *, uint8_t *, size_t n);
 static void encode_field(struct encoder *, const struct wire_field *, uint8_t *);
 
 static void
@@ -115,34 +116,6 @@ encode_run(struct writer *w, unsigned type, const void *v, size_t n)
 	}
 }
 
-/* One of them: most fields of most messages. */
-static inline void
-encode_fixed(struct writer *w, unsigned type, const void *v)
-{
-	uint8_t *p = wr_take(w, fixed_width(type));
-
-	if (p == NULL)
-		return;
-	switch (type) {
-	case WIRE_BOOL:
-	case WIRE_I8:
-		*p = *(const uint8_t *)v;
-		break;
-	case WIRE_I16:
-		be16enc(p, *(const uint16_t *)v);
-		break;
-	case WIRE_I32:
-		be32enc(p, *(const uint32_t *)v);
-		break;
-	case WIRE_I64:
-	case WIRE_F64:
-		be64enc(p, *(const uint64_t *)v);
-		break;
-	default:
-		memcpy(p, v, sizeof(struct uuid));
-	}
-}
-
 static void
 encode_array(struct encoder *e, const struct wire_field *f, const struct wire_array *a)
 {
@@ -156,12 +129,11 @@ encode_array(struct encoder *e, const struct wire_field *f, const struct wire_ar
 		encode_run(&e->w, f->elem, v, (size_t)a->n);
 		return;
 	}
-	for (int32_t i = 0; i < a->n && e->err == OK; i++, v += size) {
-		if (f->elem == WIRE_STRUCT)
-			encode_struct(e, f->child, v);
-		else
+	if (f->elem == WIRE_STRUCT)
+		encode_structs(e, f->child, v, (size_t)a->n);
+	else
+		for (int32_t i = 0; i < a->n && e->err == OK; i++, v += size)
 			encode_slice(e, f, f->elem, *(struct slice *)v, false);
-	}
 }
 
 static void
@@ -197,7 +169,7 @@ encode_field(struct encoder *e, const struct wire_field *f, uint8_t *p)
 		encode_array(e, f, (struct wire_array *)p);
 		break;
 	default:
-		encode_fixed(&e->w, f->type, p);
+		encode_run(&e->w, f->type, p, 1);
 	}
 }
 
@@ -243,25 +215,59 @@ check_absent(struct encoder *e, const struct wire_field *f, const uint8_t *p)
 		fail(e, ERR_UNSUPPORTED, f, "has a value that cannot be sent");
 }
 
+static inline void
+encode_step(struct encoder *e, const struct step *st, uint8_t *p)
+{
+	switch (st->type) {
+	case WIRE_I8:
+		wr_i8(&e->w, *(int8_t *)p);
+		break;
+	case WIRE_I16:
+		wr_i16(&e->w, *(int16_t *)p);
+		break;
+	case WIRE_I32:
+		wr_i32(&e->w, *(int32_t *)p);
+		break;
+	case WIRE_I64:
+		wr_i64(&e->w, *(int64_t *)p);
+		break;
+	case STEP_ABSENT:
+		if (st->f->tag == WIRE_NOTAG || !field_present(st->f, e->version))
+			check_absent(e, st->f, p);
+		break;
+	default:
+		encode_field(e, st->f, p);
+	}
+}
+
+static void
+encode_by(struct encoder *e, const struct plan *plan, uint8_t *base)
+{
+	for (const struct step *st = plan->steps, *end = st + plan->n; st < end && LIKELY(e->err == OK); st++)
+		encode_step(e, st, base + st->offset);
+	if (e->flexible && e->err == OK)
+		encode_tagged(e, plan->s, base);
+	if (UNLIKELY(e->err != OK))
+		errbuf_add(e->eb, "%s", plan->s->name);
+}
+
 static void
 encode_struct(struct encoder *e, const struct wire_struct *s, uint8_t *base)
 {
-	const struct wire_field *f = s->fields, *end = f + s->n;
+	struct plan plan;
 
-	for (; f < end && LIKELY(e->err == OK); f++) {
-		if (!field_present(f, e->version))
-			check_absent(e, f, base + f->offset);
-		else if (f->tag != WIRE_NOTAG)
-			continue;
-		else if (type_fixed(f->type))
-			encode_fixed(&e->w, f->type, base + f->offset);
-		else
-			encode_field(e, f, base + f->offset);
-	}
-	if (e->flexible && e->err == OK)
-		encode_tagged(e, s, base);
-	if (UNLIKELY(e->err != OK))
-		errbuf_add(e->eb, "%s", s->name);
+	plan_make(&plan, s, e->version, e->flexible);
+	encode_by(e, &plan, base);
+}
+
+static void
+encode_structs(struct encoder *e, const struct wire_struct *s, uint8_t *v, size_t n)
+{
+	struct plan plan;
+
+	plan_make(&plan, s, e->version, e->flexible);
+	for (size_t i = 0; i < n && e->err == OK; i++)
+		encode_by(e, &plan, v + i * s->size);
 }
 
 static void

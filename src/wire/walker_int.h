@@ -71,6 +71,37 @@ bool wire_field_is_default(const struct wire_field *, const void *p);
 size_t wire_struct_min(const struct wire_struct *, int version, bool flexible);
 size_t wire_elem_min(const struct wire_field *, int version, bool flexible);
 
+/* What a version makes of a structure: worked out once for all elements of an array.  Tagged fields are not steps, but have their defaults. */
+enum { STEPS_MAX = 48, STEP_ABSENT = WIRE_ARRAY + 1 };
+
+struct step {
+	const struct wire_field *f;
+	uint32_t offset;
+	uint8_t	 type;		/* enum wire_type, or STEP_ABSENT */
+	bool	 nullable, compact;
+};
+
+struct plan {
+	const struct wire_struct *s;
+	unsigned    n;
+	struct step steps[STEPS_MAX];
+};
+
+static inline void
+plan_make(struct plan *p, const struct wire_struct *s, int version, bool flexible)
+{
+	p->s = s;
+	p->n = 0;
+	must(s->n <= STEPS_MAX);
+	for (const struct wire_field *f = s->fields, *end = f + s->n; f < end; f++) {
+		bool there = field_present(f, version);
+
+		if (f->tag == WIRE_NOTAG || !there || !field_default_is_zero(f))
+			p->steps[p->n++] = (struct step){ f, f->offset, there && f->tag == WIRE_NOTAG ? (uint8_t)f->type : STEP_ABSENT, field_nullable(f, version),
+			    field_compact(f, flexible) };
+	}
+}
+
 /* Several messages behind each other in one buffer: a header and its body.  With a frame, 4 bytes of length stand in front. */
 struct wire_part {
 	const struct wire_message *message;
