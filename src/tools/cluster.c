@@ -296,6 +296,16 @@ cluster_pause(struct cluster *c, int64_t ms)
 		(void)loop_turn(c->loop, ms);
 }
 
+/* COORDINATOR_NOT_AVAILABLE also: its topic is being made, or its partition has no leader yet. */
+bool
+cluster_again(struct cluster *c, enum kerr e)
+{
+	if ((e != KERR_COORDINATOR_LOAD_IN_PROGRESS && e != KERR_COORDINATOR_NOT_AVAILABLE && e != KERR_NOT_COORDINATOR) || cluster_late(c))
+		return (false);
+	cluster_pause(c, RETRY_MS);
+	return (true);
+}
+
 const struct wire_metadata_response *
 cluster_metadata(struct cluster *c, const char *const *names, unsigned n)
 {
@@ -470,21 +480,17 @@ ask_coordinator(struct cluster *c, const char *group, struct place *p)
 	return (true);
 }
 
-/* COORDINATOR_NOT_AVAILABLE: its topic is being made, or its partition has no leader yet. */
 struct node *
 cluster_coordinator(struct cluster *c, const char *group)
 {
 	struct place p;
 
-	for (;;) {
+	do {
 		if (!ask_coordinator(c, group, &p))
 			return (NULL);
 		if (p.error == KERR_NONE)
 			return (node_at(c, p.id, text_of(c, p.host), p.port));
-		if ((p.error != KERR_COORDINATOR_NOT_AVAILABLE && p.error != KERR_COORDINATOR_LOAD_IN_PROGRESS) || cluster_late(c))
-			break;
-		cluster_pause(c, RETRY_MS);
-	}
+	} while (cluster_again(c, p.error));
 	(void)broker_refused(c->a, group, p.error, p.message);
 	return (NULL);
 }

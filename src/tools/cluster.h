@@ -35,6 +35,9 @@ void	*cluster_call(struct cluster *, struct node *, enum api_key, int version, v
 void	 cluster_drop(struct cluster *, const void *answer);	/* of cluster_call, not NULL: it is not wanted any longer */
 void	 cluster_pause(struct cluster *, int64_t ms);
 bool	 cluster_late(const struct cluster *);	/* --timeout has passed since the verb began: no more trying again */
+/* A coordinator's error that passes, while it moves or loads, and there is time left: has waited a little, ask again.  With such an error nothing was
+ * done, or what may be done twice. */
+bool	 cluster_again(struct cluster *, enum kerr);
 
 /* Of these topics, or of all (names NULL); creates none. */
 const struct wire_metadata_response *cluster_metadata(struct cluster *, const char *const *names, unsigned n);

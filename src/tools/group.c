@@ -16,8 +16,7 @@
 enum {
 	LATEST = -1, EARLIEST = -2,		/* timestamps of ListOffsets */
 	NO_OFFSET = -1, NO_TIME = -1,
-	OFFSET_FETCH_BEFORE_GROUPS = 7,		/* from 8 on a request asks for several groups in another form */
-	RETRY_MS = 100
+	OFFSET_FETCH_BEFORE_GROUPS = 7		/* from 8 on a request asks for several groups in another form */
 };
 
 struct row {
@@ -35,7 +34,6 @@ struct rows {
 
 struct group {
 	const char *name;
-	struct node *coordinator;
 	const struct wire_describe_groups_response_group *d;
 	struct rows rows;
 };
@@ -244,39 +242,103 @@ find_ages(struct cluster *c, struct rows *rows)
 	return (ages_find(c, v, n));
 }
 
-/* ---- the group ---- */
+/* ---- questions ---- */
 
-static bool
-is_passing(enum kerr e)
+struct question {
+	enum api_key key;
+	int oldest, newest;
+	enum kerr (*error)(const void *answer);
+};
+
+static enum kerr
+list_error(const void *p)
 {
-	return (e == KERR_COORDINATOR_LOAD_IN_PROGRESS || e == KERR_COORDINATOR_NOT_AVAILABLE || e == KERR_NOT_COORDINATOR);
+	return ((enum kerr)((const struct wire_list_groups_response *)p)->error_code);
 }
 
-/* Asks again while the coordinator moves or loads. */
+/* Of one group; an answer about others has no error of ours. */
+static enum kerr
+describe_error(const void *p)
+{
+	const struct wire_describe_groups_response *d = p;
+
+	return (d->groups.n == 1 ? (enum kerr)d->groups.v[0].error_code : KERR_UNKNOWN_SERVER_ERROR);
+}
+
+static enum kerr
+offset_fetch_error(const void *p)
+{
+	return ((enum kerr)((const struct wire_offset_fetch_response *)p)->error_code);
+}
+
+/* What the coordinator says of the group it says of each partition. */
+static enum kerr
+offset_commit_error(const void *p)
+{
+	const struct wire_offset_commit_response *o = p;
+
+	return (o->topics.n > 0 && o->topics.v[0].partitions.n > 0 ? (enum kerr)o->topics.v[0].partitions.v[0].error_code : KERR_NONE);
+}
+
+static enum kerr
+delete_error(const void *p)
+{
+	const struct wire_delete_groups_response *d = p;
+
+	return (d->results.n == 1 ? (enum kerr)d->results.v[0].error_code : KERR_UNKNOWN_SERVER_ERROR);
+}
+
+static enum kerr
+offset_delete_error(const void *p)
+{
+	return ((enum kerr)((const struct wire_offset_delete_response *)p)->error_code);
+}
+
+static const struct question
+    list_groups = { API_LIST_GROUPS, 0, ANY_VERSION, list_error },
+    describe_groups = { API_DESCRIBE_GROUPS, 0, ANY_VERSION, describe_error },
+    offset_fetch = { API_OFFSET_FETCH, 2, OFFSET_FETCH_BEFORE_GROUPS, offset_fetch_error },
+    offset_commit = { API_OFFSET_COMMIT, 2, ANY_VERSION, offset_commit_error },
+    offset_delete = { API_OFFSET_DELETE, 0, ANY_VERSION, offset_delete_error },
+    remove_groups = { API_DELETE_GROUPS, 0, ANY_VERSION, delete_error };
+
+/* Of the group's coordinator, wherever it is by now (group NULL: of a broker), again while it moves or loads.  NULL: complained; other errors are the
+ * caller's. */
+static void *
+ask(struct cluster *c, const char *group, int32_t id, const struct question *q, void *request)
+{
+	void *answer;
+
+	for (;;) {
+		struct node *n = group != NULL ? cluster_coordinator(c, group) : cluster_node(c, id);
+		int version = n == NULL ? -1 : cluster_version(c, n, q->key, q->oldest, q->newest);
+
+		answer = version < 0 ? NULL : cluster_call(c, n, q->key, version, request);
+		if (answer == NULL || !cluster_again(c, q->error(answer)))
+			return (answer);
+		cluster_drop(c, answer);
+	}
+}
+
+/* ---- the group ---- */
+
 static const struct wire_describe_groups_response_group *
-describe_group(const struct arguments *a, struct cluster *c, struct group *g)
+describe_group(const struct arguments *a, struct cluster *c, const char *group)
 {
 	struct wire_describe_groups_request r;
 	const struct wire_describe_groups_response *d;
-	struct slice name = slice_str(g->name);
-	int version;
+	struct slice name = slice_str(group);
+	enum kerr e;
 
-	for (;;) {
-		g->coordinator = cluster_coordinator(c, g->name);
-		if (g->coordinator == NULL || (version = cluster_version(c, g->coordinator, API_DESCRIBE_GROUPS, 0, ANY_VERSION)) < 0)
-			return (NULL);
-		WIRE_INIT(describe_groups_request, &r);
-		r.groups = (struct wire_str_array){ &name, 1 };
-		d = cluster_call(c, g->coordinator, API_DESCRIBE_GROUPS, version, &r);
-		if (d == NULL)
-			return (NULL);
-		if (d->groups.n == 1 && (d->groups.v[0].error_code == KERR_NONE || d->groups.v[0].error_code == KERR_GROUP_ID_NOT_FOUND))
-			return (&d->groups.v[0]);
-		if (d->groups.n != 1 || !is_passing((enum kerr)d->groups.v[0].error_code) || cluster_late(c))
-			break;
-		cluster_pause(c, RETRY_MS);
-	}
-	(void)broker_refused(a, g->name, d->groups.n == 1 ? (enum kerr)d->groups.v[0].error_code : KERR_UNKNOWN_SERVER_ERROR, SLICE_NULL);
+	WIRE_INIT(describe_groups_request, &r);
+	r.groups = (struct wire_str_array){ &name, 1 };
+	d = ask(c, group, NO_NODE, &describe_groups, &r);
+	if (d == NULL)
+		return (NULL);
+	e = d->groups.n == 1 && !slice_eq_str(d->groups.v[0].group_id, group) ? KERR_UNKNOWN_SERVER_ERROR : describe_error(d);
+	if (e == KERR_NONE || e == KERR_GROUP_ID_NOT_FOUND)
+		return (&d->groups.v[0]);
+	(void)broker_refused(a, group, e, SLICE_NULL);
 	return (NULL);
 }
 
@@ -286,14 +348,11 @@ read_committed(const struct arguments *a, struct cluster *c, struct group *g)
 {
 	struct wire_offset_fetch_request r;
 	const struct wire_offset_fetch_response *o;
-	int version = cluster_version(c, g->coordinator, API_OFFSET_FETCH, 2, OFFSET_FETCH_BEFORE_GROUPS);
 
-	if (version < 0)
-		return (false);
 	WIRE_INIT(offset_fetch_request, &r);
 	r.group_id = slice_str(g->name);
 	r.topics.n = -1;
-	o = cluster_call(c, g->coordinator, API_OFFSET_FETCH, version, &r);
+	o = ask(c, g->name, NO_NODE, &offset_fetch, &r);
 	if (o == NULL)
 		return (false);
 	if (o->error_code != KERR_NONE) {
@@ -368,7 +427,7 @@ static bool
 group_read(const struct arguments *a, struct cluster *c, const char *name, struct group *g)
 {
 	*g = (struct group){ .name = name };
-	g->d = describe_group(a, c, g);
+	g->d = describe_group(a, c, name);
 	if (g->d == NULL || !read_committed(a, c, g))
 		return (false);
 	for (int32_t i = 0; is_consumer(g) && i < g->d->members.n; i++)
@@ -387,20 +446,11 @@ groups_of(const struct arguments *a, struct cluster *c, int32_t id)
 {
 	struct wire_list_groups_request r;
 	const struct wire_list_groups_response *l;
-	struct node *n = cluster_node(c, id);
-	int version = n == NULL ? -1 : cluster_version(c, n, API_LIST_GROUPS, 0, ANY_VERSION);
 
-	if (version < 0)
-		return (NULL);
-	for (;;) {
-		WIRE_INIT(list_groups_request, &r);
-		l = cluster_call(c, n, API_LIST_GROUPS, version, &r);
-		if (l == NULL || l->error_code == KERR_NONE)
-			return (l);
-		if (!is_passing((enum kerr)l->error_code) || cluster_late(c))
-			break;
-		cluster_pause(c, RETRY_MS);
-	}
+	WIRE_INIT(list_groups_request, &r);
+	l = ask(c, NULL, id, &list_groups, &r);
+	if (l == NULL || l->error_code == KERR_NONE)
+		return (l);
 	(void)broker_refused(a, arena_printf(cluster_arena(c), "broker %" PRId32, id), (enum kerr)l->error_code, SLICE_NULL);
 	return (NULL);
 }
@@ -753,10 +803,7 @@ commit(const struct arguments *a, struct cluster *c, const struct group *g)
 	struct wire_offset_commit_request r;
 	const struct wire_offset_commit_response *o;
 	struct wire_offset_commit_request_topic *t = NULL;
-	int version = cluster_version(c, g->coordinator, API_OFFSET_COMMIT, 2, ANY_VERSION);
 
-	if (version < 0)
-		return (STATUS_FAILED);
 	WIRE_INIT(offset_commit_request, &r);
 	r.group_id = slice_str(g->name);
 	r.topics.v = WIRE_NEW_ARRAY(cluster_arena(c), offset_commit_request_topic, (int32_t)g->rows.n);
@@ -769,7 +816,7 @@ commit(const struct arguments *a, struct cluster *c, const struct group *g)
 		t->partitions.v[t->partitions.n].partition_index = g->rows.v[i].partition;
 		t->partitions.v[t->partitions.n++].committed_offset = g->rows.v[i].target;
 	}
-	o = cluster_call(c, g->coordinator, API_OFFSET_COMMIT, version, &r);
+	o = ask(c, g->name, NO_NODE, &offset_commit, &r);
 	return (o == NULL ? STATUS_FAILED : committed_all(a, c, &g->rows, o));
 }
 
@@ -855,15 +902,11 @@ delete_group(const struct arguments *a, struct cluster *c, const char *name)
 	struct wire_delete_groups_request r;
 	const struct wire_delete_groups_response *d;
 	struct slice group = slice_str(name);
-	struct node *n = cluster_coordinator(c, name);
-	int version = n == NULL ? -1 : cluster_version(c, n, API_DELETE_GROUPS, 0, ANY_VERSION);
 	enum kerr e;
 
-	if (version < 0)
-		return (STATUS_FAILED);
 	WIRE_INIT(delete_groups_request, &r);
 	r.groups_names = (struct wire_str_array){ &group, 1 };
-	d = cluster_call(c, n, API_DELETE_GROUPS, version, &r);
+	d = ask(c, name, NO_NODE, &remove_groups, &r);
 	if (d == NULL)
 		return (STATUS_FAILED);
 	e = d->results.n == 1 && slice_eq_str(d->results.v[0].group_id, name) ? (enum kerr)d->results.v[0].error_code : KERR_UNKNOWN_SERVER_ERROR;
@@ -885,9 +928,8 @@ delete_offsets(const struct arguments *a, struct cluster *c, const char *name)
 	const char *topic = a->value[OPT_topic];
 	enum kerr e;
 	struct group g;
-	int version;
 
-	if (!group_read(a, c, name, &g) || (version = cluster_version(c, g.coordinator, API_OFFSET_DELETE, 0, ANY_VERSION)) < 0)
+	if (!group_read(a, c, name, &g))
 		return (STATUS_FAILED);
 	WIRE_INIT(offset_delete_request, &r);
 	WIRE_INIT(offset_delete_request_topic, &t);
@@ -901,7 +943,7 @@ delete_offsets(const struct arguments *a, struct cluster *c, const char *name)
 	r.group_id = slice_str(name);
 	r.topics.v = &t;
 	r.topics.n = 1;
-	d = cluster_call(c, g.coordinator, API_OFFSET_DELETE, version, &r);
+	d = ask(c, name, NO_NODE, &offset_delete, &r);
 	if (d == NULL)
 		return (STATUS_FAILED);
 	e = (enum kerr)d->error_code;

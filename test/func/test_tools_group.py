@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ottla group before a broker that answers as Kafka does (harness/fake.py), and counts what it is asked."""
+"""ottla group before a broker that answers as Kafka does (harness/fake.py), counts what it is asked, and is not always ready."""
 import resource
 import time
 
@@ -7,7 +7,8 @@ import pytest
 
 from harness import env, records
 from harness.fake import FakeBroker
-from test_tools_hostile import G, T, broker, committed, rows
+from test_tools import ottla
+from test_tools_hostile import G, T, broker, committed, rows, run
 
 HOUR = 3_600_000
 
@@ -108,3 +109,57 @@ def test_holes_larger_than_an_answer_are_stepped_over():
     holes = [batch(n, n) for n in range(9000)]
     with shelf({(T, 0): log(*holes, batch(9000, 9000, 9000))}, 1) as b:
         assert aged(rows(b)[T, 0]["time_lag_ms"], HOUR) and 1 < asked(b, "Fetch") < 20
+
+
+# ---- coordinators that load or move -------------------------------------------------------------------------------------------------------
+def refusal(api, error):
+    if api == "OffsetCommit":
+        return {"Topics": [{"Name": T, "Partitions": [{"PartitionIndex": 0, "ErrorCode": error}]}]}
+    if api in ("DescribeGroups", "DeleteGroups"):
+        return {{"DescribeGroups": "Groups", "DeleteGroups": "Results"}[api]: [{"GroupId": G, "ErrorCode": error}]}
+    return {"ErrorCode": error}
+
+
+def refuses(b, api, error, times):
+    """`times` times, then as before."""
+    good = b.answers[api]
+    b.answers[api] = lambda version, request: refusal(api, error) if asked(b, api) <= times else good(version, request) if callable(good) else good
+
+
+VERBS = [("FindCoordinator", ("delete", G)), ("DescribeGroups", ("describe", G)), ("OffsetFetch", ("describe", G)), ("ListGroups", ("list",)),
+         ("OffsetCommit", ("reset", G, "--latest", "--apply")), ("DeleteGroups", ("delete", G)), ("OffsetDelete", ("delete", G, "--topic", T))]
+GOOD = {"DeleteGroups": {"Results": [{"GroupId": G}]}, "OffsetDelete": {"Topics": [{"Name": T, "Partitions": [{"PartitionIndex": 0}]}]}}
+
+
+@pytest.mark.parametrize("error", [14, 15, 16])
+@pytest.mark.parametrize("api, verb", VERBS)
+def test_a_coordinator_that_loads_or_moves_is_asked_again(api, verb, error):
+    """All in one way: of groups, commits and deletions some were once given up at the first try, as just after a broker's start."""
+    with broker(**GOOD) as b:
+        refuses(b, api, error, 2)
+        run(b, *verb)
+        assert asked(b, api) == 3
+
+
+@pytest.mark.parametrize("api, verb", VERBS[::2])
+def test_one_that_does_so_for_good_is_given_up_in_time(api, verb):
+    with broker(**GOOD) as b:
+        refuses(b, api, 14, 1000)
+        assert "COORDINATOR_LOAD_IN_PROGRESS" in ottla("group", *verb, "--bootstrap-server", b.address, "--timeout", 1000, status=3).stderr
+        assert asked(b, api) > 1
+
+
+def test_other_errors_are_told_at_once():
+    for api, verb in VERBS:
+        with broker(**GOOD) as b:
+            refuses(b, api, 41, 1)
+            assert "NOT_CONTROLLER" in run(b, *verb, status=3) and asked(b, api) == 1
+
+
+def test_whoever_coordinates_the_group_by_now_is_asked():
+    with broker(**GOOD) as old, broker(**GOOD) as new:
+        old.answers["DeleteGroups"] = refusal("DeleteGroups", 16)
+        old.answers["FindCoordinator"] = lambda version, request: {"Host": "127.0.0.1", **(
+            {"NodeId": 1, "Port": old.port} if asked(old, "FindCoordinator") == 1 else {"NodeId": 2, "Port": new.port})}
+        run(old, "delete", G)
+        assert (asked(old, "DeleteGroups"), asked(new, "DeleteGroups")) == (1, 1)

@@ -97,7 +97,7 @@ def test_more_partitions_than_can_be_looked_at_are_refused_in_words():
 
 
 def test_a_group_that_is_not_the_one_asked_for_or_none_at_all_is_refused():
-    for groups in ([], group()["Groups"] * 2, [{"GroupId": G, "ErrorCode": 9999}]):
+    for groups in ([], group()["Groups"] * 2, [{**group()["Groups"][0], "GroupId": "other"}], [{"GroupId": G, "ErrorCode": 9999}]):
         with broker(DescribeGroups={"Groups": groups}) as b:
             assert G in run(b, "describe", G, status=3)
 
