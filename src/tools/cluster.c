@@ -58,16 +58,22 @@ cluster_late(const struct cluster *c)
 
 /* ---- words ---- */
 
+/* What would tell a terminal something. */
+static void
+hide_controls(char *t, size_t n, bool utf8)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((uint8_t)t[i] < 0x20 || t[i] == 0x7f || (!utf8 && (uint8_t)t[i] >= 0x80))
+			t[i] = '?';
+}
+
 char *
 text_of(struct cluster *c, struct slice s)
 {
 	char *t = arena_strndup(&c->arena, s.p == NULL ? (const uint8_t *)"" : s.p, s.len);
-	bool utf8 = str_is_utf8(s);
 
 	must(t != NULL);
-	for (size_t i = 0; i < s.len; i++)
-		if ((uint8_t)t[i] < 0x20 || t[i] == 0x7f || (!utf8 && (uint8_t)t[i] >= 0x80))
-			t[i] = '?';
+	hide_controls(t, s.len, str_is_utf8(s));
 	return (t);
 }
 
@@ -85,13 +91,18 @@ enum status
 broker_refused(const struct arguments *a, const char *what, enum kerr e, struct slice message)
 {
 	const char *name = kerr_name(e), *text = kerr_text(e);
-	char number[24];
+	char number[24], words[2001];
+	size_t n = MIN(message.len, sizeof(words) - 1);
 
 	str_format(number, sizeof(number), "error %d", (int)e);
 	if (strcmp(name, "?") == 0)
 		name = number;
-	if (message.p != NULL && message.len > 0 && str_is_utf8(message))
-		return (failure(a, "%s: %.*s (%s)", what, (int)MIN(message.len, 2000), (const char *)message.p, name));
+	if (message.p != NULL && n > 0 && str_is_utf8(message)) {
+		memcpy(words, message.p, n);
+		words[n] = '\0';
+		hide_controls(words, n, true);
+		return (failure(a, "%s: %s (%s)", what, words, name));
+	}
 	return (failure(a, "%s: %s (%s)", what, text == NULL ? "the broker refused" : text, name));
 }
 
@@ -349,6 +360,37 @@ cluster_topic(struct cluster *c, const struct wire_metadata_response *all, const
 		(void)failure(c->a, "there is no topic %s; did you mean %s?", name, near.best);
 	else
 		(void)failure(c->a, "there is no topic %s (ottla topic list says which there are)", name);
+	return (NULL);
+}
+
+struct wire_describe_configs_response_result *
+cluster_settings(struct cluster *c, struct node *n, int type, struct slice name, const char *words)
+{
+	struct wire_describe_configs_request r;
+	struct wire_describe_configs_request_resource resource;
+	struct wire_describe_configs_response *d;
+	struct wire_describe_configs_response_result *told;
+	int version = cluster_version(c, n, API_DESCRIBE_CONFIGS, 1, ANY_VERSION);
+
+	if (version < 0)
+		return (NULL);
+	WIRE_INIT(describe_configs_request, &r);
+	WIRE_INIT(describe_configs_request_resource, &resource);
+	resource.resource_type = (int8_t)type;
+	resource.resource_name = name;
+	resource.configuration_keys.n = -1;
+	r.resources.v = &resource;
+	r.resources.n = 1;
+	d = cluster_call(c, n, API_DESCRIBE_CONFIGS, version, &r);
+	if (d == NULL)
+		return (NULL);
+	told = d->results.n == 1 ? &d->results.v[0] : NULL;
+	if (told != NULL && told->error_code == KERR_NONE && told->resource_type == resource.resource_type && slice_cmp(told->resource_name, name) == 0)
+		return (told);
+	if (told != NULL && told->error_code != KERR_NONE)
+		(void)broker_refused(c->a, words, (enum kerr)told->error_code, told->error_message);
+	else
+		(void)failure(c->a, "%s: the broker says nothing of its settings", words);
 	return (NULL);
 }
 

@@ -44,6 +44,9 @@ const struct wire_metadata_response *cluster_metadata(struct cluster *, const ch
 /* The topic's part of it; NULL: complained, with the nearest name that there is. */
 const struct wire_metadata_response_topic *cluster_topic(struct cluster *, const struct wire_metadata_response *all, const char *name);
 
+/* Of a topic or broker; `words` is how people call it.  NULL: complained, also when the broker speaks of another. */
+struct wire_describe_configs_response_result *cluster_settings(struct cluster *, struct node *, int type, struct slice name, const char *words);
+
 /* "WHAT: words (CODE)"; `message` is the broker's, and may be null. */
 enum status broker_refused(const struct arguments *, const char *what, enum kerr, struct slice message);
 char	*text_of(struct cluster *, struct slice);	/* terminated, in the arena; "" for null; what is no printable UTF-8 becomes ? */

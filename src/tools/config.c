@@ -97,33 +97,13 @@ by_key(const void *a, const void *b)
 
 /* NULL: complained.  Sorted by key. */
 static const settings *
-read_settings(const struct arguments *a, struct cluster *c, const struct resource *r)
+read_settings(struct cluster *c, const struct resource *r)
 {
-	struct wire_describe_configs_request request;
-	struct wire_describe_configs_request_resource resource;
-	const struct wire_describe_configs_response *d;
-	int version = cluster_version(c, r->node, API_DESCRIBE_CONFIGS, 1, ANY_VERSION);
+	settings *all = cluster_settings(c, r->node, r->type, r->wire_name, r->name);
 
-	if (version < 0)
-		return (NULL);
-	WIRE_INIT(describe_configs_request, &request);
-	WIRE_INIT(describe_configs_request_resource, &resource);
-	resource.resource_type = (int8_t)r->type;
-	resource.resource_name = r->wire_name;
-	resource.configuration_keys.n = -1;
-	request.resources.v = &resource;
-	request.resources.n = 1;
-	d = cluster_call(c, r->node, API_DESCRIBE_CONFIGS, version, &request);
-	if (d == NULL)
-		return (NULL);
-	if (d->results.n == 1 && d->results.v[0].error_code == KERR_NONE) {
-		if (d->results.v[0].configs.n > 1)
-			qsort(d->results.v[0].configs.v, (size_t)d->results.v[0].configs.n, sizeof(setting), by_key);
-		return (&d->results.v[0]);
-	}
-	(void)broker_refused(a, r->name, d->results.n == 1 ? (enum kerr)d->results.v[0].error_code : KERR_UNKNOWN_SERVER_ERROR,
-	    d->results.n == 1 ? d->results.v[0].error_message : SLICE_NULL);
-	return (NULL);
+	if (all != NULL && all->configs.n > 1)
+		qsort(all->configs.v, (size_t)all->configs.n, sizeof(setting), by_key);
+	return (all);
 }
 
 static const char *
@@ -231,7 +211,7 @@ describe(const struct arguments *a, struct cluster *c)
 {
 	struct resource r;
 	enum status status = resource_asked(a, c, &r);
-	const settings *all = status == STATUS_CLEAN ? read_settings(a, c, &r) : NULL;
+	const settings *all = status == STATUS_CLEAN ? read_settings(c, &r) : NULL;
 	struct table *t;
 
 	if (all == NULL)
@@ -260,7 +240,7 @@ list_one(const struct arguments *a, struct cluster *c, struct table *t, struct r
 		status = resource_named(a, c, r, name);
 	if (status != STATUS_CLEAN)
 		return (status);
-	all = read_settings(a, c, r);
+	all = read_settings(c, r);
 	for (int32_t i = 0; all != NULL && i < all->configs.n; i++) {
 		/* What holds for all brokers is listed once. */
 		if (!is_own(r, &all->configs.v[i]) || (r->wire_name.len > 0 && all->configs.v[i].config_source == CONFIG_SOURCE_DYNAMIC_DEFAULT_BROKER))
@@ -322,9 +302,9 @@ wish_parse(const char *text, wish *w)
 
 /* "Unknown topic config name": the broker does not say which there are. */
 static void
-hints(const struct arguments *a, struct cluster *c, const struct resource *r, const wish *w, int32_t n)
+hints(struct cluster *c, const struct resource *r, const wish *w, int32_t n)
 {
-	const settings *all = read_settings(a, c, r);
+	const settings *all = read_settings(c, r);
 
 	for (int32_t i = 0; all != NULL && i < n; i++) {
 		const char *key = text_of(c, w[i].name), *near = find_setting(all, key) == NULL ? nearest_key(c, all, key) : NULL;
@@ -362,6 +342,7 @@ change(const struct arguments *a, struct cluster *c, const struct resource *r, w
 	struct wire_incremental_alter_configs_request request;
 	struct wire_incremental_alter_configs_request_resource resource;
 	const struct wire_incremental_alter_configs_response *answer;
+	const struct wire_incremental_alter_configs_response_resource *told;
 	int version = cluster_version(c, r->node, API_INCREMENTAL_ALTER_CONFIGS, 0, ANY_VERSION);
 	enum status status;
 
@@ -379,13 +360,15 @@ change(const struct arguments *a, struct cluster *c, const struct resource *r, w
 	answer = cluster_call(c, r->node, API_INCREMENTAL_ALTER_CONFIGS, version, &request);
 	if (answer == NULL)
 		return (STATUS_FAILED);
-	if (answer->responses.n == 1 && answer->responses.v[0].error_code == KERR_NONE)
-		return (changed(a, c, r, w, n));
-	if (answer->responses.n != 1)
-		return (broker_refused(a, r->name, KERR_UNKNOWN_SERVER_ERROR, SLICE_NULL));
-	status = broker_refused(a, r->name, (enum kerr)answer->responses.v[0].error_code, answer->responses.v[0].error_message);
-	hints(a, c, r, w, n);
-	return (status);
+	told = answer->responses.n == 1 ? &answer->responses.v[0] : NULL;
+	if (told != NULL && told->error_code != KERR_NONE) {
+		status = broker_refused(a, r->name, (enum kerr)told->error_code, told->error_message);
+		hints(c, r, w, n);
+		return (status);
+	}
+	if (told == NULL || told->resource_type != (int8_t)r->type || slice_cmp(told->resource_name, r->wire_name) != 0)
+		return (failure(a, "%s %s: the broker says nothing of it; whether it was changed is not known", r->word, r->name));
+	return (changed(a, c, r, w, n));
 }
 
 static enum status

@@ -25,6 +25,7 @@ struct row {
 	int64_t committed, start, high_watermark, stable, target, behind_ms;
 	const struct wire_describe_groups_response_member *member;
 	enum kerr error;
+	bool told;			/* the coordinator has said what became of it */
 };
 
 struct rows {
@@ -687,6 +688,33 @@ describe(const struct arguments *a, struct cluster *c)
 	return (status);
 }
 
+/* ---- what became of it ---- */
+
+/* What the coordinator says of a row; of what is none only errors are told. */
+static enum status
+hear(const struct arguments *a, struct cluster *c, const struct rows *rows, struct slice name, int32_t partition, enum kerr e)
+{
+	const char *topic = text_of(c, name);
+	struct row *r = row_find(rows, topic, partition);
+
+	if (r != NULL)
+		r->told = true;
+	return (e == KERR_NONE ? STATUS_CLEAN : broker_refused(a, arena_printf(cluster_arena(c), "%s-%" PRId32, topic, partition), e, SLICE_NULL));
+}
+
+/* Silence about a row is no success. */
+static enum status
+all_told(const struct arguments *a, const struct rows *rows, const char *done)
+{
+	enum status status = STATUS_CLEAN;
+
+	for (size_t i = 0; i < rows->n; i++)
+		if (!rows->v[i].told)
+			status = failure(a, "%s-%" PRId32 ": the coordinator says nothing of it; whether it was %s is not known", rows->v[i].topic,
+			    rows->v[i].partition, done);
+	return (status);
+}
+
 /* ---- reset ---- */
 
 /* The partitions that are to be reset: those that the group has committed, or those of --topic. */
@@ -769,40 +797,13 @@ within_log(const struct arguments *a, struct rows *rows)
 	return (status);
 }
 
-/* What the coordinator says of each row; silence about one is no success. */
-static enum status
-committed_all(const struct arguments *a, struct cluster *c, const struct rows *rows, const struct wire_offset_commit_response *o)
-{
-	bool *told = ARENA_ARRAY(cluster_arena(c), bool, rows->n);
-	enum status status = STATUS_CLEAN;
-
-	must(told != NULL);
-	memset(told, 0, rows->n * sizeof(*told));
-	for (int32_t i = 0; i < o->topics.n; i++)
-		for (int32_t p = 0; p < o->topics.v[i].partitions.n; p++) {
-			const struct wire_offset_commit_response_partition *q = &o->topics.v[i].partitions.v[p];
-			const char *topic = text_of(c, o->topics.v[i].name);
-			const struct row *r = row_find(rows, topic, q->partition_index);
-
-			if (r != NULL)
-				told[r - rows->v] = true;
-			if (q->error_code != KERR_NONE)
-				status = broker_refused(a, arena_printf(cluster_arena(c), "%s-%" PRId32, topic, q->partition_index), (enum kerr)q->error_code,
-				    SLICE_NULL);
-		}
-	for (size_t i = 0; i < rows->n; i++)
-		if (!told[i])
-			status = failure(a, "%s-%" PRId32 ": the coordinator says nothing of it; whether it was committed is not known", rows->v[i].topic,
-			    rows->v[i].partition);
-	return (status);
-}
-
 static enum status
 commit(const struct arguments *a, struct cluster *c, const struct group *g)
 {
 	struct wire_offset_commit_request r;
 	const struct wire_offset_commit_response *o;
 	struct wire_offset_commit_request_topic *t = NULL;
+	enum status status = STATUS_CLEAN;
 
 	WIRE_INIT(offset_commit_request, &r);
 	r.group_id = slice_str(g->name);
@@ -817,7 +818,13 @@ commit(const struct arguments *a, struct cluster *c, const struct group *g)
 		t->partitions.v[t->partitions.n++].committed_offset = g->rows.v[i].target;
 	}
 	o = ask(c, g->name, NO_NODE, &offset_commit, &r);
-	return (o == NULL ? STATUS_FAILED : committed_all(a, c, &g->rows, o));
+	if (o == NULL)
+		return (STATUS_FAILED);
+	for (int32_t i = 0; i < o->topics.n; i++)
+		for (int32_t p = 0; p < o->topics.v[i].partitions.n; p++)
+			status = worse(status, hear(a, c, &g->rows, o->topics.v[i].name, o->topics.v[i].partitions.v[p].partition_index,
+			    (enum kerr)o->topics.v[i].partitions.v[p].error_code));
+	return (worse(status, all_told(a, &g->rows, "committed")));
 }
 
 static void
@@ -926,35 +933,40 @@ delete_offsets(const struct arguments *a, struct cluster *c, const char *name)
 	struct wire_offset_delete_request_topic t;
 	const struct wire_offset_delete_response *d;
 	const char *topic = a->value[OPT_topic];
-	enum kerr e;
+	enum status status = STATUS_CLEAN;
+	size_t kept = 0;
 	struct group g;
 
 	if (!group_read(a, c, name, &g))
 		return (STATUS_FAILED);
+	for (size_t i = 0; i < g.rows.n; i++)
+		if (strcmp(g.rows.v[i].topic, topic) == 0 && g.rows.v[i].committed >= 0)
+			g.rows.v[kept++] = g.rows.v[i];
+	g.rows.n = kept;
+	if (kept == 0)
+		return (failure(a, "%s has committed nothing of %s", name, topic));
 	WIRE_INIT(offset_delete_request, &r);
 	WIRE_INIT(offset_delete_request_topic, &t);
 	t.name = slice_str(topic);
-	t.partitions.v = WIRE_NEW_ARRAY(cluster_arena(c), offset_delete_request_partition, (int32_t)g.rows.n);
-	for (size_t i = 0; i < g.rows.n; i++)
-		if (strcmp(g.rows.v[i].topic, topic) == 0 && g.rows.v[i].committed >= 0)
-			t.partitions.v[t.partitions.n++].partition_index = g.rows.v[i].partition;
-	if (t.partitions.n == 0)
-		return (failure(a, "%s has committed nothing of %s", name, topic));
+	t.partitions.v = WIRE_NEW_ARRAY(cluster_arena(c), offset_delete_request_partition, (int32_t)kept);
+	for (size_t i = 0; i < kept; i++)
+		t.partitions.v[t.partitions.n++].partition_index = g.rows.v[i].partition;
 	r.group_id = slice_str(name);
 	r.topics.v = &t;
 	r.topics.n = 1;
 	d = ask(c, name, NO_NODE, &offset_delete, &r);
 	if (d == NULL)
 		return (STATUS_FAILED);
-	e = (enum kerr)d->error_code;
-	for (int32_t i = 0; d->topics.n == 1 && i < d->topics.v[0].partitions.n && e == KERR_NONE; i++)
-		e = (enum kerr)d->topics.v[0].partitions.v[i].error_code;
-	if (e != KERR_NONE)
-		return (broker_refused(a, name, e, SLICE_NULL));
-	if (d->topics.n != 1 || !slice_eq_str(d->topics.v[0].name, topic) || d->topics.v[0].partitions.n != t.partitions.n)
-		return (failure(a, "%s: the coordinator does not say what became of the offsets of %s; whether they are deleted is not known", name, topic));
-	say_deleted(a, name, topic);
-	return (STATUS_CLEAN);
+	if (d->error_code != KERR_NONE)
+		return (broker_refused(a, name, (enum kerr)d->error_code, SLICE_NULL));
+	for (int32_t i = 0; i < d->topics.n; i++)
+		for (int32_t p = 0; p < d->topics.v[i].partitions.n; p++)
+			status = worse(status, hear(a, c, &g.rows, d->topics.v[i].name, d->topics.v[i].partitions.v[p].partition_index,
+			    (enum kerr)d->topics.v[i].partitions.v[p].error_code));
+	status = worse(status, all_told(a, &g.rows, "deleted"));
+	if (status == STATUS_CLEAN)
+		say_deleted(a, name, topic);
+	return (status);
 }
 
 static enum status

@@ -110,32 +110,14 @@ list(const struct arguments *a, struct cluster *c)
 static const char *
 settings_of(const struct arguments *a, struct cluster *c, const char *topic)
 {
-	struct wire_describe_configs_request r;
-	struct wire_describe_configs_request_resource resource;
-	const struct wire_describe_configs_response *d;
+	const struct wire_describe_configs_response_result *all = cluster_settings(c, cluster_any(c), TOPIC_RESOURCE, slice_str(topic), topic);
 	struct strbuf sb = STRBUF_INIT;
 	const char *text;
-	int version = cluster_version(c, cluster_any(c), API_DESCRIBE_CONFIGS, 1, ANY_VERSION);
 
-	if (version < 0)
+	if (all == NULL)
 		return (NULL);
-	WIRE_INIT(describe_configs_request, &r);
-	WIRE_INIT(describe_configs_request_resource, &resource);
-	resource.resource_type = TOPIC_RESOURCE;
-	resource.resource_name = slice_str(topic);
-	resource.configuration_keys.n = -1;
-	r.resources.v = &resource;
-	r.resources.n = 1;
-	d = cluster_call(c, cluster_any(c), API_DESCRIBE_CONFIGS, version, &r);
-	if (d == NULL)
-		return (NULL);
-	if (d->results.n != 1 || d->results.v[0].error_code != KERR_NONE) {
-		(void)broker_refused(a, topic, d->results.n != 1 ? KERR_UNKNOWN_SERVER_ERROR : (enum kerr)d->results.v[0].error_code,
-		    d->results.n != 1 ? SLICE_NULL : d->results.v[0].error_message);
-		return (NULL);
-	}
-	for (int32_t i = 0; i < d->results.v[0].configs.n; i++) {
-		const struct wire_describe_configs_response_resource_result *k = &d->results.v[0].configs.v[i];
+	for (int32_t i = 0; i < all->configs.n; i++) {
+		const struct wire_describe_configs_response_resource_result *k = &all->configs.v[i];
 
 		if (k->config_source != SOURCE_TOPIC)
 			continue;
@@ -143,9 +125,9 @@ settings_of(const struct arguments *a, struct cluster *c, const char *topic)
 			strbuf_add(&sb, sb.len == 0 ? "{" : ",");
 			strbuf_add_json_string(&sb, k->name);
 			strbuf_add(&sb, ":");
-			strbuf_add_json_string(&sb, k->value);
+			strbuf_add_json_string(&sb, k->is_sensitive ? SLICE_NULL : k->value);
 		} else
-			strbuf_add(&sb, "%s%s=%s", sb.len == 0 ? "" : ",", text_of(c, k->name), text_of(c, k->value));
+			strbuf_add(&sb, "%s%s=%s", sb.len == 0 ? "" : ",", text_of(c, k->name), k->is_sensitive ? "********" : text_of(c, k->value));
 	}
 	if (given(a, OPT_json))
 		strbuf_add(&sb, sb.len == 0 ? "{}" : "}");
@@ -282,21 +264,71 @@ split_operands(const struct arguments *a, struct cluster *c, struct wire_create_
 	return (topics);
 }
 
+/* What the broker says of each topic that it was asked about, once; of others only errors are told. */
+struct verdict {
+	const char *topic;
+	bool told;
+	enum kerr error;
+	struct slice message;
+	int32_t partitions;
+};
+
+static struct verdict *
+verdict_find(struct verdict *v, unsigned n, const char *topic)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (strcmp(v[i].topic, topic) == 0)
+			return (&v[i]);
+	return (NULL);
+}
+
+/* Of the first n operands.  *n := how many they are without those named twice. */
+static struct verdict *
+verdicts_of(const struct arguments *a, struct cluster *c, unsigned *n)
+{
+	struct verdict *v = ARENA_ARRAY(cluster_arena(c), struct verdict, *n);
+	unsigned kept = 0;
+
+	must(v != NULL);
+	for (unsigned i = 0; i < *n; i++)
+		if (verdict_find(v, kept, a->operands[i]) == NULL)
+			v[kept++].topic = a->operands[i];
+	*n = kept;
+	return (v);
+}
+
+/* Of two about one topic an error counts, else the first. */
 static enum status
-created(const struct arguments *a, struct cluster *c, const struct wire_create_topics_response *r)
+verdict_hear(const struct arguments *a, struct cluster *c, struct verdict *v, unsigned n, struct slice topic, const struct verdict *heard)
+{
+	const char *name = text_of(c, topic);
+	struct verdict *t = verdict_find(v, n, name);
+
+	if (t == NULL)
+		return (heard->error == KERR_NONE ? STATUS_CLEAN : broker_refused(a, name, heard->error, heard->message));
+	if (!t->told || (t->error == KERR_NONE && heard->error != KERR_NONE)) {
+		*t = *heard;
+		t->topic = name;
+		t->told = true;
+	}
+	return (STATUS_CLEAN);
+}
+
+/* `passable` is no error: then `passed` is said, not `what`. */
+static enum status
+verdicts_say(const struct arguments *a, const struct verdict *v, unsigned n, const char *what, enum kerr passable, const char *passed)
 {
 	enum status s = STATUS_CLEAN;
 
-	for (int32_t i = 0; i < r->topics.n; i++) {
-		const struct wire_create_topics_response_topic *t = &r->topics.v[i];
-		const char *name = text_of(c, t->name);
-
-		if (t->error_code == KERR_TOPIC_ALREADY_EXISTS && given(a, OPT_if_not_exists))
-			say_done(a, name, "there already", -1);
-		else if (t->error_code != KERR_NONE)
-			s = worse(s, broker_refused(a, name, (enum kerr)t->error_code, t->error_message));
+	for (unsigned i = 0; i < n; i++) {
+		if (!v[i].told)
+			s = worse(s, failure(a, "%s: the broker says nothing of it; whether it was %s is not known", v[i].topic, what));
+		else if (v[i].error == KERR_NONE)
+			say_done(a, v[i].topic, what, v[i].partitions);
+		else if (v[i].error == passable)
+			say_done(a, v[i].topic, passed, -1);
 		else
-			say_done(a, name, "created", t->num_partitions);
+			s = worse(s, broker_refused(a, v[i].topic, v[i].error, v[i].message));
 	}
 	return (s);
 }
@@ -308,7 +340,9 @@ create(const struct arguments *a, struct cluster *c)
 	struct wire_create_topics_request r;
 	struct wire_create_topics_request_config *settings;
 	const struct wire_create_topics_response *answer;
+	enum status s = STATUS_CLEAN;
 	struct node *controller;
+	struct verdict *v;
 	unsigned topics;
 	int32_t n;
 	int version;
@@ -318,6 +352,7 @@ create(const struct arguments *a, struct cluster *c)
 	topics = split_operands(a, c, &settings, &n);
 	if (topics == 0)
 		return (usage_error(a, "no topic is named"));
+	v = verdicts_of(a, c, &topics);
 	controller = cluster_controller(c);
 	/* From version 4 on the broker's own defaults can be asked for. */
 	if (controller == NULL || (version = cluster_version(c, controller, API_CREATE_TOPICS, 4, ANY_VERSION)) < 0)
@@ -328,14 +363,22 @@ create(const struct arguments *a, struct cluster *c)
 	r.topics.n = (int32_t)topics;
 	r.topics.v = WIRE_NEW_ARRAY(cluster_arena(c), create_topics_request_topic, (int32_t)topics);
 	for (unsigned i = 0; i < topics; i++) {
-		r.topics.v[i].name = slice_str(a->operands[i]);
+		r.topics.v[i].name = slice_str(v[i].topic);
 		r.topics.v[i].num_partitions = (int32_t)partitions;
 		r.topics.v[i].replication_factor = (int16_t)replicas;
 		r.topics.v[i].configs.v = settings;
 		r.topics.v[i].configs.n = n;
 	}
 	answer = cluster_call(c, controller, API_CREATE_TOPICS, version, &r);
-	return (answer == NULL ? STATUS_FAILED : created(a, c, answer));
+	if (answer == NULL)
+		return (STATUS_FAILED);
+	for (int32_t i = 0; i < answer->topics.n; i++) {
+		const struct wire_create_topics_response_topic *t = &answer->topics.v[i];
+
+		s = worse(s, verdict_hear(a, c, v, topics, t->name,
+		    &(struct verdict){ .error = (enum kerr)t->error_code, .message = t->error_message, .partitions = t->num_partitions }));
+	}
+	return (worse(s, verdicts_say(a, v, topics, "created", given(a, OPT_if_not_exists) ? KERR_TOPIC_ALREADY_EXISTS : KERR_NONE, "there already")));
 }
 
 /* Every named topic is there: a wrong name among right ones changes nothing. */
@@ -356,6 +399,8 @@ alter(const struct arguments *a, struct cluster *c)
 	struct wire_create_partitions_request r;
 	const struct wire_create_partitions_response *answer;
 	struct node *controller;
+	unsigned n = a->noperands;
+	struct verdict *v = verdicts_of(a, c, &n);
 	enum status s = STATUS_CLEAN;
 	int64_t partitions = -1;
 	int version;
@@ -370,41 +415,20 @@ alter(const struct arguments *a, struct cluster *c)
 	WIRE_INIT(create_partitions_request, &r);
 	r.validate_only = given(a, OPT_dry_run);
 	r.timeout_ms = cluster_timeout_ms(c);
-	r.topics.n = (int32_t)a->noperands;
+	r.topics.n = (int32_t)n;
 	r.topics.v = WIRE_NEW_ARRAY(cluster_arena(c), create_partitions_request_topic, r.topics.n);
-	for (unsigned i = 0; i < a->noperands; i++) {
-		r.topics.v[i].name = slice_str(a->operands[i]);
+	for (unsigned i = 0; i < n; i++) {
+		r.topics.v[i].name = slice_str(v[i].topic);
 		r.topics.v[i].count = (int32_t)partitions;
 		r.topics.v[i].assignments.n = -1;
 	}
 	answer = cluster_call(c, controller, API_CREATE_PARTITIONS, version, &r);
-	for (int32_t i = 0; answer != NULL && i < answer->results.n; i++) {
-		const char *name = text_of(c, answer->results.v[i].name);
-
-		if (answer->results.v[i].error_code != KERR_NONE)
-			s = worse(s, broker_refused(a, name, (enum kerr)answer->results.v[i].error_code, answer->results.v[i].error_message));
-		else
-			say_done(a, name, "altered", (int32_t)partitions);
-	}
-	return (answer == NULL ? STATUS_FAILED : s);
-}
-
-static enum status
-deleted(const struct arguments *a, struct cluster *c, const struct wire_delete_topics_response *r)
-{
-	enum status s = STATUS_CLEAN;
-
-	for (int32_t i = 0; i < r->responses.n; i++) {
-		const char *name = text_of(c, r->responses.v[i].name);
-
-		if (r->responses.v[i].error_code == KERR_UNKNOWN_TOPIC_OR_PARTITION && given(a, OPT_if_exists))
-			say_done(a, name, "not there", -1);
-		else if (r->responses.v[i].error_code != KERR_NONE)
-			s = worse(s, broker_refused(a, name, (enum kerr)r->responses.v[i].error_code, r->responses.v[i].error_message));
-		else
-			say_done(a, name, "deleted", -1);
-	}
-	return (s);
+	if (answer == NULL)
+		return (STATUS_FAILED);
+	for (int32_t i = 0; i < answer->results.n; i++)
+		s = worse(s, verdict_hear(a, c, v, n, answer->results.v[i].name, &(struct verdict){ .error = (enum kerr)answer->results.v[i].error_code,
+		    .message = answer->results.v[i].error_message, .partitions = (int32_t)partitions }));
+	return (worse(s, verdicts_say(a, v, n, "altered", KERR_NONE, NULL)));
 }
 
 static enum status
@@ -413,6 +437,9 @@ delete_topics(const struct arguments *a, struct cluster *c)
 	struct wire_delete_topics_request r;
 	const struct wire_delete_topics_response *answer;
 	struct node *controller;
+	unsigned n = a->noperands;
+	struct verdict *v = verdicts_of(a, c, &n);
+	enum status s = STATUS_CLEAN;
 	int version;
 
 	controller = given(a, OPT_if_exists) || all_there(a, c) ? cluster_controller(c) : NULL;
@@ -421,16 +448,21 @@ delete_topics(const struct arguments *a, struct cluster *c)
 	WIRE_INIT(delete_topics_request, &r);
 	r.timeout_ms = cluster_timeout_ms(c);
 	if (version >= 6) {
-		r.topics.n = (int32_t)a->noperands;
+		r.topics.n = (int32_t)n;
 		r.topics.v = WIRE_NEW_ARRAY(cluster_arena(c), delete_topics_request_topic, r.topics.n);
 	} else {
-		r.topic_names.n = (int32_t)a->noperands;
-		r.topic_names.v = ARENA_ARRAY(cluster_arena(c), struct slice, a->noperands);
+		r.topic_names.n = (int32_t)n;
+		r.topic_names.v = ARENA_ARRAY(cluster_arena(c), struct slice, n);
 	}
-	for (unsigned i = 0; i < a->noperands; i++)
-		*(version >= 6 ? &r.topics.v[i].name : &r.topic_names.v[i]) = slice_str(a->operands[i]);
+	for (unsigned i = 0; i < n; i++)
+		*(version >= 6 ? &r.topics.v[i].name : &r.topic_names.v[i]) = slice_str(v[i].topic);
 	answer = cluster_call(c, controller, API_DELETE_TOPICS, version, &r);
-	return (answer == NULL ? STATUS_FAILED : deleted(a, c, answer));
+	if (answer == NULL)
+		return (STATUS_FAILED);
+	for (int32_t i = 0; i < answer->responses.n; i++)
+		s = worse(s, verdict_hear(a, c, v, n, answer->responses.v[i].name, &(struct verdict){ .error = (enum kerr)answer->responses.v[i].error_code,
+		    .message = answer->responses.v[i].error_message, .partitions = -1 }));
+	return (worse(s, verdicts_say(a, v, n, "deleted", given(a, OPT_if_exists) ? KERR_UNKNOWN_TOPIC_OR_PARTITION : KERR_NONE, "not there")));
 }
 
 /* ---- the verbs ---- */

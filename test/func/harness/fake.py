@@ -8,7 +8,8 @@ import threading
 from . import wire
 
 LAST = {"Metadata": 9, "FindCoordinator": 3, "DescribeGroups": 5, "OffsetFetch": 7, "ListOffsets": 7, "OffsetCommit": 8, "OffsetDelete": 0,
-        "DeleteGroups": 2, "ListGroups": 4, "Fetch": 12}
+        "DeleteGroups": 2, "ListGroups": 4, "Fetch": 12, "CreateTopics": 7, "CreatePartitions": 3, "DeleteTopics": 6, "DescribeConfigs": 4,
+        "IncrementalAlterConfigs": 1}
 
 
 class FakeBroker:
