@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -498,6 +499,146 @@ TEST(while_a_partition_loads_nobody_is_sent_away)
 	bed_run(&w.bed);
 	CHECK_EQ(fetch(&w, G0, "t", 0), 1);
 	world_fini(&w);
+}
+
+/* ---- loads on threads of their own, one of which is held in its read ---- */
+
+enum { PATIENCE_S = 20 };	/* of a test that fails */
+
+static struct gate {
+	pthread_mutex_t lock;
+	pthread_cond_t	opened;
+	pthread_t	ours;		/* passes */
+	bool		closed;
+	unsigned	held;
+} gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .opened = PTHREAD_COND_INITIALIZER };
+
+static void
+on_read(void *ctx, const char *what)
+{
+	(void)ctx;
+	if (strstr(what, GROUP_OFFSETS_TOPIC "-0/") == NULL || pthread_equal(pthread_self(), gate.ours))
+		return;
+	pthread_mutex_lock(&gate.lock);
+	gate.held++;
+	while (gate.closed)
+		pthread_cond_wait(&gate.opened, &gate.lock);
+	gate.held--;
+	pthread_mutex_unlock(&gate.lock);
+}
+
+static void
+gate_set(bool closed)
+{
+	pthread_mutex_lock(&gate.lock);
+	gate.ours = pthread_self();
+	gate.closed = closed;
+	pthread_cond_broadcast(&gate.opened);
+	pthread_mutex_unlock(&gate.lock);
+}
+
+static bool
+gate_holds(void)
+{
+	bool holds;
+
+	pthread_mutex_lock(&gate.lock);
+	holds = gate.held > 0;
+	pthread_mutex_unlock(&gate.lock);
+	return (holds);
+}
+
+static bool
+becomes_owned(struct world *w, const char *group)
+{
+	for (int ms = 0; ms < 1000 * PATIENCE_S && describe(w, group).error == KERR_COORDINATOR_LOAD_IN_PROGRESS; ms++)
+		usleep(1000);
+	return (describe(w, group).error == KERR_NONE);
+}
+
+/* Every call about a group of the partition that is being loaded: Kafka's answers. */
+static void
+refused_while_loading(struct world *w, const struct member *m)
+{
+	struct group_delete_offset gone = { .topic = SLICE_LIT("t") };
+	struct group_delete_offsets_call d = { .group = SLICE_LIT(G0), .items = &gone, .nitems = 1 };
+	struct group_leaving leaving = { .member_id = slice_str(m->id) };
+	struct group_leave_call l = { .group = SLICE_LIT(G0), .members = &leaving, .nmembers = 1 };
+	struct group_list_call list = { .nstates = 0 };
+	struct member again = *m, fresh = { .generation = -1 };
+
+	member_asks_to_join(w, &again, G0);
+	member_asks_to_join(w, &fresh, G0);
+	CHECK(answered(&again.join.call) && answered(&fresh.join.call));
+	CHECK_EQ(again.join.call.error, KERR_COORDINATOR_LOAD_IN_PROGRESS);
+	CHECK_EQ(fresh.join.call.error, KERR_COORDINATOR_LOAD_IN_PROGRESS);
+	CHECK_EQ(commit_as(w, G0, m->id, m->generation, "t", 0, 99, NULL), KERR_COORDINATOR_LOAD_IN_PROGRESS);
+	CHECK_EQ(commit(w, G0, "t", 0, 99), KERR_COORDINATOR_LOAD_IN_PROGRESS);
+	fetch_as(w, G0, "t", 0, false, KERR_COORDINATOR_LOAD_IN_PROGRESS);
+	fetch_as(w, G0, "t", 0, true, KERR_COORDINATOR_LOAD_IN_PROGRESS);
+	call_begins(w, &l.call);
+	group_coordinator_leave(w->c, &l);
+	call_begins(w, &d.call);
+	group_coordinator_delete_offsets(w->c, &d);
+	call_begins(w, &list.call);
+	group_coordinator_list(w->c, &list);
+	bed_run(&w->bed);
+	CHECK(answered(&l.call) && answered(&d.call) && answered(&list.call));
+	CHECK_EQ(l.call.error, KERR_COORDINATOR_LOAD_IN_PROGRESS);
+	CHECK_EQ(d.call.error, KERR_COORDINATOR_LOAD_IN_PROGRESS);
+	CHECK_EQ(delete_group(w, G0), KERR_COORDINATOR_LOAD_IN_PROGRESS);
+	CHECK_EQ(describe(w, G0).error, KERR_COORDINATOR_LOAD_IN_PROGRESS);
+	CHECK(slice_eq_str(describe(w, G0).state, ""));
+	CHECK_EQ(list.call.error, KERR_COORDINATOR_LOAD_IN_PROGRESS);	/* with those that are known */
+	CHECK(list.nrows == 1 && slice_eq_str(list.rows[0].group, G1));
+	/* Who is in a group is not to be told otherwise, and old clients do not expect the code here. */
+	CHECK_EQ(member_beats(w, m, G0), KERR_NONE);
+	member_syncs(w, &again, G0);
+	CHECK(answered(&again.sync.call));
+	CHECK_EQ(again.sync.call.error, KERR_REBALANCE_IN_PROGRESS);
+}
+
+TEST(a_partition_whose_load_hangs_in_a_read_keeps_neither_others_from_being_loaded_nor_anybody_from_an_answer)
+{
+	struct clock_manual clock;
+	struct workers *pool = NULL;
+	struct member m0, m1;
+	struct world w;
+	struct fs *fs;
+
+	clock_manual_init(&clock, BED_NOW);
+	fs = fs_power_new(&clock.clock);
+	world_init_on(&w, fs, 0, false);
+	member_settles(&w, &m0, G0);
+	member_settles(&w, &m1, G1);
+	CHECK_EQ(commit_as(&w, G0, m0.id, m0.generation, "t", 0, 10, NULL), KERR_NONE);
+	CHECK_EQ(commit_as(&w, G1, m1.id, m1.generation, "t", 0, 20, NULL), KERR_NONE);
+	coordinator_end(&w);
+	REQUIRE(workers_new(2, "load", &pool, NULL) == OK);
+	w.opt.workers = pool;
+	gate_set(true);
+	fs_power_watch(fs, FS_FAULT_READ, on_read, NULL);
+	coordinator_begin(&w);
+	lead_both(&w);
+	for (int ms = 0; ms < 1000 * PATIENCE_S && !gate_holds(); ms++)
+		usleep(1000);
+	CHECK(gate_holds());
+	CHECK(becomes_owned(&w, G1));
+	CHECK_EQ(member_beats(&w, &m1, G1), KERR_NONE);
+	CHECK_EQ(fetch(&w, G1, "t", 0), 20);
+	CHECK_EQ(commit_as(&w, G1, m1.id, m1.generation, "t", 0, 21, NULL), KERR_NONE);
+	refused_while_loading(&w, &m0);
+	CHECK(gate_holds());
+	gate_set(false);
+	CHECK(becomes_owned(&w, G0));
+	CHECK_EQ(member_beats(&w, &m0, G0), KERR_NONE);
+	CHECK_EQ(fetch(&w, G0, "t", 0), 10);		/* what was refused has not happened */
+	CHECK_EQ(commit_as(&w, G0, m0.id, m0.generation, "t", 0, 11, NULL), KERR_NONE);
+	CHECK_EQ(fetch(&w, G1, "t", 0), 21);
+	fs_power_watch(fs, 0, NULL, NULL);
+	world_fini(&w);
+	workers_free(&pool);
+	fs_power_free(&fs);
 }
 
 TEST(a_commit_whose_record_is_refused_or_too_late_never_happened)
@@ -1375,7 +1516,9 @@ UNIT_MAIN("group/coordinator", T(groups_of_refused_commits_and_large_assignments
     T(members_and_groups_take_no_more_memory_than_they_may_and_others_are_told_to_come_again), T(a_group_belongs_to_the_partition_of_javas_string_hash),
     T(commits_without_a_group_are_kept_over_a_restart_on_both_loops), T(every_codec_of_the_offsets_topic_is_written_and_loaded),
     T(a_group_goes_on_in_its_generation_after_a_restart), T(whoever_waits_is_answered_when_the_partition_is_led_elsewhere),
-    T(while_a_partition_loads_nobody_is_sent_away), T(a_commit_whose_record_is_refused_or_too_late_never_happened),
+    T(while_a_partition_loads_nobody_is_sent_away),
+    T(a_partition_whose_load_hangs_in_a_read_keeps_neither_others_from_being_loaded_nor_anybody_from_an_answer),
+    T(a_commit_whose_record_is_refused_or_too_late_never_happened),
     T(a_commit_that_waits_for_replicas_is_not_visible_and_times_out),
     T(no_acknowledged_commit_is_lost_and_no_other_is_told_of_when_the_disk_dies_at_any_write),
     T(no_acknowledged_commit_that_was_flushed_is_lost_when_power_is_at_any_call),
