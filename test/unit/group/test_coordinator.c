@@ -255,8 +255,9 @@ struct member {
 	struct group_join_call join;
 	struct group_sync_call sync;
 	struct group_assignment assignment;
-	char	 id[128];
+	char	 id[128], share[32];	/* what it assigns to itself; "": "all" */
 	int32_t	 generation;
+	void   (*synced)(struct group_call *);	/* NULL: called */
 };
 
 static void
@@ -273,11 +274,14 @@ member_asks_to_join(struct world *w, struct member *m, const char *group)
 static void
 member_syncs(struct world *w, struct member *m, const char *group)
 {
-	m->assignment = (struct group_assignment){ slice_str(m->id), SLICE_LIT("all") };
+	m->assignment = (struct group_assignment){ slice_str(m->id), slice_str(m->share[0] == '\0' ? "all" : m->share) };
 	m->sync = (struct group_sync_call){ .group = slice_str(group), .sync = { .member_id = slice_str(m->id), .generation = m->generation,
 	    .assignments = &m->assignment, .nassignments = 1 } };
 	call_begins(w, &m->sync.call);
+	if (m->synced != NULL)
+		m->sync.call.done = m->synced;
 	group_coordinator_sync(w->c, &m->sync);
+	bed_turn(&w->bed);		/* what waits for no disk is answered before that has done anything */
 	bed_run(&w->bed);
 }
 
@@ -728,7 +732,8 @@ struct losses {
 	struct fs *fs, *copies[LOSSES_MAX];
 	int64_t	   acked[LOSSES_MAX], sent[LOSSES_MAX], acked_now, sent_now;
 	unsigned   n;
-	bool	   group_commit;
+	bool	   group_commit, generations;	/* else commits */
+	struct member member;			/* generations: of this one */
 };
 
 static void
@@ -744,48 +749,122 @@ keep_loss(void *ctx, const char *what)
 	l->copies[l->n++] = fs_power_copy(l->fs);
 }
 
+static void
+commits_are_there(struct world *w, int64_t acked, int64_t sent)
+{
+	int64_t seen = MAX(fetch(w, G0, "t", 0), 0);
+
+	CHECK_GE(seen, acked);
+	CHECK_GE(sent, seen);
+	CHECK_EQ(commit(w, G0, "t", 0, 77), KERR_NONE);
+	CHECK_EQ(fetch(w, G0, "t", 0), 77);
+}
+
+/* The generation whose assignment the member was told is there with it, or the one whose record was on its way; and the group goes on from it. */
+static void
+generation_is_there(struct world *w, const struct losses *l, int64_t acked, int64_t sent)
+{
+	struct group_describe_item d = describe(w, G0);
+	struct member m = l->member, fresh;
+	int seen;
+
+	CHECK_EQ(d.error, KERR_NONE);
+	m.synced = NULL;
+	if (acked == 0 && slice_eq_str(d.state, "Dead")) {
+		member_settles(w, &fresh, G0);
+		CHECK_EQ(fresh.generation, 1);
+		return;
+	}
+	CHECK(slice_eq_str(d.state, "Stable") && slice_eq_str(d.protocol, "range"));
+	REQUIRE(d.nmembers == 1 && slice_eq_str(d.members[0].member_id, m.id));
+	snprintf(m.share, sizeof(m.share), "%.*s", (int)MIN(d.members[0].assignment.len, 20), (const char *)d.members[0].assignment.p);
+	REQUIRE(sscanf(m.share, "share %d", &seen) == 1);
+	CHECK_GE(seen, acked);
+	CHECK_GE(sent, seen);
+	m.generation = seen;
+	CHECK_EQ(member_beats(w, &m, G0), KERR_NONE);
+	member_asks_to_join(w, &m, G0);
+	member_told(&m);
+	CHECK_EQ(m.generation, seen + 1);
+	member_syncs(w, &m, G0);
+	CHECK_EQ(m.sync.call.error, KERR_NONE);
+}
+
 /* seed 0: killed. */
 static void
 look_after_loss(struct losses *l, unsigned i, uint64_t seed)
 {
 	struct fs *after = seed == 0 ? fs_power_copy(l->copies[i]) : fs_power_lost(l->copies[i], seed);
 	struct world w;
-	int64_t seen;
 
 	world_init_on(&w, after, 50, l->group_commit);
-	seen = MAX(fetch(&w, G0, "t", 0), 0);
-	CHECK_GE(seen, l->acked[i]);
-	CHECK_GE(l->sent[i], seen);
-	CHECK_EQ(commit(&w, G0, "t", 0, 77), KERR_NONE);
-	CHECK_EQ(fetch(&w, G0, "t", 0), 77);
+	if (l->generations)
+		generation_is_there(&w, l, l->acked[i], l->sent[i]);
+	else
+		commits_are_there(&w, l->acked[i], l->sent[i]);
 	world_fini(&w);
 	fs_power_free(&after);
 }
 
 static void
-lose_power_at_any_call(bool group_commit)
+share_told(struct group_call *call)
+{
+	struct losses *l = CONTAINER_OF(call, struct losses, member.sync.call);
+
+	called(call);
+	if (call->error == KERR_NONE)
+		l->acked_now = l->member.generation;
+}
+
+/* The member, its group's leader, joins again, which makes generation i, and assigns. */
+static void
+next_generation(struct world *w, struct losses *l, int i)
+{
+	struct member *m = &l->member;
+
+	member_asks_to_join(w, m, G0);
+	if (i == 1)
+		bed_pass(&w->bed, 200);
+	member_told(m);
+	CHECK_EQ(m->generation, i);
+	CHECK(is_state(w, G0, "CompletingRebalance"));
+	snprintf(m->share, sizeof(m->share), "share %d", i);
+	m->synced = share_told;
+	member_syncs(w, m, G0);
+	CHECK(answered(&m->sync.call));
+	CHECK_EQ(l->acked_now, i);
+	CHECK_EQ(m->sync.call.error, KERR_NONE);
+	CHECK(slice_eq_str(m->sync.sync.answer.assignment, m->share));
+}
+
+static void
+lose_power_at_any_call(bool group_commit, bool generations)
 {
 	struct losses *l = xcalloc(1, sizeof(*l));
 	struct clock_manual clock;
 	struct world w;
 
 	l->group_commit = group_commit;
+	l->generations = generations;
 	clock_manual_init(&clock, BED_NOW);
 	l->fs = fs_power_new(&clock.clock);
 	fs_power_watch(l->fs, FS_FAULT_SYNC | FS_FAULT_SYNC_DIR | FS_FAULT_RENAME | FS_FAULT_UNLINK | FS_FAULT_MKDIR, keep_loss, l);
 	world_init_on(&w, l->fs, 0, group_commit);
 	for (int i = 1; i <= 6; i++) {
 		l->sent_now = i;
-		CHECK_EQ(commit(&w, G0, "t", 0, i), KERR_NONE);
-		l->acked_now = i;
+		if (generations)
+			next_generation(&w, l, i);
+		else if (commit(&w, G0, "t", 0, i) == KERR_NONE)
+			l->acked_now = i;
+		CHECK_EQ(l->acked_now, i);
 		log_dirs_checkpoint_recovery_points(w.bed.dirs);
 	}
 	world_fini(&w);
 	CHECK_GE(l->n, 60);
 	for (unsigned i = 0; i < l->n; i++) {
-		if (i % 4 < 2)
+		if (i % 4 < (generations ? 1 : 2))
 			look_after_loss(l, i, 0);
-		for (uint64_t k = 1; k <= 3; k++)
+		for (uint64_t k = 1; k <= (generations ? 1 : 3); k++)
 			look_after_loss(l, i, unit_seed() * 1000 + i * 10 + k);
 	}
 	for (unsigned i = 0; i < l->n; i++)
@@ -796,8 +875,14 @@ lose_power_at_any_call(bool group_commit)
 
 TEST(no_acknowledged_commit_that_was_flushed_is_lost_when_power_is_at_any_call)
 {
-	lose_power_at_any_call(false);	/* flush.messages=1 */
-	lose_power_at_any_call(true);
+	lose_power_at_any_call(false, false);	/* flush.messages=1 */
+	lose_power_at_any_call(true, false);
+}
+
+TEST(no_generation_whose_shares_were_handed_out_and_flushed_is_lost_when_power_is_at_any_call)
+{
+	lose_power_at_any_call(false, true);
+	lose_power_at_any_call(true, true);
 }
 
 TEST(deleted_and_expired_offsets_do_not_come_back)
@@ -1522,6 +1607,7 @@ UNIT_MAIN("group/coordinator", T(groups_of_refused_commits_and_large_assignments
     T(a_commit_that_waits_for_replicas_is_not_visible_and_times_out),
     T(no_acknowledged_commit_is_lost_and_no_other_is_told_of_when_the_disk_dies_at_any_write),
     T(no_acknowledged_commit_that_was_flushed_is_lost_when_power_is_at_any_call),
+    T(no_generation_whose_shares_were_handed_out_and_flushed_is_lost_when_power_is_at_any_call),
     T(deleted_and_expired_offsets_do_not_come_back),
     T(what_is_deleted_while_it_is_being_committed_does_not_come_back_with_the_next_load), T(any_number_may_stand_for_the_time_that_a_commit_is_kept),
     T(offsets_of_a_deleted_topic_go_with_it_and_so_does_a_group_that_has_no_others),
