@@ -55,7 +55,7 @@ store(struct group_host *host, struct group *g, const struct group_record *r, st
 
 	(void)g;
 	b->stores++;
-	if (!b->holds) {
+	if (!b->holds && b->nstores == 0) {	/* the log has them in order */
 		if (b->store_error == KERR_NONE || b->keeps_failed)
 			record_copy(&b->last, r);
 		group_stored(s, b->store_error);

@@ -23,7 +23,7 @@ struct bed {
 	struct loop	*loop;
 	struct group_host host;
 	struct group	*group;
-	bool		 holds;		/* stores wait for bed_store_done */
+	bool		 holds;		/* stores wait for bed_store_done, and so do those behind them */
 	enum kerr	 store_error;	/* what the others are answered at once */
 	bool		 keeps_failed;	/* the log has them all the same: replicas were too slow, say */
 	unsigned	 nstores, stores;	/* waiting; ever */
