@@ -138,6 +138,23 @@ has_memory(struct hosted *g, const struct group_commit_item *it)
 	return (false);
 }
 
+/* From item i on; returns where the next topic's begin. */
+static uint32_t
+begin_topic(struct group_commit_call *m, struct hosted *g, uint32_t i)
+{
+	struct group_commit_item *it = &m->items[i];
+	uint32_t n = 0, good = 0;
+
+	for (; i + n < m->nitems && it[n].topic.p == it->topic.p; n++)	/* the slice of the request's row: the same topic */
+		good += it[n].error == KERR_NONE;
+	if (good > 0)
+		offsets_expect(&g->offsets, it->topic, good);
+	for (uint32_t j = 0; j < n; j++)
+		if (it[j].error == KERR_NONE)
+			it[j].ticket = offsets_begin(&g->offsets, it->topic, it[j].partition);
+	return (i + n);
+}
+
 static void
 commit_store(struct group_commit_call *m, struct hosted *g)
 {
@@ -155,9 +172,8 @@ commit_store(struct group_commit_call *m, struct hosted *g)
 		call_done(&m->call);
 		return;
 	}
-	for (uint32_t i = 0; i < m->nitems; i++)
-		if (m->items[i].error == KERR_NONE)
-			m->items[i].ticket = offsets_begin(&g->offsets, m->items[i].topic, m->items[i].partition);
+	for (uint32_t i = 0; i < m->nitems;)
+		i = begin_topic(m, g, i);
 	hosted_weigh(g);
 	g->refs++;
 	m->private->hosted = g;

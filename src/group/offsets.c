@@ -158,20 +158,24 @@ find(const struct offsets *o, struct slice topic, int32_t partition)
 	return (partition_find(topic_find(o, topic), partition));
 }
 
+static void
+topic_make_room(struct offsets *o, struct offset_topic *t, uint32_t room)
+{
+	t->v = xreallocarray(t->v, room, sizeof(*t->v));
+	o->bytes += (room - t->room) * sizeof(*t->v);
+	t->room = room;
+}
+
 static struct offset_partition *
 partition_get(struct offsets *o, struct slice topic, int32_t partition)
 {
 	struct offset_topic *t = topic_get(o, topic);
-	uint32_t i = position(t, partition), room;
+	uint32_t i = position(t, partition);
 
 	if (i < t->n && t->v[i].partition == partition)
 		return (&t->v[i]);
-	if (t->n == t->room) {
-		room = t->room + t->room / 8 + 1;
-		t->v = xreallocarray(t->v, room, sizeof(*t->v));
-		o->bytes += (room - t->room) * sizeof(*t->v);
-		t->room = room;
-	}
+	if (t->n == t->room)
+		topic_make_room(o, t, t->room + t->room / 8 + 1);
 	memmove(&t->v[i + 1], &t->v[i], (t->n - i) * sizeof(*t->v));
 	t->n++;
 	t->v[i] = (struct offset_partition){ .partition = partition, .record_offset = -1 };
@@ -313,6 +317,15 @@ take(struct offsets *o, struct offset_partition *p, const struct offset_value *v
 }
 
 /* ---- commits ---- */
+
+void
+offsets_expect(struct offsets *o, struct slice topic, uint32_t partitions)
+{
+	struct offset_topic *t = topic_get(o, topic);
+
+	if (t->room < partitions)
+		topic_make_room(o, t, partitions);
+}
 
 uint64_t
 offsets_begin(struct offsets *o, struct slice topic, int32_t partition)

@@ -498,8 +498,29 @@ TEST(a_transaction_that_commits_twice_keeps_the_one_that_was_appended)
 	offsets_fini(&o);
 }
 
+TEST(what_is_expected_of_a_topic_is_taken_at_once_and_no_more)
+{
+	struct offsets o;
+	uint64_t before, t[20];
+
+	offsets_init(&o, 1);
+	offsets_expect(&o, A, 20);
+	before = o.bytes;
+	for (int32_t i = 0; i < 20; i++)
+		t[i] = offsets_begin(&o, A, i);
+	CHECK_EQ(o.bytes, before);
+	offsets_check(&o);
+	offsets_expect(&o, A, 3);
+	CHECK_EQ(o.bytes, before);
+	for (int32_t i = 0; i < 20; i++)
+		offsets_failed(&o, t[i], A, i);
+	CHECK_EQ(o.bytes, 0);
+	offsets_fini(&o);
+}
+
 UNIT_MAIN("group/offsets", T(a_commit_counts_when_it_is_in_the_log), T(of_two_commits_the_later_record_wins_whatever_the_order_of_the_answers),
     T(a_transactional_commit_counts_with_its_transaction), T(what_is_removed_while_it_is_on_its_way_does_not_come_back),
     T(offsets_expire_by_the_state_of_their_group), T(an_explicit_expiry_of_an_old_client_is_kept), T(loading_takes_the_last_record_and_tombstones_remove),
     T(memory_is_what_a_load_of_the_log_would_give_whatever_the_order_of_the_answers), T(a_commit_before_a_removal_is_not_taken_for_one_behind_it),
-    T(a_transaction_that_commits_twice_keeps_the_one_that_was_appended))
+    T(a_transaction_that_commits_twice_keeps_the_one_that_was_appended),
+    T(what_is_expected_of_a_topic_is_taken_at_once_and_no_more))
