@@ -640,8 +640,9 @@ TEST(a_partition_whose_load_hangs_in_a_read_keeps_neither_others_from_being_load
 	CHECK_EQ(commit_as(&w, G0, m0.id, m0.generation, "t", 0, 11, NULL), KERR_NONE);
 	CHECK_EQ(fetch(&w, G1, "t", 0), 21);
 	fs_power_watch(fs, 0, NULL, NULL);
-	world_fini(&w);
-	workers_free(&pool);
+	coordinator_end(&w);
+	workers_free(&pool);		/* a thread may still be at the loop it has told */
+	bed_fini(&w.bed);
 	fs_power_free(&fs);
 }
 
