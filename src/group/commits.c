@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * group/commits.c - the coordinator's calls about offsets: commit, fetch, delete; the end of groups; expiry.
+ * group/commits.c - the coordinator's calls about offsets: commit, fetch, delete; the end of groups.
  *
  * A commit is judged by its group (group_may_commit), marked as on its way (offsets_begin), appended, and counts once the log has it
  * (offsets_appended).  Of a batch each record stands one offset behind the one before; so of a partition named twice the later one counts, here
@@ -331,9 +331,8 @@ hosted_end_if_unused(struct hosted *g, struct tombstones *t)
 	return (true);
 }
 
-/* What `remove` took away is buried, the group with it if that was all.  g may be gone after it. */
-static void
-bury(struct hosted *g, struct tombstones *t)
+bool
+hosted_bury(struct hosted *g, struct tombstones *t)
 {
 	bool ended = hosted_end_if_unused(g, t);
 
@@ -341,17 +340,7 @@ bury(struct hosted *g, struct tombstones *t)
 	tombstones_send(t);
 	if (ended)
 		hosted_leave(g);
-}
-
-void
-hosted_remove_topic(struct hosted *g, struct slice topic)
-{
-	struct tombstones t = { .hosted = g };
-
-	offsets_remove_topic(&g->offsets, topic, tombstone_offset, &t);
-	hosted_weigh(g);
-	if (t.builder != NULL)
-		bury(g, &t);
+	return (ended);
 }
 
 /* ---- OffsetDelete ---- */
@@ -384,7 +373,7 @@ visit_delete_offsets(struct group_call *call)
 	t.hosted = g;
 	for (uint32_t i = 0; i < d->nitems; i++)
 		delete_offset(g, &d->items[i], &t);
-	bury(g, &t);
+	(void)hosted_bury(g, &t);
 }
 
 static bool
@@ -451,46 +440,4 @@ void
 group_coordinator_delete_groups(struct group_coordinator *c, struct group_delete_call *d)
 {
 	call_to_loops(c, &d->call, visit_delete_groups, wants_delete_groups);
-}
-
-/* ---- offsets.retention.minutes ---- */
-
-static void
-expire_home(struct home *home)
-{
-	const struct group_coordinator_options *opt = &home->on->c->opt;
-	int64_t now_ms = clock_wall_ms(opt->clock);
-	uint32_t offsets = 0, groups = 0;
-	struct hosted *g, *next;
-
-	HASH_ITER(hh, home->groups, g, next) {
-		struct tombstones t = { .hosted = g };
-		uint32_t before = g->offsets.ncommitted;
-
-		offsets_expire(&g->offsets, g->group, now_ms, opt->retention_ms, tombstone_offset, &t);
-		offsets += before - g->offsets.ncommitted;
-		groups += group_is_idle(g->group) && !offsets_any(&g->offsets);
-		bury(g, &t);
-	}
-	if (offsets > 0)
-		diag_info(opt->diag, "group", GROUP_OFFSETS_TOPIC "-%d: %u offsets have expired, %u groups ended", (int)home->number, (unsigned)offsets,
-		    (unsigned)groups);
-}
-
-/* One partition in a turn: a loop has other things to do. */
-void
-expiry_fired(struct timer *timer)
-{
-	struct coordinator_loop *l = CONTAINER_OF(timer, struct coordinator_loop, expiry);
-	struct group_coordinator *c = l->c;
-
-	while (l->expiry_at < c->npartitions && (c->homes[l->expiry_at].on != l || c->homes[l->expiry_at].state != HOME_OWNED))
-		l->expiry_at++;
-	if (l->expiry_at < c->npartitions) {
-		expire_home(&c->homes[l->expiry_at++]);
-		timer_set(l->loop, timer, 1);
-		return;
-	}
-	l->expiry_at = 0;
-	timer_set(l->loop, timer, c->opt.retention_check_ms);
 }

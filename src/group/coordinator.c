@@ -8,7 +8,7 @@
  *   (2) A home that is not OWNED has no groups in its table.  A call that finds a group does so in an OWNED home.
  *   (3) A call is in one place at a time: with its caller, in a mailbox, or on the loop call.at.  Its arena goes with it.
  *   (4) The caller is called back from inside its own call only when nothing of a group is under way.
- *   (5) on_the_way counts what will come back to a loop by itself: loads and appends.  While it is not zero the coordinator is not freed.
+ *   (5) on_the_way counts what will come back to a loop by itself: loads, appends, deletions of topics.  While it is not zero the coordinator is not freed.
  *
  * IF IT DIES HERE  What was answered stands in the log (appends.c); what was not is asked again by the clients.  Nothing else is kept.
  */
@@ -42,6 +42,8 @@ group_coordinator_new(const struct group_coordinator_options *opt)
 		    .initial_rebalance_delay_ms = opt->initial_rebalance_delay_ms, .size_max = opt->size_max, .store = appends_store_group,
 		    .bytes_max = opt->groups_bytes_max > 0 ? opt->groups_bytes_max : LIMIT_GROUPS_BYTES_MAX };
 		timer_init(&l->expiry, expiry_fired);
+		STAILQ_INIT(&l->deletions);
+		l->forgetting_task.fn = deletions_go_on;
 	}
 	return (c);
 }
@@ -109,7 +111,7 @@ group_coordinator_free(struct group_coordinator **cp)
 	for (uint32_t i = 0; i < c->npartitions; i++)
 		must(c->homes[i].groups == NULL);
 	for (uint32_t i = 0; i < c->opt.nloops; i++) {
-		must(c->loops[i].offsets_bytes == 0);
+		must(c->loops[i].offsets_bytes == 0 && STAILQ_EMPTY(&c->loops[i].deletions));
 		codec_ctx_free(c->loops[i].codec);
 	}
 	free(c->homes);
@@ -183,42 +185,6 @@ group_coordinator_resigned(struct group_coordinator *c, int32_t partition, int32
 	leadership_tell(c, partition, leader_epoch, false);
 }
 
-struct deletion {
-	struct coordinator_loop *on;
-	size_t		 len;
-	uint8_t		 topic[];
-};
-
-static void
-topic_gone(void *v)
-{
-	struct deletion *d = v;
-	struct group_coordinator *c = d->on->c;
-
-	for (uint32_t i = 0; i < c->npartitions; i++) {
-		struct hosted *g, *next;
-
-		if (c->homes[i].on == d->on && c->homes[i].state == HOME_OWNED)
-			HASH_ITER(hh, c->homes[i].groups, g, next)
-				hosted_remove_topic(g, slice_of(d->topic, d->len));
-	}
-	free(d);
-}
-
-void
-group_coordinator_topic_deleted(struct group_coordinator *c, struct slice topic)
-{
-	for (uint32_t i = 0; c->active && i < c->opt.nloops; i++) {
-		struct deletion *d = xmalloc(sizeof(*d) + topic.len);
-
-		d->on = &c->loops[i];
-		d->len = topic.len;
-		if (topic.len > 0)
-			memcpy(d->topic, topic.p, topic.len);
-		loop_call(d->on->loop, topic_gone, d);
-	}
-}
-
 /* ---- groups ---- */
 
 struct hosted *
@@ -261,9 +227,11 @@ hosted_find_in(struct hosted *table, uint64_t seed, struct slice id)
 }
 
 struct hosted *
-hosted_find(const struct home *home, struct slice id)
+hosted_find(struct home *home, struct slice id)
 {
-	return (hosted_find_in(home->groups, home->on->c->seed, id));
+	struct hosted *g = hosted_find_in(home->groups, home->on->c->seed, id);
+
+	return (g != NULL && hosted_forgets(g) ? g : NULL);
 }
 
 void
@@ -278,6 +246,7 @@ hosted_create(struct home *home, struct slice id)
 	struct hosted *g = hosted_new(home, id);
 
 	g->group = group_new(&home->on->host, id);
+	g->forgot = home->on->ndeletions;
 	hosted_add_to(&home->groups, home->on->c->seed, g);
 	return (g);
 }
@@ -309,6 +278,8 @@ hosted_leave(struct hosted *g)
 {
 	must(!g->out);
 	g->out = true;
+	round_leaves(&g->home->on->expiring, g);
+	round_leaves(&g->home->on->forgetting, g);
 	HASH_DELETE(hh, g->home->groups, g);
 	hosted_unref(&g);
 }

@@ -4,9 +4,10 @@
  *
  *	coordinator.c	life, partitions and who owns them, how a call gets to its loop and back
  *	members.c	join, sync, heartbeat, leave; describe, list
- *	commits.c	commits, what is fetched, deleted, expired
+ *	commits.c	commits, what is fetched and deleted
  *	appends.c	records on their way to the log
  *	load.c		the groups of a partition, from its log
+ *	rounds.c	through all groups of a loop: expiry, deleted topics
  */
 #ifndef GROUP_COORDINATOR_INT_H
 #define GROUP_COORDINATOR_INT_H
@@ -21,6 +22,7 @@
 
 struct load;
 struct appending;
+struct deletion;
 
 /* A group and its offsets. */
 struct hosted {
@@ -33,6 +35,7 @@ struct hosted {
 	bool		 out;		/* of the table: deleted, or coordinated elsewhere */
 	uint8_t		*record;	/* load: the value of its last record, until the group is made of it */
 	uint32_t	 record_len;
+	uint32_t	 forgot;	/* the last deletion of a topic that has been at its offsets */
 	uint32_t	 id_len;
 	uint8_t		 id[];
 };
@@ -50,6 +53,13 @@ struct home {
 	STAILQ_HEAD(, appending) behind;
 };
 
+/* Through the groups of a loop's homes, some in a turn. */
+struct round {
+	uint32_t	 at;		/* the partition it looks at next */
+	struct home	*home;		/* where it is */
+	struct hosted	*next;		/* there; NULL: it is through with it */
+};
+
 struct coordinator_loop {
 	struct group_coordinator *c;
 	struct loop	*loop;
@@ -58,7 +68,11 @@ struct coordinator_loop {
 	uint64_t	 offsets_bytes;	/* of all groups in its tables */
 	struct codec_ctx *codec;
 	struct timer	 expiry;
-	uint32_t	 expiry_at;	/* the partition whose turn it is */
+	struct round	 expiring, forgetting;
+	uint32_t	 expired, ended;	/* offsets and groups of the home that `expiring` is in */
+	STAILQ_HEAD(, deletion) deletions;	/* of topics; the first one is going round */
+	struct task	 forgetting_task;
+	uint32_t	 ndeletions;		/* ever */
 };
 
 struct group_coordinator {
@@ -68,14 +82,14 @@ struct group_coordinator {
 	uint32_t	 npartitions;	/* 0: not started */
 	struct home	*homes;
 	struct coordinator_loop *loops;
-	_Atomic int32_t	 on_the_way;	/* loads and appends */
+	_Atomic int32_t	 on_the_way;	/* loads, appends, deletions of topics */
 };
 
 /* ---- coordinator.c ---- */
 /* What every call begins with, on the owner's loop: its errors in Kafka's order, and where the group lives. */
 enum kerr home_of(struct group_coordinator *, struct slice group, bool empty_allowed, struct home **);
 struct hosted *hosted_new(struct home *, struct slice id);	/* without a group, in no table */
-struct hosted *hosted_find(const struct home *, struct slice id);
+struct hosted *hosted_find(struct home *, struct slice id);
 struct hosted *hosted_find_in(struct hosted *table, uint64_t seed, struct slice id);
 void	 hosted_add_to(struct hosted **table, uint64_t seed, struct hosted *);
 struct hosted *hosted_create(struct home *, struct slice id);	/* EMPTY, in the table */
@@ -120,8 +134,14 @@ void	 tombstones_group(struct tombstones *);
 void	 tombstones_send(struct tombstones *);
 
 /* ---- commits.c ---- */
+/* What was taken away of its offsets is buried, the group with it if that was all: then true, and it may be gone. */
+bool	 hosted_bury(struct hosted *, struct tombstones *);
+
+/* ---- rounds.c ---- */
 void	 expiry_fired(struct timer *);
-void	 hosted_remove_topic(struct hosted *, struct slice topic);
+void	 deletions_go_on(struct task *);
+bool	 hosted_forgets(struct hosted *);	/* the topics whose deletion has not come to it yet; false: with them it has ended */
+void	 round_leaves(struct round *, const struct hosted *);	/* which is about to leave its table */
 
 /* ---- load.c ---- */
 void	 load_begin(struct home *);

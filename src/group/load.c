@@ -369,6 +369,7 @@ make_group(struct load *l, struct hosted *g)
 	struct slice id = slice_of(g->id, g->id_len);
 	struct group_record r;
 
+	g->forgot = l->home->on->ndeletions;
 	arena_reset(&l->arena);
 	if (g->record != NULL && group_value_decode(slice_of(g->record, g->record_len), &l->arena, &r) == OK) {
 		g->group = group_load(&l->home->on->host, id, &r);

@@ -1022,6 +1022,175 @@ TEST(offsets_of_a_deleted_topic_go_with_it_and_so_does_a_group_that_has_no_other
 	world_fini(&w);
 }
 
+/* ---- rounds through many groups ---- */
+
+enum { MANY = 1800 };
+
+/* The i-th group of partition 0 of a row of them. */
+static const char *
+many_id(const struct world *w, unsigned i)
+{
+	static char id[MANY][16];
+	static unsigned made, n;
+
+	while (made <= i) {
+		snprintf(id[made], sizeof(id[0]), "many-%u", n++);
+		made += group_coordinator_partition(w->c, slice_str(id[made])) == 0;
+	}
+	return (id[i]);
+}
+
+static void
+commit_many(struct world *w)
+{
+	for (unsigned i = 0; i < MANY; i++) {
+		CHECK_EQ(commit(w, many_id(w, i), "t", 0, 1), KERR_NONE);
+		if (i % 3 == 0)
+			CHECK_EQ(commit(w, many_id(w, i), "u", 0, 2), KERR_NONE);
+	}
+}
+
+static void
+list_begins(struct world *w, struct group_list_call *l)
+{
+	*l = (struct group_list_call){ .nstates = 0 };
+	call_begins(w, &l->call);
+	group_coordinator_list(w->c, l);
+}
+
+static uint32_t
+listed(struct world *w)
+{
+	struct group_list_call l;
+
+	list_begins(w, &l);
+	bed_run(&w->bed);
+	CHECK(answered(&l.call));
+	return (l.nrows);
+}
+
+TEST(offsets_of_many_groups_expire_a_few_groups_in_a_turn_and_calls_are_answered_in_between)
+{
+	struct group_list_call l;
+	struct world w;
+	uint32_t left;
+
+	world_init(&w);
+	commit_many(&w);
+	clock_manual_advance_ns(&w.bed.clock, MAX(w.opt.retention_ms, w.opt.retention_check_ms) * 1000000);
+	list_begins(&w, &l);
+	(void)loop_turn(w.bed.loop, 0);		/* the timer first, then the call */
+	bed_run(&w.bed);
+	CHECK(answered(&l.call));
+	left = l.nrows;
+	REQUIRE(left > MANY / 2 && left < MANY);
+	/* Of those that are still to come some go, the very next one first, some go on, one is new. */
+	for (unsigned i = 0; i < 20; i++)
+		CHECK_EQ(delete_group(&w, many_id(&w, MANY - left + i)), KERR_NONE);
+	CHECK_EQ(delete_group(&w, many_id(&w, MANY - 1)), KERR_NONE);
+	CHECK_EQ(commit(&w, many_id(&w, MANY - 2), "t", 0, 3), KERR_NONE);
+	CHECK_EQ(commit(&w, "new", "t", 0, 4), KERR_NONE);
+	for (unsigned ms = 0; ms < 20; ms++)
+		bed_pass(&w.bed, 1);
+	for (int restart = 0; restart < 2; restart++) {
+		CHECK_EQ(listed(&w), 2);
+		CHECK_EQ(fetch(&w, many_id(&w, MANY - 2), "t", 0), 3);
+		CHECK_EQ(fetch(&w, "new", "t", 0), 4);
+		world_restart(&w);
+	}
+	world_fini(&w);
+}
+
+static void
+one_commit_begins(struct world *w, struct group_commit_call *m, struct group_commit_item *it, const char *group, const char *topic, int64_t offset)
+{
+	*it = (struct group_commit_item){ .topic = slice_str(topic), .offset = offset, .leader_epoch = -1, .commit_timestamp_ms = -1,
+	    .error = KERR_UNKNOWN_SERVER_ERROR };
+	*m = (struct group_commit_call){ .group = slice_str(group), .member_id = SLICE_LIT(""), .generation = -1, .retention_ms = -1, .items = it, .nitems = 1 };
+	call_begins(w, &m->call);
+	group_coordinator_commit(w->c, m);
+}
+
+/* Calls that come while the deletion goes round see the end of it: nothing of the old topic, and what is committed for a new one stays. */
+TEST(a_deleted_topic_is_gone_from_many_groups_at_once_though_a_few_are_gone_through_in_a_turn)
+{
+	struct group_delete_item dead[MANY / 2];
+	struct group_delete_call d = { .items = dead, .nitems = NELEM(dead) };
+	struct group_fetch_row row[2] = { { .topic = SLICE_LIT("t"), .offset = -7 }, { .topic = SLICE_LIT("u"), .offset = -7 } };
+	struct group_fetch_item f;
+	struct group_fetch_call fc = { .items = &f, .nitems = 1 };
+	struct group_commit_item it[4];
+	struct group_commit_call m[4];
+	struct group_list_call l;
+	struct world w;
+
+	world_init(&w);
+	commit_many(&w);
+	f = (struct group_fetch_item){ .group = slice_str(many_id(&w, MANY - 6)), .rows = row, .nrows = 2 };
+	group_coordinator_topic_deleted(w.c, SLICE_LIT("t"));
+	one_commit_begins(&w, &m[0], &it[0], many_id(&w, MANY - 1), "t", 5);	/* has ended by that, and is new */
+	one_commit_begins(&w, &m[1], &it[1], many_id(&w, MANY - 3), "t", 6);	/* has "u", too */
+	one_commit_begins(&w, &m[2], &it[2], many_id(&w, 0), "t", 7);		/* the deletion has been there */
+	call_begins(&w, &fc.call);
+	group_coordinator_fetch_offsets(w.c, &fc);
+	list_begins(&w, &l);
+	for (unsigned i = 0; i < NELEM(dead); i++)
+		dead[i] = (struct group_delete_item){ .group = slice_str(many_id(&w, i + 1)) };
+	call_begins(&w, &d.call);
+	group_coordinator_delete_groups(w.c, &d);		/* among them the next one that it would come to */
+	(void)loop_turn(w.bed.loop, 0);
+	CHECK(answered(&fc.call));
+	CHECK(row[0].offset == -1 && row[1].offset == 2);
+	group_coordinator_topic_deleted(w.c, SLICE_LIT("u"));	/* the other one is still going round */
+	one_commit_begins(&w, &m[3], &it[3], many_id(&w, MANY - 9), "u", 8);
+	(void)loop_turn(w.bed.loop, 0);
+	bed_run(&w.bed);
+	CHECK(answered(&l.call) && answered(&d.call));
+	CHECK(l.nrows > MANY / 2 && l.nrows < MANY);
+	for (unsigned i = 0; i < NELEM(dead); i++)
+		CHECK_EQ(dead[i].error, i % 3 == 2 ? KERR_NONE : KERR_GROUP_ID_NOT_FOUND);	/* has "u", too; or has ended before */
+	for (unsigned i = 0; i < NELEM(m); i++) {
+		CHECK(answered(&m[i].call));
+		CHECK_EQ(it[i].error, KERR_NONE);
+	}
+	for (int restart = 0; restart < 2; restart++) {
+		CHECK_EQ(listed(&w), 4);
+		CHECK_EQ(fetch(&w, many_id(&w, MANY - 1), "t", 0), 5);
+		CHECK_EQ(fetch(&w, many_id(&w, MANY - 3), "t", 0), 6);
+		CHECK_EQ(fetch(&w, many_id(&w, MANY - 3), "u", 0), -1);
+		CHECK_EQ(fetch(&w, many_id(&w, 0), "t", 0), 7);
+		CHECK_EQ(fetch(&w, many_id(&w, 0), "u", 0), -1);
+		CHECK_EQ(fetch(&w, many_id(&w, MANY - 9), "u", 0), 8);
+		CHECK_EQ(fetch(&w, many_id(&w, MANY - 9), "t", 0), -1);
+		world_restart(&w);
+	}
+	world_fini(&w);
+}
+
+TEST(a_partition_may_go_and_come_back_and_the_coordinator_stop_while_a_deletion_goes_round)
+{
+	struct world w;
+
+	world_init(&w);
+	commit_many(&w);
+	group_coordinator_topic_deleted(w.c, SLICE_LIT("t"));
+	(void)loop_turn(w.bed.loop, 0);
+	group_coordinator_resigned(w.c, 0, -1);
+	group_coordinator_elected(w.c, 0, w.epoch);
+	bed_run(&w.bed);
+	CHECK_EQ(fetch(&w, many_id(&w, 0), "t", 0), -1);
+	CHECK_EQ(fetch(&w, many_id(&w, 0), "u", 0), 2);
+	CHECK_EQ(commit(&w, many_id(&w, 0), "t", 0, 9), KERR_NONE);
+	CHECK_EQ(fetch(&w, many_id(&w, 0), "t", 0), 9);
+	group_coordinator_topic_deleted(w.c, SLICE_LIT("u"));
+	(void)loop_turn(w.bed.loop, 0);
+	CHECK(group_coordinator_busy(w.c));
+	world_restart(&w);
+	CHECK_EQ(fetch(&w, many_id(&w, 0), "t", 0), 9);
+	CHECK_EQ(fetch(&w, many_id(&w, 0), "u", 0), -1);
+	world_fini(&w);
+}
+
 TEST(many_groups_of_both_loops_in_one_call)
 {
 	struct group_describe_item d[3] = { { .group = SLICE_LIT(G1) }, { .group = SLICE_NULL }, { .group = SLICE_LIT(G0) } };
@@ -1612,6 +1781,9 @@ UNIT_MAIN("group/coordinator", T(groups_of_refused_commits_and_large_assignments
     T(deleted_and_expired_offsets_do_not_come_back),
     T(what_is_deleted_while_it_is_being_committed_does_not_come_back_with_the_next_load), T(any_number_may_stand_for_the_time_that_a_commit_is_kept),
     T(offsets_of_a_deleted_topic_go_with_it_and_so_does_a_group_that_has_no_others),
+    T(offsets_of_many_groups_expire_a_few_groups_in_a_turn_and_calls_are_answered_in_between),
+    T(a_deleted_topic_is_gone_from_many_groups_at_once_though_a_few_are_gone_through_in_a_turn),
+    T(a_partition_may_go_and_come_back_and_the_coordinator_stop_while_a_deletion_goes_round),
     T(many_groups_of_both_loops_in_one_call), T(after_the_stop_every_call_is_refused_and_a_waiting_join_has_its_answer),
     T(transactional_commits_count_when_their_marker_is_in_the_log),
     T(a_log_that_moves_to_another_directory_while_it_is_loaded_is_loaded_from_there), T(strange_and_damaged_records_are_stepped_over_and_harm_nobody_else),
