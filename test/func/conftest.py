@@ -22,7 +22,7 @@ import pytest
 from harness import env, java
 from harness import pair as pairs
 from harness.broker import make_broker
-from harness.groups import Client
+from harness.groups import Client, Member
 from harness.proxy import Proxy
 from harness.zookeeper import EmbeddedServer, Ensemble, ZooKeeper
 
@@ -245,6 +245,20 @@ def proxies():
 def group():
     """The name of a group that nobody else has."""
     return f"g-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def members(request):
+    """members(group, ...) -> a harness.groups.Member, of `broker` or of where=; all are closed."""
+    made = []
+
+    def make(*args, where=None, **kwargs):
+        made.append(Member(where or request.getfixturevalue("broker"), *args, **kwargs))
+        return made[-1]
+
+    yield make
+    for m in made:
+        m.close()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.clients import produce
-from harness.groups import assigned, described, ready
+from harness.groups import all_seen, assigned, described, ready
 from harness.proc import wait_until
 
 PARTITIONS = 5      # for two or three no share of all is like another
@@ -42,7 +42,7 @@ class Stream:
         before = [len(c.rows) for c in clients]
         new = produce(self.broker, self.topic, 20, PARTITIONS, first=len(self.sent))
         self.sent += new
-        wait_until(lambda: {v for c in clients for _, _, v in c.rows} >= {*new}, 30, "all records")
+        all_seen(clients, new)
         fresh = [[r for r in c.rows[n:] if r[2] in {*new}] for c, n in zip(clients, before)]
         if shares:
             assert sorted(v for rows in fresh for _, _, v in rows) == sorted(new)

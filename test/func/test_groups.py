@@ -15,20 +15,6 @@ from harness.groups import (FENCED, ILLEGAL_GENERATION, NONE, REBALANCE_IN_PROGR
 from harness.proc import die_with_parent, free_port, wait_until
 
 
-@pytest.fixture
-def members(broker):
-    """members(group, ...) -> a Member; all are closed."""
-    made = []
-
-    def make(*args, where=None, **kwargs):
-        made.append(Member(where or broker, *args, **kwargs))
-        return made[-1]
-
-    yield make
-    for m in made:
-        m.close()
-
-
 def confluent(broker, group, topics, **more):
     from confluent_kafka import Consumer
     c = Consumer({"bootstrap.servers": broker.address, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False, "session.timeout.ms": 6000,
@@ -200,14 +186,15 @@ def test_groups_each_see_everything_and_members_of_one_share_it(broker, topic, g
 
 
 # ---- what a crash leaves ----------------------------------------------------------------------------------------------------------------
-def test_a_killed_consumer_sees_its_uncommitted_records_again_and_skips_none(broker, topic, group, clients):
+@pytest.mark.parametrize("name", ["confluent", "kafka-python", "aiokafka"])
+def test_a_killed_consumer_sees_its_uncommitted_records_again_and_skips_none(brokers, kind, topic, group, clients, name):
     """Manual commits after every tenth record."""
-    ready(broker, group)
+    broker = ready(brokers(kind, config={"group.min.session.timeout.ms": 500}).start(), group)      # the next waits for the end of a killed one's session
     t = topic(broker)
     sent = produce(broker, t, 300, 1)
     seen = []
     for kill_at in (15, 60, 130, None):
-        c = clients("confluent", broker, group, t, every=10, slow=0.002)
+        c = clients(name, broker, group, t, every=10, slow=0.002, session=2000)
         wait_until(lambda: len(c.rows) >= (kill_at or 1) or {v for _, _, v in c.rows} >= {"299"}, 40, "records")
         if kill_at is None:
             wait_until(lambda: committed(broker, group, t, [0]).get(0) == (300, ""), 30, "the last commit")
@@ -216,7 +203,7 @@ def test_a_killed_consumer_sees_its_uncommitted_records_again_and_skips_none(bro
     for before, after in zip(seen, seen[1:]):
         assert after[0] <= before[-1] + 1, "none is skipped"
         assert after[0] % 10 == 0 and after[0] >= before[-1] + 1 - 20, "it goes on from the last commit"
-        assert after == list(range(after[0], after[-1] + 1))
+        assert all(b <= a + 1 for a, b in zip(after, after[1:]))    # (again, when its session ended under it)
     assert seen[0][0] == 0 and {str(o) for r in seen for o in r} == {*sent}
 
 
@@ -239,12 +226,12 @@ def redis_ask(port, *words):
         return s.recv(1000)
 
 
-def test_each_record_takes_effect_once_in_a_database_and_in_redis_though_consumers_are_killed(broker, topic, group, clients, tmp_path, redis):
+def test_each_record_takes_effect_once_in_a_database_and_in_redis_though_consumers_are_killed(brokers, kind, topic, group, clients, tmp_path, redis):
     import sqlite3
-    ready(broker, group)
+    broker = ready(brokers(kind, config={"group.min.session.timeout.ms": 500}).start(), group)
     t = topic(broker, partitions=2)
     sent = produce(broker, t, 400, 2)
-    options = {"every": 25, "slow": 0.001, "sqlite": str(tmp_path / "db"), "redis": redis}
+    options = {"every": 25, "slow": 0.001, "session": 2000, "sqlite": str(tmp_path / "db"), "redis": redis}
     processed = 0
     for kill_at in (40, 90, None):
         c = clients("confluent", broker, group, t, **options)
@@ -430,39 +417,6 @@ def test_javas_formatters_read_what_is_written(brokers, kind, topic, group, memb
         (m.id, "static", "test", "/127.0.0.1", 10000, 10000)]
     d = empty["data"]
     assert (d["protocolType"], d["generation"], d["protocol"], d["leader"], d["members"]) == ("consumer", 2, None, None, [])
-
-
-@pytest.mark.parametrize("end", ["stop", "kill9"])
-def test_a_group_goes_on_with_java_and_with_us_in_turns(brokers, kind, topic, group, members, end):
-    """The same directory: members, generation, assignments, offsets, those of a deleted topic excepted."""
-    b = ready(brokers(kind, config={"zookeeper.session.timeout.ms": 4000}).start(), group)
-    t, gone = topic(b, partitions=2), topic(b)
-    m = members(group, where=b, session=60000, instance="static", protocols=("roundrobin", "range"))
-    m.join()
-    m.sync([(m.id, b"mine")])
-    with b.connect() as c:
-        for n in (t, gone):
-            c.call("OffsetCommit", 8, {"GroupId": f"{group}-simple", "Topics": [{"Name": n, "Partitions": [{"PartitionIndex": 0, "CommittedOffset": 3}]}]})
-        c.call("DeleteTopics", 4, {"TopicNames": [gone], "TimeoutMs": 10000})
-        wait_until(lambda: committed(b, f"{group}-simple", gone, [0]) == {}, 20)
-    offset = 0
-    for other in ("java", kind):
-        offset += 1
-        assert m.commit(t, 1, offset, b.kind) == NONE
-        getattr(b, end)()
-        b = ready(brokers.adopt(b.as_kind(other)).start(), group)
-        m.close()
-        m.c = b.connect()
-        assert m.heartbeat() == NONE
-        assert m.commit(t, 0, offset, b.kind) == NONE
-        assert committed(b, group, t, range(2)) == {0: (offset, b.kind), 1: (offset, m.was if offset > 1 else kind)}
-        m.was = b.kind
-        assert committed(b, f"{group}-simple", t, [0]) == {0: (3, "")} and committed(b, f"{group}-simple", gone, [0]) == {}
-        d = described(b, group)
-        assert (d["GroupState"], d["ProtocolType"], d["ProtocolData"], [(x["MemberId"], x["GroupInstanceId"], x["MemberAssignment"]) for x in d["Members"]]) == (
-            "Stable", "consumer", "roundrobin", [(m.id, "static", b"mine")])
-    generation = m.generation
-    assert m.join()["ErrorCode"] == NONE and m.generation == generation + 1
 
 
 # ---- commits ----------------------------------------------------------------------------------------------------------------------------

@@ -42,13 +42,19 @@ class Sink:
         print(json.dumps([partition, offset, value]), flush=True)
 
 
+def not_committed(error):
+    """A rebalance: what is not committed comes again."""
+    print(error, file=sys.stderr)
+
+
 def confluent(broker, group, topic, options, sink):
     from confluent_kafka import Consumer
     every = options.get("every", 0)
     c = Consumer({"bootstrap.servers": broker, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": not every,
                   "session.timeout.ms": options.get("session", 6000), "heartbeat.interval.ms": 300,
                   "partition.assignment.strategy": options.get("strategy", "range"), "broker.address.family": "v4", "log_level": 0,
-                  "topic.metadata.refresh.interval.ms": 1000, **({"group.instance.id": options["static"]} if "static" in options else {})})
+                  "topic.metadata.refresh.interval.ms": 1000, "reconnect.backoff.max.ms": 500,
+                  **({"group.instance.id": options["static"]} if "static" in options else {})})
     c.subscribe([topic])
     n = 0
     while not stopping:
@@ -60,8 +66,8 @@ def confluent(broker, group, topic, options, sink):
         if every and n % every == 0:
             try:
                 c.commit(asynchronous=False)
-            except Exception as e:  # a rebalance: what is not committed comes again
-                print(e, file=sys.stderr)
+            except Exception as e:
+                not_committed(e)
     c.close()
 
 
@@ -75,24 +81,29 @@ def assignors(package, options):
 
 
 def kafka_python(broker, group, topic, options, sink):
-    from kafka import KafkaConsumer
+    from kafka import KafkaConsumer, OffsetAndMetadata
+    from kafka.errors import CommitFailedError
     every = options.get("every", 0)
     c = KafkaConsumer(topic, bootstrap_servers=broker, group_id=group, auto_offset_reset="earliest", enable_auto_commit=not every,
                       session_timeout_ms=options.get("session", 6000), heartbeat_interval_ms=300, partition_assignment_strategy=assignors("kafka", options))
-    n = 0
+    n, done = 0, {}
     while not stopping:
-        for rows in c.poll(timeout_ms=100).values():
+        for p, rows in c.poll(timeout_ms=100).items():
             for m in rows:
                 sink.process(m.partition, m.offset, m.value.decode())
-                n += 1
-        if every and n >= every:
-            c.commit()
-            n = 0
+                n, done[p] = n + 1, OffsetAndMetadata(m.offset + 1, "", -1)
+                if every and n % every == 0:
+                    try:
+                        c.commit(done)
+                    except CommitFailedError as e:
+                        not_committed(e)
+                    done.clear()
     c.close()
 
 
 def aiokafka(broker, group, topic, options, sink):
     from aiokafka import AIOKafkaConsumer
+    from aiokafka.errors import CommitFailedError
     every = options.get("every", 0)
 
     async def go():
@@ -100,16 +111,19 @@ def aiokafka(broker, group, topic, options, sink):
                              session_timeout_ms=options.get("session", 6000), heartbeat_interval_ms=300,
                              partition_assignment_strategy=assignors("aiokafka", options))
         await c.start()
-        n = 0
+        n, done = 0, {}
         try:
             while not stopping:
-                for rows in (await c.getmany(timeout_ms=100)).values():
+                for p, rows in (await c.getmany(timeout_ms=100)).items():
                     for m in rows:
                         sink.process(m.partition, m.offset, m.value.decode())
-                        n += 1
-                if every and n >= every:
-                    await c.commit()
-                    n = 0
+                        n, done[p] = n + 1, m.offset + 1
+                        if every and n % every == 0:
+                            try:
+                                await c.commit(done)
+                            except CommitFailedError as e:
+                                not_committed(e)
+                            done.clear()
         finally:
             await c.stop()
 

@@ -52,6 +52,9 @@ class Client(threading.Thread):
             else:
                 self.said = [*self.said[-20:], line]
 
+    def __repr__(self):
+        return f"{self.name}: {len(self.rows)} rows, the last {self.rows[-1:]}, it said {self.said[-5:]}"
+
     def kill9(self):
         self.process.kill()
         self.process.wait()
@@ -66,6 +69,20 @@ class Client(threading.Thread):
             self.process.kill()
         self.join(10)
         assert status in (0, 143, -15), (self.name, status, self.said)
+
+
+def all_seen(clients, values, seconds=40):
+    """Waits until each of the values has come to one of the clients."""
+    missing = {*values}
+
+    def seen():
+        missing.difference_update(v for c in clients for _, _, v in c.rows)
+        return not missing
+
+    try:
+        wait_until(seen, seconds, "all records")
+    except AssertionError as e:
+        raise AssertionError(f"{e}: {sorted(missing)[:10]} of {len(missing)} are missing: {clients}") from None
 
 
 # ---- by hand ----------------------------------------------------------------------------------------------------------------------------
