@@ -48,7 +48,8 @@ struct log_dirs_options {
 	struct workers	  *workers;		/* flush on roll, hand-over of long drains; NULL: done at once on the calling thread */
 	const char *const *dirs;		/* absolute paths */
 	uint32_t	   ndirs;
-	uint32_t	   recovery_threads_per_dir;	/* num.recovery.threads.per.data.dir; 0: load on the calling thread */
+	uint32_t	   recovery_threads_per_dir;	/* num.recovery.threads.per.data.dir: at load and shutdown, when all directories are worked on at once;
+							 * 0: one after the other, on the calling thread */
 	bool		   sync_appends;		/* group commit: what is appended is synced soon after, and told by end_offset_moved */
 	uint32_t	   open_indexes_max;		/* active segments with open index files, two each; the others open theirs when an entry is due.  0: all */
 	uint64_t	   scrub_bytes_per_second;	/* 0: closed segments are not looked at */
@@ -66,9 +67,10 @@ int32_t	 log_dirs_broker_id(const struct log_dirs *);		/* stored; -1: none */
 const char *log_dirs_cluster_id(const struct log_dirs *);	/* stored; NULL: none */
 /* ERR_CONFLICT when a directory belongs to another broker or cluster (words say which file and both ids).  Writes what is missing. */
 enum err log_dirs_set_identity(struct log_dirs *, int32_t broker_id, const char *cluster_id, struct errbuf *) MUST_CHECK;
-/* Opens every log; progress through diag.  ERR_CONFLICT: a log stands in two directories; ERR_INVALID: a directory that is no log. */
+/* Opens every log, of all directories side by side: one that hangs or fails (it goes offline, with all its logs) holds up no other, but this returns when
+ * all are done.  Progress through diag.  ERR_CONFLICT: a log stands in two directories; ERR_INVALID: a directory that is no log. */
 enum err log_dirs_load(struct log_dirs *, struct errbuf *) MUST_CHECK;
-/* Clean end: no append may be under way.  Closes every log (flush, trim, snapshot), writes checkpoints and the clean marker. */
+/* Clean end: no append may be under way.  Closes every log (flush, trim, snapshot), writes checkpoints and the clean marker; likewise side by side. */
 void	 log_dirs_shutdown(struct log_dirs *);
 void	 log_dirs_free(struct log_dirs **);	/* without shutdown before: as after a crash */
 

@@ -104,7 +104,7 @@ enum err     log_dirs_add(struct log_dirs *, struct dir *, struct log *, struct 
 void	     log_dirs_add_deletion(struct log_dirs *, struct dir *, const char *path);	/* due after the delay */
 bool	     dir_is_online(const struct dir *);
 void	     log_dirs_options_for(struct log_dirs *, const char *topic, struct log_options *);
-/* Runs fn for every item, on up to `threads` threads; returns when all are done. */
+/* Runs fn for every item, on up to `threads` threads (0, 1: the calling one); returns when all are done.  The caller holds no pointer of base/reclaim. */
 void	     run_parallel(unsigned threads, const char *name, void (*fn)(void *), void *const *items, uint32_t n);
 void	     log_dirs_await_upkeep(struct log_dirs *);	/* what the directories' threads were given is over */
 void	     dir_checkpoint_recovery(struct log_dirs *, struct dir *);

@@ -2,17 +2,24 @@
  *
  * log/log_dirs_load.c - the start and the clean end of the log directories.
  *
- * START   per directory: the clean marker is noted and removed before anything else is changed (a crash from here on is a crash), the
- *         checkpoints are read, every <topic>-<partition> is loaded by num.recovery.threads.per.data.dir threads, -delete directories
- *         are queued for removal.  What was recovered is flushed in the background, and the recovery points are written.
- * END     high watermarks -> every log closed (flush, trim, snapshot, all synced) -> recovery points and start offsets -> the marker, and
+ * START   per directory: what stands in it is listed, the clean marker is noted and removed before anything else is changed (a crash from here on is a
+ *         crash), the checkpoints are read, every <topic>-<partition> is loaded by num.recovery.threads.per.data.dir threads, -delete directories
+ *         are queued for removal.  Then, in the order of log.dirs, the logs go into the table: only there does one directory matter to another.
+ *         What was recovered is flushed in the background, and the recovery points are written.
+ * END     per directory: high watermarks -> every log closed (flush, trim, snapshot, all synced) -> recovery points and start offsets -> the marker, and
  *         that only when every log of the directory was closed well.  A crash anywhere before the marker is an ordinary crash.
+ *
+ * SIDE BY SIDE  Several directories are loaded, and closed, at once, each by a thread that waits for those it has started: one that hangs or fails holds
+ *         up no other (though a start, and an end, is over when all are).  What the operator must sort out (`refused`) ends the start, and no log is
+ *         begun any more.  At work are as many threads per directory as are set; each holds one log with a window of a megabyte, or of its largest
+ *         batch, and nothing of a log that is done but the log.
  */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/str.h"
 #include "log/log_dirs_int.h"
 #include "log/names_int.h"
 
@@ -51,23 +58,40 @@ run_parallel(unsigned threads, const char *name, void (*fn)(void *), void *const
 			fn(items[i]);
 	}
 	if (pool != NULL) {
+		reclaim_offline();	/* what they put aside can be freed meanwhile */
 		workers_drain(pool);
+		reclaim_online();
 		workers_free(&pool);
 	}
 	free(jobs);
 }
 
+/* With no threads at all (a simulation) one after the other, by who calls. */
+static uint32_t
+dirs_at_once(const struct log_dirs *ld, uint32_t n)
+{
+	return (ld->recovery_threads == 0 ? 0 : n);
+}
+
 /* ---- one log ---- */
 
-struct load_item {
+struct dir_load {			/* of one directory */
 	struct log_dirs *ld;
 	struct dir	*dir;
+	struct load_item **items;
+	uint32_t	 n;
+	_Atomic uint32_t done;
+	_Atomic bool	*refused;	/* of all directories: the start has failed */
+	enum err	 e;		/* why it has, here */
+	struct errbuf	 eb;
+};
+
+struct load_item {
+	struct dir_load *in;
 	char		*topic, *path;
 	int32_t		 partition;
 	bool		 future;
 	struct log	*log;		/* out; NULL: not loaded */
-	_Atomic uint32_t *done;
-	uint32_t	 total;
 };
 
 /* A future log in the directory of its current one (where somebody has put it) shares the row, and may be lowering it just now. */
@@ -84,60 +108,53 @@ static void
 load_item(void *p)
 {
 	struct load_item *it = p;
+	struct dir_load *dl = it->in;
+	struct log_dirs *ld = dl->ld;
+	struct dir *d = dl->dir;
 	const struct log_load in = {
-		.clean = it->dir->was_clean,
-		.points_lost = it->dir->points_lost,
-		.recovery_point = checkpointed(&it->dir->recovery, it),
-		.start_offset = checkpointed(&it->dir->starts, it),
+		.clean = d->was_clean,
+		.points_lost = d->points_lost,
+		.recovery_point = checkpointed(&d->recovery, it),
+		.start_offset = checkpointed(&d->starts, it),
 	};
 	struct errbuf eb = ERRBUF_INIT;
 	struct log_options o;
 	struct log *log;
 	uint32_t done;
 
-	if (!dir_is_online(it->dir))
+	if (!dir_is_online(d) || *dl->refused)
 		return;
-	log_dirs_options_for(it->ld, it->topic, &o);
-	log = log_new(&it->ld->env, &it->dir->base, it->topic, it->partition, it->path, &o);
+	log_dirs_options_for(ld, it->topic, &o);
+	log = log_new(&ld->env, &d->base, it->topic, it->partition, it->path, &o);
 	log->future = it->future;
 	log->stored_recovery_point = in.recovery_point;
 	if (log_load(log, &in, &eb) != OK) {
 		errbuf_add(&eb, "loading %s", it->path);
-		log_dir_fail(&it->dir->base, eb.text);	/* at once: nobody begins another one there */
+		log_dir_fail(&d->base, eb.text);	/* at once: nobody begins another one there */
 		log_unref(&log);
 		return;
 	}
 	it->log = log;
-	done = ++*it->done;
+	done = ++dl->done;
 	if (!in.clean || done % 1000 == 0)
-		diag_info(it->ld->env.diag, "log", "%s: loaded, offsets %" PRId64 " to %" PRId64 " (%" PRIu32 " of %" PRIu32 " in this directory)",
-		    it->path, log_start_offset(it->log), log_end_offset(it->log), done, it->total);
+		diag_info(ld->env.diag, "log", "%s: loaded, offsets %" PRId64 " to %" PRId64 " (%" PRIu32 " of %" PRIu32 " in this directory)", it->path,
+		    log_start_offset(log), log_end_offset(log), done, dl->n);
 }
 
 /* ---- one directory ---- */
 
-struct items {
-	struct log_dirs *ld;
-	struct dir	*dir;
-	struct load_item **rows;
-	uint32_t	 n;
-	enum err	 e;
-	struct errbuf	 eb;
-};
-
 static void
-add_item(struct items *its, const char *name, char *topic, int32_t partition, bool future)
+add_item(struct dir_load *dl, const char *name, char *topic, int32_t partition, bool future)
 {
 	struct load_item *it = xcalloc(1, sizeof(*it));
 
-	it->ld = its->ld;
-	it->dir = its->dir;
+	it->in = dl;
 	it->topic = topic;
 	it->partition = partition;
 	it->future = future;
-	it->path = path_join(its->dir->base.path, name);
-	its->rows = xreallocarray(its->rows, its->n + 1, sizeof(*its->rows));
-	its->rows[its->n++] = it;
+	it->path = path_join(dl->dir->base.path, name);
+	dl->items = xreallocarray(dl->items, dl->n + 1, sizeof(*dl->items));
+	dl->items[dl->n++] = it;
 }
 
 static bool
@@ -149,35 +166,35 @@ is_foreign(const char *name)	/* KRaft's and tiered storage's: as Kafka, left alo
 static bool
 take_entry(void *ctx, const char *name, bool is_dir)
 {
-	struct items *its = ctx;
+	struct dir_load *dl = ctx;
 	char *path, *topic;
 	enum log_dir_kind kind;
 	int32_t partition;
 
 	if (!is_dir || is_foreign(name))
 		return (true);
-	path = path_join(its->dir->base.path, name);
+	path = path_join(dl->dir->base.path, name);
 	switch (kind = name_parse_log_dir(name, &topic, &partition)) {
 	case LOG_DIR_LOG:
 	case LOG_DIR_FUTURE:
-		add_item(its, name, topic, partition, kind == LOG_DIR_FUTURE);
+		add_item(dl, name, topic, partition, kind == LOG_DIR_FUTURE);
 		topic = NULL;
 		break;
 	case LOG_DIR_DELETE:
-		log_dirs_add_deletion(its->ld, its->dir, path);
+		log_dirs_add_deletion(dl->ld, dl->dir, path);
 		break;
 	case LOG_DIR_STRAY:
-		diag_warning(its->ld->env.diag, "log", "%s: a log that a controller did not know, left alone; remove it when nothing in it is wanted",
+		diag_warning(dl->ld->env.diag, "log", "%s: a log that a controller did not know, left alone; remove it when nothing in it is wanted",
 		    path);
 		break;
 	case LOG_DIR_OTHER:
-		errbuf_set(&its->eb, "%s is no log (its name is not <topic>-<partition>); move it out of the log directory", path);
-		its->e = ERR_INVALID;
+		errbuf_set(&dl->eb, "%s is no log (its name is not <topic>-<partition>); move it out of the log directory", path);
+		dl->e = ERR_INVALID;
 		break;
 	}
 	free(topic);
 	free(path);
-	return (its->e == OK);
+	return (dl->e == OK);
 }
 
 static enum err
@@ -217,37 +234,71 @@ take_marker(struct log_dirs *ld, struct dir *d, struct errbuf *eb)
 }
 
 static enum err
-prepare_dir(struct log_dirs *ld, struct dir *d, struct items *its, struct errbuf *eb)
+prepare_dir(struct dir_load *dl, struct errbuf *eb)
 {
-	enum err e = take_marker(ld, d, eb);
+	struct log_dirs *ld = dl->ld;
+	struct dir *d = dl->dir;
+	enum err e = ld->env.fs->ops->list(ld->env.fs, d->base.path, take_entry, dl, eb);
 	bool lost;
 
+	if (dl->e != OK)	/* refused as it is: what was closed cleanly still was */
+		return (OK);
+	if (e == OK)
+		e = take_marker(ld, d, eb);
 	if (e == OK)
 		e = read_checkpoint(ld, d, "recovery-point-offset-checkpoint", &d->recovery, &d->points_lost, eb);
 	if (e == OK)
 		e = read_checkpoint(ld, d, "log-start-offset-checkpoint", &d->starts, &lost, eb);
 	if (e == OK)
 		e = read_checkpoint(ld, d, "replication-offset-checkpoint", &d->marks, &lost, eb);
-	if (e == OK)
-		e = ld->env.fs->ops->list(ld->env.fs, d->base.path, take_entry, its, eb);
 	/* After a kill the names of logs may be in the page cache only (establish.c), and no log found here is established again. */
-	if (e == OK && !d->was_clean && its->n > 0)
+	if (e == OK && !d->was_clean && dl->n > 0)
 		e = ld->env.fs->ops->sync_dir(ld->env.fs, d->base.path, eb);
 	return (e);
 }
 
+static void
+load_dir(void *p)
+{
+	struct dir_load *dl = p;
+	struct log_dirs *ld = dl->ld;
+	struct dir *d = dl->dir;
+	struct errbuf eb = ERRBUF_INIT;
+	char name[16];
+
+	if (*dl->refused)
+		return;
+	if (prepare_dir(dl, &eb) != OK) {
+		log_dir_fail(&d->base, eb.text);
+		return;
+	}
+	if (dl->e != OK) {
+		*dl->refused = true;
+		return;
+	}
+	diag_info(ld->env.diag, "log", "%s: loading %" PRIu32 " logs, %s", d->base.path, dl->n,
+	    d->was_clean ? "closed cleanly" : dl->n == 0 ? "new or empty" : "not closed cleanly: recovering past the recovery points");
+	str_format(name, sizeof(name), "recover%u", (unsigned)(d - ld->dirs));
+	run_parallel(ld->recovery_threads, name, load_item, (void *const *)dl->items, dl->n);
+	d->loaded = true;
+}
+
+/* ---- from a directory into the table ---- */
+
 static enum err
 drop_loaded(struct load_item *it, struct errbuf *eb)
 {
+	struct log_dirs *ld = it->in->ld;
+	struct dir *d = it->in->dir;
 	struct log *log = it->log;
 	enum err e;
 
 	(void)!log_close(log, false, NULL);
-	e = log_dirs_rename_for_deletion(it->ld, log, eb);
+	e = log_dirs_rename_for_deletion(ld, log, eb);
 	if (e == OK)
-		log_dirs_add_deletion(it->ld, it->dir, log->path);
+		log_dirs_add_deletion(ld, d, log->path);
 	else
-		log_dir_fail(&it->dir->base, eb->text);
+		log_dir_fail(&d->base, eb->text);
 	return (e);
 }
 
@@ -255,7 +306,7 @@ drop_loaded(struct load_item *it, struct errbuf *eb)
 static enum err
 add_or_replace(struct load_item *it, struct errbuf *eb)
 {
-	struct log_dirs *ld = it->ld;
+	struct log_dirs *ld = it->in->ld;
 	struct log *other = it->future ? NULL : log_dirs_find(ld, it->topic, it->partition), *loser = NULL;
 	struct errbuf why = ERRBUF_INIT;
 	enum err e = OK;
@@ -279,7 +330,7 @@ add_or_replace(struct load_item *it, struct errbuf *eb)
 	log_unref(&other);
 	if (e != OK)	/* its directory is offline now, and the other log is as good as before */
 		diag_error(ld->env.diag, "log", "%s", why.text);
-	return (loser == it->log ? OK : log_dirs_add(ld, it->dir, it->log, eb));
+	return (loser == it->log ? OK : log_dirs_add(ld, it->in->dir, it->log, eb));
 }
 
 /* The log goes into the table; only what the operator must sort out ends the start.  What stands in a directory that has failed is not here: it neither
@@ -287,42 +338,60 @@ add_or_replace(struct load_item *it, struct errbuf *eb)
 static enum err
 settle_item(struct load_item *it, struct errbuf *eb)
 {
-	if (it->log == NULL || !dir_is_online(it->dir))
+	if (it->log == NULL || !dir_is_online(it->in->dir))
 		return (OK);
 	return (add_or_replace(it, eb));
 }
 
 static enum err
-load_dir(struct log_dirs *ld, struct dir *d, struct errbuf *eb)
+settle_dir(struct dir_load *dl, struct errbuf *eb)
 {
-	struct items its = { .ld = ld, .dir = d };
-	_Atomic uint32_t done = 0;
-	enum err e = prepare_dir(ld, d, &its, &its.eb);
+	enum err e = OK;
 
-	if (e != OK)
-		log_dir_fail(&d->base, its.eb.text);
-	else if (its.e != OK)
-		errbuf_set(eb, "%s", its.eb.text);
-	else {
-		diag_info(ld->env.diag, "log", "%s: loading %" PRIu32 " logs, %s", d->base.path, its.n,
-		    d->was_clean ? "closed cleanly" : its.n == 0 ? "new or empty" : "not closed cleanly: recovering past the recovery points");
-		for (uint32_t i = 0; i < its.n; i++) {
-			its.rows[i]->done = &done;
-			its.rows[i]->total = its.n;
-		}
-		run_parallel(ld->recovery_threads, "recovery", load_item, (void *const *)its.rows, its.n);
-		d->loaded = true;
+	for (uint32_t i = 0; i < dl->n && e == OK; i++)
+		e = settle_item(dl->items[i], eb);
+	return (e);
+}
+
+static void
+dir_load_fini(struct dir_load *dl)
+{
+	for (uint32_t i = 0; i < dl->n; i++) {
+		log_unref(&dl->items[i]->log);
+		free(dl->items[i]->topic);
+		free(dl->items[i]->path);
+		free(dl->items[i]);
 	}
-	e = its.e;
-	for (uint32_t i = 0; i < its.n; i++) {
-		if (e == OK)
-			e = settle_item(its.rows[i], eb);
-		log_unref(&its.rows[i]->log);
-		free(its.rows[i]->topic);
-		free(its.rows[i]->path);
-		free(its.rows[i]);
+	free(dl->items);
+}
+
+/* All that are online, side by side; their logs are in the table then. */
+static enum err
+load_dirs(struct log_dirs *ld, struct errbuf *eb)
+{
+	struct dir_load *loads = xcalloc(ld->ndirs, sizeof(*loads));
+	void **ps = xcalloc(ld->ndirs, sizeof(*ps));
+	_Atomic bool refused = false;
+	uint32_t n = 0;
+	enum err e = OK;
+
+	for (uint32_t i = 0; i < ld->ndirs; i++) {
+		if (!dir_is_online(&ld->dirs[i]))
+			continue;
+		loads[n] = (struct dir_load){ .ld = ld, .dir = &ld->dirs[i], .refused = &refused };
+		ps[n] = &loads[n];
+		n++;
 	}
-	free(its.rows);
+	run_parallel(dirs_at_once(ld, n), "load", load_dir, ps, n);
+	for (uint32_t i = 0; i < n && e == OK; i++)
+		if ((e = loads[i].e) != OK)
+			errbuf_set(eb, "%s", loads[i].eb.text);
+	for (uint32_t i = 0; i < n && e == OK; i++)
+		e = settle_dir(&loads[i], eb);
+	for (uint32_t i = 0; i < n; i++)
+		dir_load_fini(&loads[i]);
+	free(ps);
+	free(loads);
 	return (e);
 }
 
@@ -401,11 +470,8 @@ enum err
 log_dirs_load(struct log_dirs *ld, struct errbuf *eb)
 {
 	int64_t began = clock_mono_ms(ld->env.clock);
-	enum err e = OK;
+	enum err e = load_dirs(ld, eb);
 
-	for (uint32_t i = 0; i < ld->ndirs && e == OK; i++)
-		if (dir_is_online(&ld->dirs[i]))
-			e = load_dir(ld, &ld->dirs[i], eb);
 	for (uint32_t i = 0; i < ld->ndirs && e == OK; i++)
 		correct_checkpoints(ld, &ld->dirs[i]);
 	if (e == OK)
@@ -466,12 +532,14 @@ close_logs(struct log_dirs *ld, struct dir *d)
 	struct close_item *items = xcalloc((size_t)n + 1, sizeof(*items));
 	void **ps = xcalloc((size_t)n + 1, sizeof(*ps));
 	bool good = true;
+	char name[16];
 
 	for (uint32_t i = 0; i < n; i++) {
 		items[i].log = logs[i];
 		ps[i] = &items[i];
 	}
-	run_parallel(ld->recovery_threads, "closing", close_item, ps, n);
+	str_format(name, sizeof(name), "close%u", (unsigned)(d - ld->dirs));
+	run_parallel(ld->recovery_threads, name, close_item, ps, n);
 	for (uint32_t i = 0; i < n; i++)
 		good = good && items[i].e == OK;
 	free(ps);
@@ -492,27 +560,49 @@ write_marker(struct log_dirs *ld, struct dir *d)
 	free(path);
 }
 
+struct dir_close {
+	struct log_dirs *ld;
+	struct dir	*dir;
+};
+
+static void
+close_dir(void *p)
+{
+	const struct dir_close *dc = p;
+	struct log_dirs *ld = dc->ld;
+	struct dir *d = dc->dir;
+	bool good;
+
+	dir_checkpoint_marks(ld, d);
+	if (!dir_is_online(d))
+		return;
+	good = close_logs(ld, d);
+	if (dir_is_online(d))
+		dir_checkpoint_recovery(ld, d);
+	if (dir_is_online(d))
+		dir_checkpoint_starts(ld, d);
+	good = good && !d->behind[DIR_RECOVERY] && !d->behind[DIR_STARTS];
+	if (good && dir_is_online(d))
+		write_marker(ld, d);
+}
+
 void
 log_dirs_shutdown(struct log_dirs *ld)
 {
+	struct dir_close *closes = xcalloc(ld->ndirs, sizeof(*closes));
+	void **ps = xcalloc(ld->ndirs, sizeof(*ps));
+	uint32_t n = 0;
+
 	log_dirs_stop_scrub(ld);
 	log_dirs_await_upkeep(ld);
-	for (uint32_t i = 0; i < ld->ndirs; i++)
-		if (ld->dirs[i].loaded)		/* else the files know more than the table */
-			dir_checkpoint_marks(ld, &ld->dirs[i]);
 	for (uint32_t i = 0; i < ld->ndirs; i++) {
-		struct dir *d = &ld->dirs[i];
-		bool good;
-
-		if (!dir_is_online(d) || !d->loaded)
+		if (!ld->dirs[i].loaded)		/* the files know more than the table */
 			continue;
-		good = close_logs(ld, d);
-		if (dir_is_online(d))
-			dir_checkpoint_recovery(ld, d);
-		if (dir_is_online(d))
-			dir_checkpoint_starts(ld, d);
-		good = good && !d->behind[DIR_RECOVERY] && !d->behind[DIR_STARTS];
-		if (good && dir_is_online(d))
-			write_marker(ld, d);
+		closes[n] = (struct dir_close){ ld, &ld->dirs[i] };
+		ps[n] = &closes[n];
+		n++;
 	}
+	run_parallel(dirs_at_once(ld, n), "close", close_dir, ps, n);
+	free(ps);
+	free(closes);
 }

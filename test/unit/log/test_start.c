@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test/unit/log/test_start.c - starts and ends with several threads: the same comes out as with one.
+ * test/unit/log/test_start.c - starts and ends with several threads, and several directories side by side: the same comes out as with one.
  */
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "base/must.h"
+#include "base/reclaim.h"
 #include "base/str.h"
 #include "log/checkpoint.h"
 #include "log/log_int.h"
@@ -402,55 +407,104 @@ TEST(what_several_threads_recover_and_close_is_what_one_does)
 	fixture_fini(&m.f);
 }
 
-/* ---- a disk that fails while several threads read from it ---- */
+/* ---- a disk that hangs, or fails while several threads use it ---- */
 
-/* Whoever comes to the gate waits until `crowd` have come, and is told e. */
+enum { OPENS = 1, LISTS = 2, SYNCS = 4 };
+
+/* Whoever comes waits until `crowd` have come, or it is opened, and is told e. */
 static struct gate {
 	struct lock	 lock;
 	struct condition changed;
 	const struct fs_ops *under;
+	unsigned	 ops;
 	const char	*part;		/* of the path */
 	unsigned	 crowd, came;
+	bool		 opened;
 	enum err	 e;
 } gate;
 
 static enum err
-gate_pass(const char *path, struct errbuf *eb)
+gate_pass(unsigned op, const char *path, struct errbuf *eb)
 {
-	if (strstr(path, gate.part) == NULL)
+	enum err e;
+
+	if ((gate.ops & op) == 0 || strstr(path, gate.part) == NULL)
 		return (OK);
 	lock_acquire(&gate.lock);
 	gate.came++;
 	condition_broadcast(&gate.changed);
-	while (gate.came < gate.crowd)
+	while (gate.came < gate.crowd && !gate.opened)
 		condition_wait(&gate.changed, &gate.lock);
+	e = gate.e;
 	lock_release(&gate.lock);
-	if (gate.e != OK)
+	if (e != OK)
 		errbuf_set(eb, "%s: the disk has died", path);
-	return (gate.e);
+	return (e);
 }
 
-/* Each log reads its epochs once, first of all. */
+static void
+gate_open(enum err e)
+{
+	lock_acquire(&gate.lock);
+	gate.opened = true;
+	gate.e = e;
+	condition_broadcast(&gate.changed);
+	lock_release(&gate.lock);
+}
+
 static enum err
 gated_open(struct fs *fs, const char *path, unsigned flags, struct file **out, struct errbuf *eb)
 {
-	enum err e = gate_pass(path, eb);
+	enum err e = gate_pass(OPENS, path, eb);
 
 	return (e == OK ? gate.under->open(fs, path, flags, out, eb) : e);
 }
 
+static enum err
+gated_list(struct fs *fs, const char *path, fs_list_fn *fn, void *ctx, struct errbuf *eb)
+{
+	enum err e = gate_pass(LISTS, path, eb);
+
+	return (e == OK ? gate.under->list(fs, path, fn, ctx, eb) : e);
+}
+
+static enum err
+gated_sync(struct file *file, struct errbuf *eb)
+{
+	enum err e = gate_pass(SYNCS, file->path, eb);
+
+	return (e == OK ? gate.under->sync(file, eb) : e);
+}
+
+static void
+gate_init(struct fs_ops *ops, unsigned gated, const char *part, unsigned crowd, enum err e)
+{
+	gate = (struct gate){ .under = fixture_fs()->ops, .ops = gated, .part = part, .crowd = crowd, .e = e };
+	lock_init(&gate.lock, LOCK_fs_fake);
+	condition_init(&gate.changed);
+	*ops = *gate.under;
+	ops->open = gated_open;
+	ops->list = gated_list;
+	ops->sync = gated_sync;
+}
+
+static void
+gate_fini(void)
+{
+	condition_fini(&gate.changed);
+	lock_fini(&gate.lock);
+}
+
+/* Each log reads its epochs once, first of all. */
 TEST(a_log_that_cannot_be_read_takes_the_directory_offline_and_no_other_log_is_begun)
 {
-	struct fs_ops ops = *fixture_fs()->ops;
+	struct fs_ops ops;
 	struct fs fs = { .ops = &ops };
 	struct errbuf eb = ERRBUF_INIT;
 	struct many m;
 
 	many_init(&m);
-	gate = (struct gate){ .under = fixture_fs()->ops, .part = "/leader-epoch-checkpoint", .crowd = THREADS, .e = ERR_IO };
-	lock_init(&gate.lock, LOCK_fs_fake);
-	condition_init(&gate.changed);
-	ops.open = gated_open;
+	gate_init(&ops, OPENS, "/leader-epoch-checkpoint", THREADS, ERR_IO);
 	copy(&m, "dead");
 	m.f.fs = &fs;
 	m.f.recovery_threads = THREADS;
@@ -461,9 +515,216 @@ TEST(a_log_that_cannot_be_read_takes_the_directory_offline_and_no_other_log_is_b
 	CHECK(strstr(m.f.lines, "the disk has died") != NULL);
 	CHECK_EQ(gate.came, THREADS);
 	fixture_fini(&m.f);
-	condition_fini(&gate.changed);
-	lock_fini(&gate.lock);
+	gate_fini();
+}
+
+/* ---- two directories ---- */
+
+enum { PAIR_LOGS = 12 };
+
+struct pair {
+	struct fixture f;
+	struct fs_ops  ops;
+	struct fs      fs;
+	pthread_t      thread;
+	struct errbuf  eb;
+	enum err       e;
+	_Atomic bool   over;
+	_Atomic unsigned loaded;	/* lines of logs in the second directory */
+};
+
+static void
+count_loaded(void *ctx, enum diag_level level, const char *area, const char *text)
+{
+	struct pair *p = ctx;
+
+	(void)level;
+	(void)area;
+	p->loaded += strncmp(text, p->f.path[1], strlen(p->f.path[1])) == 0 && strstr(text, ": loaded, offsets") != NULL;
+}
+
+/* Half of the logs in each, and no clean end. */
+static void
+pair_init(struct pair *p)
+{
+	memset(p, 0, sizeof(*p));
+	fixture_init(&p->f, 2);
+	diag_free(&p->f.diag);
+	p->f.diag = diag_capture(count_loaded, p);
+	p->f.recovery_threads = 2;
+	must(fixture_open(&p->f, &p->eb) == OK);
+	for (int i = 0; i < PAIR_LOGS; i++) {
+		struct log *log = NULL;
+
+		must(log_dirs_create(p->f.dirs, "t", i, UUID_ZERO, &p->f.options, &log, NULL) == OK);
+		CHECK_STR(log_dir(log), p->f.path[i % 2]);
+		fixture_lead(log, 5);
+		CHECK_EQ(fixture_put(&p->f, log), 0);
+		log_unref(&log);
+	}
+	fixture_crash(&p->f);
+	must(workers_new(2, "common", &p->f.workers, NULL) == OK);
+	p->fs.ops = &p->ops;
+}
+
+static void
+pair_fini(struct pair *p)
+{
+	fixture_fini(&p->f);
+	gate_fini();
+}
+
+static void *
+open_run(void *arg)
+{
+	struct pair *p = arg;
+
+	reclaim_thread_register();
+	p->e = fixture_open(&p->f, &p->eb);
+	p->over = true;
+	reclaim_thread_unregister();
+	return (NULL);
+}
+
+static void *
+shutdown_run(void *arg)
+{
+	struct pair *p = arg;
+
+	reclaim_thread_register();
+	log_dirs_shutdown(p->f.dirs);
+	p->over = true;
+	reclaim_thread_unregister();
+	return (NULL);
+}
+
+static void
+yield_since(time_t began)
+{
+	must(time(NULL) - began < 60);
+	sched_yield();
+}
+
+static void
+check_pair(struct pair *p, bool dead)
+{
+	CHECK_EQ(p->e, OK);
+	CHECK_EQ(p->f.offline, dead);
+	CHECK_EQ(p->f.all_offline, 0);
+	CHECK_EQ(log_dirs_count(p->f.dirs), dead ? PAIR_LOGS / 2 : PAIR_LOGS);
+	for (int i = dead ? 1 : 0; i < PAIR_LOGS; i += dead ? 2 : 1) {
+		struct log *log = log_dirs_find(p->f.dirs, "t", i);
+
+		CHECK(log != NULL && fixture_read_all(log, 0) == 1);
+		log_unref(&log);
+	}
+}
+
+/* The first directory hangs there until the second one has been loaded, and is told e then. */
+static void
+load_beside(unsigned gated, const char *below, enum err e)
+{
+	char part[600];
+	struct pair p;
+	time_t began = time(NULL);
+
+	pair_init(&p);
+	snprintf(part, sizeof(part), "%s%s", p.f.path[0], below);
+	gate_init(&p.ops, gated, part, UINT_MAX, OK);
+	p.f.fs = &p.fs;
+	REQUIRE(pthread_create(&p.thread, NULL, open_run, &p) == 0);
+	while (p.loaded < PAIR_LOGS / 2)
+		yield_since(began);
+	CHECK(!p.over);
+	gate_open(e);
+	pthread_join(p.thread, NULL);
+	workers_drain(p.f.workers);
+	check_pair(&p, e != OK);
+	pair_fini(&p);
+}
+
+TEST(a_directory_that_hangs_or_fails_at_a_start_holds_up_no_other)
+{
+	load_beside(LISTS, "", OK);
+	load_beside(LISTS, "", ERR_IO);
+	load_beside(OPENS, "/t-", OK);
+	load_beside(OPENS, "/t-", ERR_IO);
+}
+
+static bool
+has_marker(struct pair *p, int dir)
+{
+	char *path = path_join(p->f.path[dir], ".kafka_cleanshutdown");
+	bool has = fs_exists(fixture_fs(), path);
+
+	free(path);
+	return (has);
+}
+
+static void
+close_beside(enum err e)
+{
+	char part[600];
+	struct pair p;
+	time_t began = time(NULL);
+
+	pair_init(&p);
+	snprintf(part, sizeof(part), "%s/t-", p.f.path[0]);
+	gate_init(&p.ops, SYNCS, part, 0, OK);		/* open for now */
+	p.f.fs = &p.fs;
+	REQUIRE(fixture_open(&p.f, &p.eb) == OK);
+	workers_drain(p.f.workers);
+	gate.crowd = UINT_MAX;
+	REQUIRE(pthread_create(&p.thread, NULL, shutdown_run, &p) == 0);
+	while (!has_marker(&p, 1))
+		yield_since(began);
+	CHECK(!p.over && !has_marker(&p, 0));
+	gate_open(e);
+	pthread_join(p.thread, NULL);
+	CHECK_EQ(has_marker(&p, 0), e == OK);
+	log_dirs_free(&p.f.dirs);
+	p.f.fs = fixture_fs();
+	p.f.offline = 0;
+	p.e = fixture_open(&p.f, &p.eb);
+	CHECK_EQ(log_dirs_was_clean(p.f.dirs), e == OK);
+	check_pair(&p, false);
+	pair_fini(&p);
+}
+
+TEST(a_directory_that_hangs_or_fails_at_the_end_keeps_no_other_from_a_clean_one)
+{
+	close_beside(OK);
+	close_beside(ERR_IO);
+}
+
+/* Nothing is begun before it is known, in that directory; and none of the others is served. */
+TEST(a_start_that_is_refused_for_what_stands_in_a_directory_leaves_that_as_it_was)
+{
+	for (int dir = 0; dir < 2; dir++) {
+		struct errbuf eb = ERRBUF_INIT;
+		struct pair p;
+		char *path;
+
+		pair_init(&p);
+		gate_init(&p.ops, 0, "", 0, OK);
+		REQUIRE(fixture_open(&p.f, &eb) == OK);
+		fixture_close(&p.f);
+		path = path_join(p.f.path[dir], "holiday pictures");
+		CHECK_EQ(p.f.fs->ops->mkdir(p.f.fs, path, NULL), OK);
+		CHECK_EQ(fixture_open(&p.f, &eb), ERR_INVALID);
+		CHECK(strstr(eb.text, "holiday pictures") != NULL);
+		CHECK_EQ(log_dirs_count(p.f.dirs), 0);
+		log_dirs_free(&p.f.dirs);
+		CHECK(has_marker(&p, dir));
+		CHECK_EQ(p.f.fs->ops->rmdir(p.f.fs, path, NULL), OK);
+		p.e = fixture_open(&p.f, &eb);
+		check_pair(&p, false);
+		free(path);
+		pair_fini(&p);
+	}
 }
 
 UNIT_MAIN("log/start", T(what_several_threads_recover_and_close_is_what_one_does),
-    T(a_log_that_cannot_be_read_takes_the_directory_offline_and_no_other_log_is_begun))
+    T(a_log_that_cannot_be_read_takes_the_directory_offline_and_no_other_log_is_begun),
+    T(a_directory_that_hangs_or_fails_at_a_start_holds_up_no_other), T(a_directory_that_hangs_or_fails_at_the_end_keeps_no_other_from_a_clean_one),
+    T(a_start_that_is_refused_for_what_stands_in_a_directory_leaves_that_as_it_was))
