@@ -124,15 +124,17 @@ worker_threads(const struct broker *b)
 	return (b->config->num_io_threads_set ? (uint32_t)b->config->num_io_threads : n);
 }
 
-/* Recovery waits for its reads as long as it computes, so there are two for a processor.  (Java's default is one in all.) */
+/* Per directory.  Recovery waits for its reads as long as it computes, so there are two for a processor.  The directories are recovered side by side and
+ * share them, so that many disks do not make many times as many threads; each has one, as it has by default in Java.  A number that is set is each
+ * directory's, as Java's: it is the operator's business what that makes in all. */
 uint32_t
 broker_recovery_threads(const struct broker *b)
 {
-	uint32_t n = MIN(2 * (uint32_t)get_nprocs(), RECOVERY_THREADS_MAX);
+	uint32_t all = 2 * (uint32_t)get_nprocs(), n = (all + b->ndirs - 1) / b->ndirs;
 
 	if (b->opt.by_hand)
 		return (0);
-	return (b->config->num_recovery_threads_set ? (uint32_t)b->config->num_recovery_threads_per_data_dir : n);
+	return (b->config->num_recovery_threads_set ? (uint32_t)b->config->num_recovery_threads_per_data_dir : MIN(n, RECOVERY_THREADS_MAX));
 }
 
 void
