@@ -367,23 +367,28 @@ def test_time_lag_is_known_of_every_partition_whatever_the_size_of_its_batches(b
     assert len(found) == len(sizes)
 
 
-@pytest.mark.only("java")     # until transactions are built
-def test_an_open_transaction_is_in_the_lag_but_not_in_the_stable_lag(broker, topic):
+def test_an_open_transaction_is_in_the_lag_but_not_in_the_stable_lag(brokers, kind, topic):
+    """A Java broker begins it, since there is no coordinator of transactions here yet; whoever serves the directory then says how far it goes."""
     from confluent_kafka import Producer
-    t, group = topic(broker), topic() + "-group"
-    confluent_produce(broker, t, [b"x"] * 10)
-    p = Producer({"bootstrap.servers": broker.address, "transactional.id": t, "broker.address.family": "v4"})
+    b = brokers("java", config={"transaction.state.log.num.partitions": 1, "zookeeper.session.timeout.ms": 4000}).start()
+    t, group = topic(b), topic() + "-group"
+    confluent_produce(b, t, [b"x"] * 10)
+    p = Producer({"bootstrap.servers": b.address, "transactional.id": t, "transaction.timeout.ms": 600000, "broker.address.family": "v4"})
     p.init_transactions(60)
     p.begin_transaction()
     for _ in range(5):
         p.produce(t, b"y", partition=0)
     assert p.flush(30) == 0
-    on(broker, "group", "reset", group, "--offset", 2, "--topic", t, "--apply")
+    if kind != "java":
+        b.kill9()
+        b = brokers.adopt(b.as_kind(kind)).start()
+    on(b, "group", "reset", group, "--offset", 2, "--topic", t, "--apply")
 
     def lag():
-        (r,) = [r for r in rows(broker, "group", "describe", group) if r["type"] == "partition"]
+        (r,) = [r for r in rows(b, "group", "describe", group) if r["type"] == "partition"]
         return r["high_watermark"], r["last_stable"], r["lag"], r["stable_lag"]
 
-    assert lag() == (15, 10, 13, 8)
-    p.commit_transaction(60)
-    wait_until(lambda: lag() == (16, 16, 14, 14), 30)
+    wait_until(lambda: lag() == (15, 10, 13, 8), 10)
+    if kind == "java":
+        p.commit_transaction(60)
+        wait_until(lambda: lag() == (16, 16, 14, 14), 30)

@@ -111,6 +111,19 @@ def test_holes_larger_than_an_answer_are_stepped_over():
         assert aged(rows(b)[T, 0]["time_lag_ms"], HOUR) and 1 < asked(b, "Fetch") < 20
 
 
+def test_the_stable_lag_goes_as_far_as_readers_of_committed_records():
+    def answer(version, request):
+        end = 60 if request["IsolationLevel"] else 100
+        return {"Topics": [{"Name": t["Name"], "Partitions": [{"PartitionIndex": p["PartitionIndex"], "Offset": 0 if p["Timestamp"] == -2 else end}
+                                                              for p in t["Partitions"]]} for t in request["Topics"]]}
+    for at, lags in ((50, (50, 10)), (70, (30, 0))):
+        with broker(OffsetFetch=committed((0, at)), ListOffsets=answer) as b:
+            r = rows(b)[T, 0]
+            assert (r["high_watermark"], r["last_stable"], r["lag"], r["stable_lag"]) == (100, 60, *lags)
+            words = run(b, "describe", G)
+            assert words.splitlines()[-1].split()[2:6] == [str(at), "100", *map(str, lags)], words
+
+
 # ---- coordinators that load or move -------------------------------------------------------------------------------------------------------
 def refusal(api, error):
     if api == "OffsetCommit":
