@@ -5,12 +5,15 @@ Which member leads and in which order members are listed is fixed by the order i
 import collections
 import itertools
 import random
+import re
 import select
+import struct
 import time
 import uuid
 
 import pytest
 
+from harness import java, pair as pairs
 from harness.groups import Member, ready, subscription, written
 from harness.pair import difference, normalise
 from harness.proc import wait_until
@@ -257,6 +260,101 @@ def test_every_answer_in_every_state_is_javas(both, kind, flow, version):
     java, ours = logs
     assert [w for w, _ in java] == [w for w, _ in ours]
     bad = [f"{w}: {difference(o, j)}" for (w, j), (_, o) in zip(java, ours) if j != o]
+    assert not bad, "\n".join(bad)
+
+
+# ---- kafka-consumer-groups ----------------------------------------------------------------------------------------------------------------
+LINES = """--list
+--list --type
+--list --type classic
+--list --type consumer
+--list --type nonsense
+--list --state
+--list --state Stable
+--list --state stable,EMPTY
+--list --state CompletingRebalance
+--list --state PreparingRebalance
+--list --state Dead
+--list --state nonsense
+--list --state --type
+--list --state Empty --type classic
+--describe --all-groups
+--describe --all-groups --offsets --verbose
+--describe --all-groups --members
+--describe --all-groups --members --verbose
+--describe --all-groups --state
+--describe --group stable --group empty --state
+--describe --group nobody
+--describe --group nobody --members
+--describe --group nobody --state
+--reset-offsets --all-groups --all-topics --to-earliest --dry-run
+--reset-offsets --all-groups --topic topic.of.both:0 --shift-by 1 --execute
+--reset-offsets --group nobody --topic topic.of.both --to-latest --execute
+--reset-offsets --group stable --all-topics --to-latest --execute
+--delete-offsets --group empty --topic topic.of.both --topic topic.of.nobody
+--delete-offsets --group stable --topic topic.of.both
+--delete-offsets --group nobody --topic topic.of.both
+--delete --group stable
+--delete --group nobody
+--describe --all-groups --verbose
+--delete --all-groups
+--list --state""".splitlines()
+
+
+def groups_in_every_state(b, open_members):
+    """Of T, which has three partitions and ten records in the first.  A rebalance is on its way in two of them as long as nobody syncs or joins."""
+    def member(group, **how):
+        m = Member(b, group, **{"session": 300000, "rebalance": 300000, "topics": (T,), **how})
+        open_members.append(m)
+        return m
+
+    m = member("stable", instance="static")
+    m.join()
+    share = struct.pack(">hih", 1, 1, len(T)) + T.encode() + struct.pack(">iiii", 2, 0, 1, -1)
+    m.sync([(m.id, share)])
+    assert m.commit(T, 0, 4) == m.commit(T, 2, 0) == 0
+    member("completing").join()
+    first, second = member("preparing", version=3), member("preparing", version=3)
+    first.join()
+    first.sync([(first.id, share)])
+    second.send_join()
+    wait_until(lambda: first.heartbeat() == 27, 10)
+    m = member("connecting", kind="connect", protocols=("compatible",))
+    m.join()
+    m.sync([(m.id, b"of no consumer")])
+    with b.connect() as c:
+        c.call("OffsetCommit", 8, {"GroupId": "empty", "Topics": [{"Name": T, "Partitions": [{"PartitionIndex": p, "CommittedOffset": 7} for p in (0, 1)]}]})
+
+
+def test_kafka_consumer_groups_prints_the_same(brokers, kind):
+    """Of groups in every state, all at once: lists by state and type, descriptions, resets and deletions, refusals too."""
+    made, open_members = [brokers("java", broker_id=1), brokers(kind, broker_id=1)], []
+    try:
+        for b in made:
+            b.launch()
+        for b in made:
+            b.wait_ready()
+            b.create_topic(T, partitions=3)
+            pairs.fill(b, T)
+            groups_in_every_state(ready(b), open_members)
+        text = java.program("ConsumerGroups", *(f"--bootstrap-server {b.address} {line}" for b in made for line in LINES))
+    finally:
+        for m in open_members:
+            m.close()
+    said = [part.splitlines() for part in text.split("\n> ")[1:]]
+    assert len(said) == 2 * len(LINES), text
+
+    def of(b, lines):
+        """The order of groups, members and partitions is that of a hash table."""
+        return sorted(" ".join(re.sub("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID", line.replace(b.address, "ADDRESS")).split()) for line in lines[1:])
+
+    bad = []
+    for line, theirs, ours in zip(LINES, said, said[len(LINES):]):
+        theirs, ours = of(made[0], theirs), of(made[1], ours)
+        if line == "--list --state":
+            assert {"completing CompletingRebalance", "preparing PreparingRebalance", "stable Stable"} <= {*theirs}
+        if theirs != ours:
+            bad.append(f"{line}\n  Java {theirs}\n  ours {ours}")
     assert not bad, "\n".join(bad)
 
 
