@@ -17,7 +17,7 @@
  *            that they do not stop all workers.
  *
  * ONE SET    role and epoch -> offsets assigned -> a new log established (establish.c); epoch row durable when new -> roll when full -> producers asked -> data written ->
- *            index entry -> producers told, transaction index -> end offset published.  Until the data is written a refusal leaves no
+ *            producers told, transaction index -> index entry, end offset published.  Until the data is written a refusal leaves no
  *            trace.  A write that fails is cut back to the old end; when the cut fails too, or the fault is not a full disk, the
  *            directory goes offline.
  *

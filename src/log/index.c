@@ -5,15 +5,27 @@
  * FILES  <base>.index	    8-byte entries, big endian: i32 offset - base, i32 position of a batch in the data file
  *        <base>.timeindex  12-byte entries: i64 timestamp, i32 offset - base
  *
+ * THE TAIL  An entry is due once in index.interval.bytes of a partition: a write each, and where index files are closed in between (open_indexes.c) an
+ *         opening and a closing as well.  So the newest entries wait in memory, already as the bytes they will be, and go to the file INDEX_TAIL at a time.
+ *         Eight leave an eighth of these calls, for 192 bytes (with what malloc takes) of each segment that is written; sixteen would leave a sixteenth, for
+ *         352.  It is made by the first entry, and given up when the file is trimmed.
+ *
  * INVARIANTS
  *   (1) Entries increase in both fields (timestamps strictly, offsets not strictly in the time index).
- *   (2) The file of an active segment is presized with zeros; `entries` says how many slots count.  Every other file is exactly its
- *       entries: Java takes each slot of a file for an entry and does not look at the contents (see README, "Indexes").
- *   (3) An entry's bytes are in the file before `entries` counts it, so a look-up never sees half of one.  After a truncation a reader
- *       that still has the old count may see a slot being overwritten: callers verify what they find against the data file.
- *   (4) A view maps at least `entries` slots or is replaced; the old one is freed when no reader can hold it.
+ *   (2) The file of an active segment is presized; the first `in_file` slots are entries.  What stands behind them is zeros, or what a write that failed
+ *       has left, which the next one writes over.  Every other file is exactly its entries, and there is no tail: Java takes each slot of a file
+ *       for an entry and does not look at the contents (see README, "Indexes").
+ *   (3) in_file <= entries <= in_file + INDEX_TAIL, but for a moment of a truncation.  An entry's bytes are in the tail before `entries` counts it, and in the
+ *       file before `in_file` does.  A slot of the tail is written over only after `in_file` rose, or `changes` did.  So who has read entries and in_file,
+ *       in this order, then slots, and finds in_file and `changes` as they were, has read whole entries; else it looks again, and finds
+ *       in the file what it missed.  (Slots are stored with release and loaded with acquire: who sees a new one sees the new in_file.)  While `changes` is odd
+ *       nobody looks at the tail: a look-up that finds less scans more.
+ *   (3a) After a truncation a reader that still has the old in_file may see a slot of the file being overwritten: callers verify what they find
+ *       against the data file.
+ *   (4) A view maps at least `in_file` slots or is replaced; the old one is freed when no reader can hold it, and so is a tail.
  */
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,6 +84,10 @@ index_fini(struct sparse_index *ix)
 {
 	if (ix->view != NULL)
 		view_free(ix->view);	/* no reader: the segment itself is gone */
+	free(ix->tail);
+	ix->tail = NULL;
+	free(ix->tail);
+	ix->tail = NULL;
 	file_unref(&ix->file);
 	free(ix->path);
 	ix->path = NULL;
@@ -91,13 +107,157 @@ decode_entry(const struct sparse_index *ix, const uint8_t *p, struct index_entry
 	}
 }
 
+/* ---- the tail ---- */
+
+enum { ENTRY_WORDS_MAX = TIME_ENTRY / sizeof(uint32_t) };
+
+static uint32_t
+words_of(const struct sparse_index *ix)
+{
+	return (ix->entry_size / sizeof(uint32_t));
+}
+
+/* n entries from the first slot on. */
+static void
+load_slots(const struct sparse_index *ix, const _Atomic uint32_t *tail, uint32_t *to, uint32_t n)
+{
+	for (uint32_t i = 0; i < n * words_of(ix); i++)
+		to[i] = atomic_load_explicit(&tail[i], memory_order_acquire);
+}
+
+static const uint8_t *
+slot_at(const struct sparse_index *ix, const uint32_t *words, uint32_t n)
+{
+	return ((const uint8_t *)(words + n * words_of(ix)));
+}
+
+/* What a look-up sees at one moment. */
+struct moment {
+	uint32_t seen;		/* `changes`; odd: n is 0 */
+	uint32_t in_file;
+	uint32_t n;		/* entries of the tail */
+	uint32_t words[INDEX_TAIL * ENTRY_WORDS_MAX];
+};
+
+static bool
+try_moment(struct sparse_index *ix, struct moment *m)
+{
+	const _Atomic uint32_t *tail;
+	uint32_t entries;
+
+	m->seen = ix->changes;
+	entries = ix->entries;
+	m->in_file = ix->in_file;
+	m->n = 0;
+	if ((m->seen & 1) != 0 || entries <= m->in_file) {
+		m->in_file = MIN(m->in_file, entries);
+		return (true);
+	}
+	tail = reclaim_read(&ix->tail);
+	if (tail == NULL || entries - m->in_file > INDEX_TAIL)	/* written, or cut, between the two */
+		return (false);
+	m->n = entries - m->in_file;
+	load_slots(ix, tail, m->words, m->n);
+	return (ix->in_file == m->in_file && ix->changes == m->seen);	/* (3) */
+}
+
+static void
+take_moment(struct sparse_index *ix, struct moment *m)
+{
+	while (!try_moment(ix, m))
+		;
+}
+
+bool
+index_has_room(const struct sparse_index *ix)
+{
+	return (ix->entries - ix->in_file < INDEX_TAIL);
+}
+
+bool
+index_is_written(const struct sparse_index *ix)
+{
+	return (ix->entries == ix->in_file);
+}
+
+enum err
+index_write_tail(struct sparse_index *ix, struct errbuf *eb)
+{
+	uint32_t words[INDEX_TAIL * ENTRY_WORDS_MAX], n = ix->entries - ix->in_file;
+	enum err e;
+
+	if (n == 0)
+		return (OK);
+	must(ix->file != NULL && n <= INDEX_TAIL);
+	load_slots(ix, ix->tail, words, n);
+	e = file_pwrite(ix->file, words, (size_t)n * ix->entry_size, (uint64_t)ix->in_file * ix->entry_size, eb);
+	if (e == OK)
+		ix->in_file += n;
+	return (e);
+}
+
+/* It is written. */
+static void
+drop_tail(struct sparse_index *ix)
+{
+	_Atomic uint32_t *old = ix->tail;
+
+	reclaim_publish(&ix->tail, NULL);
+	if (old != NULL)
+		reclaim_defer(free, old);
+}
+
+static void
+add_entry(struct sparse_index *ix, const uint32_t *words, int64_t key, int64_t offset)
+{
+	uint32_t n = ix->entries - ix->in_file;
+
+	must(n < INDEX_TAIL);
+	if (ix->tail == NULL)
+		reclaim_publish(&ix->tail, xcalloc((size_t)INDEX_TAIL * words_of(ix), sizeof(*ix->tail)));
+	for (uint32_t i = 0; i < words_of(ix); i++)
+		atomic_store_explicit(&ix->tail[n * words_of(ix) + i], words[i], memory_order_release);
+	ix->last_key = key;
+	ix->last_offset = offset;
+	ix->entries++;
+}
+
+void
+offset_index_add(struct sparse_index *ix, int64_t offset, uint32_t position)
+{
+	uint32_t words[OFFSET_ENTRY / sizeof(uint32_t)];
+
+	be32enc(&words[0], (uint32_t)(offset - ix->base));
+	be32enc(&words[1], position);
+	add_entry(ix, words, offset, offset);
+}
+
+void
+time_index_add(struct sparse_index *ix, int64_t timestamp_ms, int64_t offset)
+{
+	uint32_t words[TIME_ENTRY / sizeof(uint32_t)];
+
+	if (timestamp_ms <= ix->last_key)
+		return;
+	be64enc(words, (uint64_t)timestamp_ms);
+	be32enc(&words[2], (uint32_t)(offset - ix->base));
+	add_entry(ix, words, timestamp_ms, offset);
+}
+
 enum err
 index_read_entry(struct sparse_index *ix, uint32_t n, struct index_entry *out, struct errbuf *eb)
 {
+	uint32_t words[INDEX_TAIL * ENTRY_WORDS_MAX], in_file = ix->in_file;
 	uint8_t buf[TIME_ENTRY];
 	enum err e;
 
-	must(ix->file != NULL && n < ix->entries);
+	must(n < ix->entries);
+	if (n >= in_file) {
+		load_slots(ix, ix->tail, words, ix->entries - in_file);
+		decode_entry(ix, slot_at(ix, words, n - in_file), out);
+		return (OK);
+	}
+	must(ix->file != NULL);
 	e = file_pread_full(ix->file, buf, ix->entry_size, (uint64_t)n * ix->entry_size, eb);
 	if (e == OK)
 		decode_entry(ix, buf, out);
@@ -123,8 +283,25 @@ index_load(struct sparse_index *ix, struct errbuf *eb)
 
 	if (e != OK)
 		return (e);
-	ix->entries = (uint32_t)MIN(st.size / ix->entry_size, (uint64_t)INT32_MAX);
+	ix->in_file = (uint32_t)MIN(st.size / ix->entry_size, (uint64_t)INT32_MAX);
+	ix->entries = ix->in_file;
 	return (OK);
+}
+
+void
+index_take_count(struct sparse_index *ix, const struct sparse_index *from)
+{
+	must(index_is_written(ix) && index_is_written(from));
+	ix->in_file = from->in_file;
+	ix->entries = from->in_file;
+}
+
+/* Under an odd `changes`, but for an index that nobody else sees. */
+static void
+set_count(struct sparse_index *ix, uint32_t entries)
+{
+	ix->entries = entries;
+	ix->in_file = MIN((uint32_t)ix->in_file, entries);
 }
 
 static void
@@ -156,7 +333,7 @@ presize(struct sparse_index *ix, unsigned flags, uint32_t entries, uint32_t byte
 		e = ix->fs->ops->allocate(ix->file, MAX(used, (uint64_t)ix->entries_max * ix->entry_size), eb);
 	if (e != OK)
 		return (e);
-	ix->entries = entries;
+	set_count(ix, entries);
 	ix->trouble = INDEX_GOOD;
 	view_drop(ix);
 	return (note_last(ix, eb));
@@ -176,6 +353,7 @@ open_presized(struct sparse_index *ix, unsigned flags, uint32_t entries, uint32_
 enum err
 index_activate(struct sparse_index *ix, uint32_t bytes_max, struct errbuf *eb)
 {
+	must(index_is_written(ix));
 	return (open_presized(ix, FS_CREATE, ix->entries, bytes_max, eb));
 }
 
@@ -188,9 +366,12 @@ index_reset(struct sparse_index *ix, uint32_t bytes_max, struct errbuf *eb)
 enum err
 index_trim(struct sparse_index *ix, struct errbuf *eb)
 {
-	enum err e;
+	enum err e = index_write_tail(ix, eb);
 
+	if (e != OK)
+		return (e);
 	must(ix->file != NULL);
+	drop_tail(ix);
 	ix->changes++;
 	e = ix->fs->ops->truncate(ix->file, (uint64_t)ix->entries * ix->entry_size, eb);
 	ix->changes++;
@@ -261,44 +442,7 @@ index_is_full(const struct sparse_index *ix, uint32_t reserve)
 	return (ix->entries + reserve >= ix->entries_max);
 }
 
-/* ---- writing ---- */
-
-static enum err
-append_entry(struct sparse_index *ix, const uint8_t *bytes, int64_t key, int64_t offset, struct errbuf *eb)
-{
-	enum err e;
-
-	must(ix->file != NULL);
-	e = file_pwrite(ix->file, bytes, ix->entry_size, (uint64_t)ix->entries * ix->entry_size, eb);
-	if (e != OK)
-		return (e);
-	ix->last_key = key;
-	ix->last_offset = offset;
-	ix->entries++;
-	return (OK);
-}
-
-enum err
-offset_index_append(struct sparse_index *ix, int64_t offset, uint32_t position, struct errbuf *eb)
-{
-	uint8_t buf[OFFSET_ENTRY];
-
-	be32enc(buf, (uint32_t)(offset - ix->base));
-	be32enc(buf + 4, position);
-	return (append_entry(ix, buf, offset, offset, eb));
-}
-
-enum err
-time_index_append(struct sparse_index *ix, int64_t timestamp_ms, int64_t offset, struct errbuf *eb)
-{
-	uint8_t buf[TIME_ENTRY];
-
-	if (timestamp_ms <= ix->last_key)
-		return (OK);
-	be64enc(buf, (uint64_t)timestamp_ms);
-	be32enc(buf + 8, (uint32_t)(offset - ix->base));
-	return (append_entry(ix, buf, timestamp_ms, offset, eb));
-}
+/* ---- cutting ---- */
 
 enum err
 index_truncate_entries(struct sparse_index *ix, uint32_t entries, struct errbuf *eb)
@@ -306,7 +450,12 @@ index_truncate_entries(struct sparse_index *ix, uint32_t entries, struct errbuf 
 	if (entries >= ix->entries)
 		return (OK);
 	must(ix->file != NULL);
-	return (open_presized(ix, 0, entries, ix->entries_max * ix->entry_size, eb));
+	if (entries < ix->in_file)
+		return (open_presized(ix, 0, entries, ix->entries_max * ix->entry_size, eb));
+	ix->changes++;
+	set_count(ix, entries);
+	ix->changes++;
+	return (note_last(ix, eb));
 }
 
 enum err
@@ -327,7 +476,7 @@ index_truncate_offset(struct sparse_index *ix, int64_t offset, struct errbuf *eb
 /* ---- look-up ---- */
 
 /* ERR_CORRUPT: the file is shorter than its entries; ERR_NOENT: it was taken away.  NOMEM and the like pass.  seen: `changes` before the look-up
- * read `entries`; a truncation since then explains whatever was met. */
+ * read `in_file`; a truncation since then explains whatever was met. */
 static void
 note_trouble(struct sparse_index *ix, uint32_t seen, enum err e)
 {
@@ -403,12 +552,18 @@ view_get(struct sparse_index *ix, uint32_t seen, uint32_t entries)
 }
 
 bool
-index_is_warm(struct sparse_index *ix)
+index_is_warm(struct sparse_index *ix, int64_t target)
 {
-	size_t need = (size_t)ix->entries * ix->entry_size;
 	const struct index_view *v = reclaim_read(&ix->view);
+	struct index_entry first;
+	struct moment m;
+	size_t need;
 
-	if (need == 0)
+	take_moment(ix, &m);
+	need = (size_t)m.in_file * ix->entry_size;
+	if (m.n > 0)
+		decode_entry(ix, slot_at(ix, m.words, 0), &first);
+	if (need == 0 || (m.n > 0 && first.key <= target))
 		return (true);
 	if (v == NULL || v->map.len < need)
 		return (false);
@@ -433,10 +588,10 @@ touch_run(void *ctx)
 void
 index_warm(struct sparse_index *ix)
 {
-	uint32_t seen = ix->changes, entries = ix->entries;
-	struct touch t = { .len = (size_t)entries * ix->entry_size };
+	uint32_t seen = ix->changes, in_file = ix->in_file;
+	struct touch t = { .len = (size_t)in_file * ix->entry_size };
 
-	if (entries > 0 && (t.p = view_get(ix, seen, entries)) != NULL)
+	if (in_file > 0 && (t.p = view_get(ix, seen, in_file)) != NULL)
 		(void)!map_guard(touch_run, &t);	/* what cannot be read is met again by who looks there */
 }
 
@@ -450,6 +605,12 @@ struct search {
 	struct index_entry out;
 };
 
+static bool
+is_above(const struct search *s, const struct index_entry *e)
+{
+	return ((s->by_position ? (int64_t)e->position : e->key) > s->target);
+}
+
 /* The last of n entries whose key (or position) is not above the target. */
 static void
 search_run(void *ctx)
@@ -462,29 +623,47 @@ search_run(void *ctx)
 		uint32_t mid = lo + (hi - lo) / 2;
 
 		decode_entry(s->ix, s->p + (size_t)mid * s->ix->entry_size, &e);
-		if ((s->by_position ? (int64_t)e.position : e.key) <= s->target) {
+		if (is_above(s, &e)) {
+			hi = mid;
+		} else {
 			s->out = e;
 			s->found = true;
 			lo = mid + 1;
-		} else
-			hi = mid;
+		}
 	}
 	s->n = lo;	/* the first entry above */
 }
 
 static bool
-search(struct sparse_index *ix, struct search *s)
+search_file(struct sparse_index *ix, struct search *s, const struct moment *m)
 {
-	uint32_t seen = ix->changes, entries = ix->entries;
-
-	s->ix = ix;
-	s->n = entries;
-	if (s->n == 0 || (s->p = view_get(ix, seen, s->n)) == NULL)
+	s->n = m->in_file;
+	if (s->n == 0)
+		return (true);
+	if ((s->p = view_get(ix, m->seen, s->n)) == NULL)
 		return (false);
 	if (map_guard(search_run, s) == OK)
 		return (true);
-	note_fault(ix, seen, entries);
+	note_fault(ix, m->seen, m->in_file);
 	return (false);
+}
+
+/* The newest first: who reads at the end needs no file. */
+static bool
+search(struct sparse_index *ix, struct search *s)
+{
+	struct moment m;
+
+	take_moment(ix, &m);
+	s->ix = ix;
+	s->p = (const uint8_t *)m.words;
+	s->n = m.n;
+	search_run(s);
+	if (s->found) {
+		s->n += m.in_file;
+		return (true);
+	}
+	return (search_file(ix, s, &m));
 }
 
 bool
@@ -515,16 +694,23 @@ get_run(void *ctx)
 bool
 index_get(struct sparse_index *ix, uint32_t n, struct index_entry *out)
 {
-	uint32_t seen = ix->changes, entries = ix->entries;
 	const uint8_t *p;
+	struct moment m;
 	struct get g;
 
-	if (n >= entries || (p = view_get(ix, seen, entries)) == NULL)
+	take_moment(ix, &m);
+	if (n >= m.in_file) {
+		if (n - m.in_file >= m.n)
+			return (false);
+		decode_entry(ix, slot_at(ix, m.words, n - m.in_file), out);
+		return (true);
+	}
+	if ((p = view_get(ix, m.seen, m.in_file)) == NULL)
 		return (false);
 	g = (struct get){ ix, p + (size_t)n * ix->entry_size, out };
 	if (map_guard(get_run, &g) == OK)
 		return (true);
-	note_fault(ix, seen, entries);
+	note_fault(ix, m.seen, m.in_file);
 	return (false);
 }
 

@@ -51,7 +51,7 @@ struct log_dirs_options {
 	uint32_t	   recovery_threads_per_dir;	/* num.recovery.threads.per.data.dir: at load and shutdown, when all directories are worked on at once;
 							 * 0: one after the other, on the calling thread */
 	bool		   sync_appends;		/* group commit: what is appended is synced soon after, and told by end_offset_moved */
-	uint32_t	   open_indexes_max;		/* active segments with open index files, two each; the others open theirs when an entry is due.  0: all */
+	uint32_t	   open_indexes_max;		/* active segments with open index files, two each; the others open theirs when entries are to be written.  0: all */
 	uint64_t	   scrub_bytes_per_second;	/* 0: closed segments are not looked at */
 	struct log_options defaults;
 	/* Options of a topic's logs at load time (topic overrides); NULL: the defaults.  May be called from several threads. */

@@ -4,7 +4,7 @@
  *
  * An index entry is due once in index.interval.bytes of a partition; a broker of ten thousand partitions would hold twenty thousand descriptors for
  * it, where Java has none (it writes through its mappings), and a limit of open files that serves Java would not serve us.  So the segments that
- * have written least recently give theirs up, and open them again when an entry is due.
+ * have written least recently give theirs up, and open them again when entries are to be written: several at once (index.c, THE TAIL).
  *
  * Use        Whoever works on the indexes of an active segment does so between hold and release; in between the files stay open.  May be nested.
  *            A new active segment is held and released once: then it counts.

@@ -7,14 +7,15 @@
  *
  * INVARIANTS
  *   (1) data in [0, size) is whole batches with increasing offsets, all >= base and < base + 2^31.
- *   (2) One index entry per write at most, made before the write is counted: (last offset of the write, position where it began), when
- *       more than index.interval.bytes came since the last entry.  So an entry's position is that of a batch at or before its offset.
+ *   (2) One index entry per write at most, added when the write is counted, for which room was made before it: (last offset of the write, position where
+ *       it began), when more than index.interval.bytes came since the last entry.  So an entry's position is that of a batch at or before its offset.
  *   (3) The time index gets (max timestamp so far, offset of the batch that has it) at the same moments, and at last when sealed.
  *   (4) A sealed segment's index files are exactly their entries, its data file exactly its data.
  *   (5) Bytes below size never change; segment_truncate says what happens when a reader still holds the file.
  *
- * CRASH   Of a write any part may be on disk: recovery keeps whole valid batches.  Index entries may be missing or ahead of the data:
- *         the segments at and past the recovery point get theirs rebuilt.
+ * CRASH   Of a write any part may be on disk: recovery keeps whole valid batches.  Index entries may be missing (the newest were in memory only, whatever
+ *         was synced) or ahead of the data: the segments at and past the recovery point get theirs rebuilt, and it does not pass one that is not
+ *         sealed, with all its entries in the files, and synced after that.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -306,41 +307,62 @@ segment_is_full(struct segment *s, const struct segment_set *set, const struct l
 	return (index_is_full(&s->offsets, 0) || index_is_full(&s->times, 1) || !fits_relative(s, set->last_offset));
 }
 
-static enum err
-write_index(struct segment *s, const struct segment_set *set, struct errbuf *eb)
+enum err
+segment_write_tails(struct segment *s, struct errbuf *eb)
+{
+	enum err e;
+
+	if (index_is_written(&s->offsets) && index_is_written(&s->times))
+		return (OK);
+	e = open_indexes_hold(s, eb);
+	if (e != OK)
+		return (e);
+	e = index_write_tail(&s->offsets, eb);
+	if (e == OK)
+		e = index_write_tail(&s->times, eb);
+	open_indexes_release(s);
+	return (e);
+}
+
+/* Both when one is full: their files may have to be opened. */
+enum err
+segment_index_room(struct segment *s, struct errbuf *eb)
+{
+	return (index_has_room(&s->offsets) && index_has_room(&s->times) ? OK : segment_write_tails(s, eb));
+}
+
+static void
+add_to_indexes(struct segment *s, const struct segment_set *set)
 {
 	int64_t ts = s->max_timestamp_ms, at = s->max_timestamp_offset;
-	enum err e = offset_index_append(&s->offsets, set->last_offset, s->size, eb);
 
 	if (set->max_timestamp_ms > ts) {
 		ts = set->max_timestamp_ms;
 		at = set->max_timestamp_offset;
 	}
-	return (e == OK ? time_index_append(&s->times, ts, at, eb) : e);
+	offset_index_add(&s->offsets, set->last_offset, s->size);
+	time_index_add(&s->times, ts, at);
+}
+
+static bool
+entry_is_due(const struct segment *s)
+{
+	return (s->unindexed > s->index_interval);
 }
 
 enum err
 segment_write(struct segment *s, const struct segment_set *set, struct errbuf *eb)
 {
-	enum err e;
+	enum err e = OK;
 
 	must(s->active);
 	if (!fits_relative(s, set->last_offset)) {
 		errbuf_set(eb, "offset %" PRId64 " does not fit in the segment from %" PRId64, set->last_offset, s->base);
 		return (ERR_RANGE);
 	}
-	if (s->unindexed <= s->index_interval)
-		return (s->fs->ops->pwritev(s->data, &set->bytes, 1, s->size, eb));
-	e = open_indexes_hold(s, eb);
-	if (e != OK)
-		return (e);
-	e = s->fs->ops->pwritev(s->data, &set->bytes, 1, s->size, eb);
-	if (e == OK) {
-		s->entry_begun = true;
-		e = write_index(s, set, eb);
-	}
-	open_indexes_release(s);
-	return (e);
+	if (entry_is_due(s))
+		e = segment_index_room(s, eb);
+	return (e == OK ? s->fs->ops->pwritev(s->data, &set->bytes, 1, s->size, eb) : e);
 }
 
 void
@@ -348,9 +370,10 @@ segment_publish(struct segment *s, const struct segment_set *set)
 {
 	if (s->size == 0)
 		s->first_timestamp_ms = set->max_timestamp_ms;
-	if (s->unindexed > s->index_interval)
+	if (entry_is_due(s)) {
+		add_to_indexes(s, set);
 		s->unindexed = 0;
-	s->entry_begun = false;
+	}
 	s->unindexed += (uint32_t)set->bytes.len;
 	if (set->max_timestamp_ms > s->max_timestamp_ms) {
 		s->max_timestamp_offset = set->max_timestamp_offset;
@@ -359,42 +382,22 @@ segment_publish(struct segment *s, const struct segment_set *set)
 	s->size += (uint32_t)set->bytes.len;
 }
 
-/* The offset entry of the failed set may have been counted (its time entry comes last, so that one was not). */
-static enum err
-cut_back_index(struct segment *s, struct errbuf *eb)
-{
-	struct index_entry last;
-	enum err e;
-
-	if (!s->entry_begun || s->offsets.entries == 0)
-		return (OK);
-	e = open_indexes_hold(s, eb);
-	if (e != OK)
-		return (e);
-	e = index_read_entry(&s->offsets, s->offsets.entries - 1, &last, eb);
-	if (e == OK && last.position >= s->size)
-		e = index_truncate_entries(&s->offsets, s->offsets.entries - 1, eb);
-	open_indexes_release(s);
-	s->entry_begun = e != OK;
-	return (e);
-}
-
 enum err
 segment_cut_back(struct segment *s, struct errbuf *eb)
 {
-	enum err e = s->fs->ops->truncate(s->data, s->size, eb);
-
-	return (e == OK ? cut_back_index(s, eb) : e);
+	return (s->fs->ops->truncate(s->data, s->size, eb));
 }
 
 static enum err
 seal(struct segment *s, struct errbuf *eb)
 {
 	int64_t at, ts = segment_max_timestamp(s, &at);
-	enum err e = OK;
+	enum err e = segment_index_room(s, eb);
 
-	if (ts >= 0)
-		e = time_index_append(&s->times, ts, at, eb);
+	if (e == OK && ts >= 0)
+		time_index_add(&s->times, ts, at);
+	if (e == OK)		/* what may find no room, before anything is cut */
+		e = segment_write_tails(s, eb);
 	if (e == OK)
 		e = s->fs->ops->truncate(s->data, s->size, eb);
 	if (e == OK)
@@ -540,7 +543,7 @@ segment_find(struct segment *s, int64_t offset, uint64_t end, struct segment_hit
 enum err
 segment_find_warm(struct segment *s, int64_t offset, uint64_t end, struct segment_hit *hit, struct errbuf *eb)
 {
-	return (index_is_warm(&s->offsets) ? find(s, offset, end, true, hit, eb) : ERR_AGAIN);
+	return (index_is_warm(&s->offsets, offset) ? find(s, offset, end, true, hit, eb) : ERR_AGAIN);
 }
 
 void

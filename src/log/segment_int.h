@@ -42,7 +42,6 @@ struct segment {
 	uint32_t	    index_interval;
 	uint32_t	    index_bytes, preallocate_bytes;
 	uint32_t	    unindexed;		/* bytes since the last index entry */
-	bool		    entry_begun;	/* of the set that is being written: an entry of it may be there */
 	int64_t		    first_timestamp_ms;	/* of the first set; ROLL_TIME_UNKNOWN: not read yet, or empty */
 	int64_t		    created_ms;
 	int64_t		    jitter_ms;		/* roll this much earlier than segment.ms */
@@ -98,6 +97,9 @@ void	 segment_set_dir(struct segment *, const char *dir);
 enum err segment_write(struct segment *, const struct segment_set *, struct errbuf *) MUST_CHECK;
 void	 segment_publish(struct segment *, const struct segment_set *);	/* after a write: the bytes count */
 enum err segment_cut_back(struct segment *, struct errbuf *) MUST_CHECK;	/* after a failed write */
+/* An entry may be added to each index then; perhaps their tails are written for that.  On an error all is as it was. */
+enum err segment_index_room(struct segment *, struct errbuf *) MUST_CHECK;
+enum err segment_write_tails(struct segment *, struct errbuf *) MUST_CHECK;	/* all entries are in the files then */
 bool	 segment_is_full(struct segment *, const struct segment_set *, const struct log_options *, int64_t now_ms);
 enum err segment_seal(struct segment *, struct errbuf *) MUST_CHECK;
 /* Of a segment that was opened: its indexes end where their entries end.  (An active one that a crash left behind says false.) */

@@ -52,9 +52,12 @@ index_batch(struct segment *s, const struct batch_header *h, uint64_t at, struct
 		s->max_timestamp_ms = h->max_timestamp;
 	}
 	if (at - p->last_indexed > s->index_interval && !index_is_full(&s->offsets, 0)) {
-		e = offset_index_append(&s->offsets, h->last_offset, (uint32_t)at, eb);
-		if (e == OK && !index_is_full(&s->times, 1))
-			e = time_index_append(&s->times, s->max_timestamp_ms, s->max_timestamp_offset, eb);
+		e = segment_index_room(s, eb);
+		if (e != OK)
+			return (e);
+		offset_index_add(&s->offsets, h->last_offset, (uint32_t)at);
+		if (!index_is_full(&s->times, 1))
+			time_index_add(&s->times, s->max_timestamp_ms, s->max_timestamp_offset);
 		p->last_indexed = at;
 	}
 	p->valid = at + h->size;
@@ -119,8 +122,10 @@ recover(struct segment *s, struct segment_recovery *r, struct errbuf *eb)
 	if (e == OK && r->cut > 0)	/* else what was cut could come back behind what is appended now */
 		e = s->fs->ops->sync(s->data, eb);
 	/* As when it is closed: the largest timestamp stands in the time index. */
+	if (e == OK)
+		e = segment_index_room(s, eb);
 	if (e == OK && s->max_timestamp_ms >= 0)
-		e = time_index_append(&s->times, s->max_timestamp_ms, s->max_timestamp_offset, eb);
+		time_index_add(&s->times, s->max_timestamp_ms, s->max_timestamp_offset);
 	return (e);
 }
 
@@ -187,8 +192,10 @@ static enum err
 reopen(struct segment **sp, uint64_t keep, const struct segment_options *o, struct errbuf *eb)
 {
 	struct segment *s = *sp, *fresh = NULL;
-	enum err e = replace_data(s, keep, eb);
+	enum err e = segment_write_tails(s, eb);
 
+	if (e == OK)
+		e = replace_data(s, keep, eb);
 	if (e == OK) {
 		open_indexes_forget(s);
 		index_let_go(&s->offsets);
@@ -198,8 +205,8 @@ reopen(struct segment **sp, uint64_t keep, const struct segment_options *o, stru
 	}
 	if (e != OK)
 		return (e);
-	fresh->offsets.entries = s->offsets.entries;	/* the file may be presized */
-	fresh->times.entries = s->times.entries;
+	index_take_count(&fresh->offsets, &s->offsets);
+	index_take_count(&fresh->times, &s->times);
 	fresh->first_timestamp_ms = s->first_timestamp_ms;
 	segment_unref(sp);
 	*sp = fresh;

@@ -11,6 +11,7 @@
 
 #include "base/str.h"
 #include "log/log_int.h"
+#include "test/unit/fs_fault.h"
 #include "test/unit/log/fixture.h"
 #include "test/unit/unit.h"
 
@@ -45,11 +46,13 @@ open_files(const char *suffix)
 }
 
 static void
-begin(struct logs *t)
+begin(struct logs *t, struct fs *fs)
 {
 	struct errbuf eb = ERRBUF_INIT;
 
 	fixture_init(&t->f, 1);
+	if (fs != NULL)
+		t->f.fs = fs;
 	t->f.open_indexes_max = MOST;
 	REQUIRE(fixture_open(&t->f, &eb) == OK);
 	for (int i = 0; i < LOGS; i++) {
@@ -72,7 +75,7 @@ put_round(struct logs *t, unsigned batches)
 {
 	const struct batch_spec spec = { .value_len = 150 };
 
-	for (unsigned k = 0; k < batches; k++)
+	for (unsigned k = 0; k < batches; k++, clock_manual_advance_ns(&t->f.clock, 1000000))
 		for (int i = 0; i < LOGS; i++)
 			CHECK_EQ(fixture_append(&t->f, t->log[i], &spec).error, KERR_NONE);
 }
@@ -81,7 +84,7 @@ TEST(logs_that_wrote_last_keep_their_index_files_open)
 {
 	struct logs t;
 
-	begin(&t);
+	begin(&t, NULL);
 	put_round(&t, 40);
 	CHECK_EQ(open_files(".index"), MOST);
 	CHECK_EQ(open_files(".timeindex"), MOST);
@@ -96,12 +99,41 @@ TEST(logs_that_wrote_last_keep_their_index_files_open)
 	end(&t);
 }
 
+/* A batch in two is due an entry: before entries waited in memory, each of them opened two files that another log's entry had closed. */
+TEST(files_are_opened_once_for_several_entries)
+{
+	static const char *const names[] = { ".index", ".timeindex" };
+
+	for (size_t k = 0; k < NELEM(names); k++) {
+		struct fs *fs = fs_fault_new(fixture_fs());
+		uint32_t entries = 0, in_file = 0;
+		struct logs t;
+
+		begin(&t, fs);
+		put_round(&t, 1);
+		fs_fault_only(fs, names[k]);
+		fs_fault_arm(fs, FS_FAULT_OPEN | FS_FAULT_WRITE, 0, ERR_IO);
+		put_round(&t, 42);
+		for (int i = 0; i < LOGS; i++) {
+			const struct segment *s = log_active(t.log[i]);
+
+			entries += k == 0 ? s->offsets.entries : s->times.entries;
+			in_file += k == 0 ? s->offsets.in_file : s->times.in_file;
+		}
+		CHECK_GE(entries, 20 * LOGS);
+		CHECK_GE(in_file, entries - LOGS * INDEX_TAIL);
+		CHECK_EQ(fs_fault_count(fs), 2 * in_file / INDEX_TAIL);	/* opened, and written */
+		end(&t);
+		fs_fault_free(&fs);
+	}
+}
+
 TEST(a_log_rolls_is_cut_and_closes_with_its_index_files_closed)
 {
 	struct errbuf eb = ERRBUF_INIT;
 	struct logs t;
 
-	begin(&t);
+	begin(&t, NULL);
 	put_round(&t, 100);			/* each of some 230 bytes, segments of 16 KiB: a roll or two */
 	CHECK(log_active(t.log[0])->base > 0);
 	CHECK(log_active(t.log[0])->offsets.file == NULL);
@@ -134,7 +166,7 @@ TEST(without_a_descriptor_for_the_index_the_append_fails_and_the_next_goes_on)
 	struct logs t;
 	int64_t end_offset;
 
-	begin(&t);
+	begin(&t, NULL);
 	put_round(&t, 10);
 	end_offset = log_end_offset(t.log[0]);
 	CHECK(log_active(t.log[0])->offsets.file == NULL);
@@ -142,7 +174,7 @@ TEST(without_a_descriptor_for_the_index_the_append_fails_and_the_next_goes_on)
 	none = was;
 	none.rlim_cur = 3;
 	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
-	for (; log_active(t.log[0])->unindexed <= log_active(t.log[0])->index_interval; end_offset++)
+	for (; log_active(t.log[0])->unindexed <= log_active(t.log[0])->index_interval || index_has_room(&log_active(t.log[0])->offsets); end_offset++)
 		CHECK_EQ(fixture_append(&t.f, t.log[0], &spec).error, KERR_NONE);
 	CHECK_EQ(fixture_append(&t.f, t.log[0], &spec).error, KERR_KAFKA_STORAGE_ERROR);
 	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &was), 0);
@@ -153,5 +185,6 @@ TEST(without_a_descriptor_for_the_index_the_append_fails_and_the_next_goes_on)
 	end(&t);
 }
 
-UNIT_MAIN("log/open_indexes", T(logs_that_wrote_last_keep_their_index_files_open), T(a_log_rolls_is_cut_and_closes_with_its_index_files_closed),
+UNIT_MAIN("log/open_indexes", T(logs_that_wrote_last_keep_their_index_files_open), T(files_are_opened_once_for_several_entries),
+    T(a_log_rolls_is_cut_and_closes_with_its_index_files_closed),
     T(without_a_descriptor_for_the_index_the_append_fails_and_the_next_goes_on))

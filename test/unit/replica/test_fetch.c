@@ -634,7 +634,9 @@ TEST(the_oldest_version_hides_what_is_above_the_high_watermark)
 
 /* ---- several directories: what is not in memory is read by others than the loop ---- */
 
-/* t-0 and t-1 in a directory each, with indexes that nobody has mapped yet: that is cold. */
+enum { COLD = 12 };		/* records: more than there are index entries in memory */
+
+/* t-0 and t-1 in a directory each, with indexes that nobody has mapped yet: that is cold, but for the newest. */
 static void
 init_cold(struct bed *b)
 {
@@ -642,7 +644,7 @@ init_cold(struct bed *b)
 	b->config.log.index_interval_bytes = 1;
 	for (int32_t p = 0; p < 2; p++) {
 		CHECK_EQ(bed_lead(b, "t", p, 0), KERR_NONE);
-		for (int i = 0; i < 5; i++)
+		for (int i = 0; i < COLD; i++)
 			bed_put(b, "t", p);
 	}
 }
@@ -661,12 +663,26 @@ TEST(cold_records_are_brought_in_before_the_loop_reads_them)
 	for (int i = 0; i < 2; i++) {
 		CHECK_EQ(x->item[i].error, KERR_NONE);
 		CHECK_EQ(first_offset(&x->item[i]), 2);
-		CHECK_EQ(x->item[i].high_watermark, 5);
+		CHECK_EQ(x->item[i].high_watermark, COLD);
 	}
 	bed_fetch_drop(x);
 	CHECK(bed_fetch(&b, x));
 	CHECK(x->now);			/* they are warm now */
 	CHECK_EQ(first_offset(&x->item[1]), 2);
+	bed_fetch_drop(x);
+	bed_fini(&b);
+}
+
+TEST(the_newest_records_are_found_without_their_index_file)
+{
+	struct bed b;
+	struct bed_fetch *x;
+
+	init_cold(&b);
+	x = bed_fetch_new(&b, "t", 0, COLD - 1);
+	CHECK(bed_fetch(&b, x));
+	CHECK(x->now);
+	CHECK_EQ(first_offset(&x->item[0]), COLD - 1);
 	bed_fetch_drop(x);
 	bed_fini(&b);
 }
@@ -719,7 +735,8 @@ TEST(cold_records_that_are_deleted_before_they_are_read_are_an_error)
 	bed_fini(&b);
 }
 
-UNIT_MAIN("replica/fetch", T(cold_records_are_brought_in_before_the_loop_reads_them), T(a_fetch_of_cold_records_waits_for_more_all_the_same),
+UNIT_MAIN("replica/fetch", T(cold_records_are_brought_in_before_the_loop_reads_them), T(the_newest_records_are_found_without_their_index_file),
+    T(a_fetch_of_cold_records_waits_for_more_all_the_same),
     T(a_fetch_that_is_cancelled_while_its_records_are_brought_in_is_never_heard_of_again),
     T(cold_records_that_are_deleted_before_they_are_read_are_an_error),
     T(what_is_below_the_high_watermark_is_read_at_once),
