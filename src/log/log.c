@@ -378,13 +378,20 @@ log_update_first_unstable(struct log *log)
 }
 
 int64_t
-log_set_high_watermark(struct log *log, int64_t hw)
+log_set_high_watermark_locked(struct log *log, int64_t hw)
 {
-	lock_acquire(&log->lock);
 	hw = MAX(MIN(hw, (int64_t)log->tail_end), (int64_t)log->start);
 	log->high_watermark = hw;
 	producer_state_high_watermark(log->producers, hw);
 	log_update_first_unstable(log);
+	return (hw);
+}
+
+int64_t
+log_set_high_watermark(struct log *log, int64_t hw)
+{
+	lock_acquire(&log->lock);
+	hw = log_set_high_watermark_locked(log, hw);
 	lock_release(&log->lock);
 	return (hw);
 }

@@ -355,57 +355,61 @@ rename_future(struct log_dirs *ld, struct log *future, struct errbuf *eb)
 	return (e);
 }
 
-/* The current log is closed, and what it is goes over.  Both are owned; between the two locks whoever appends waits in the new queue. */
+/* Of one rank, so the second is only tried: nobody waits for it with the first in hand. */
+static void
+lock_both(struct log *current, struct log *future)
+{
+	lock_acquire(&current->lock);
+	while (!lock_try(&future->lock)) {
+		lock_release(&current->lock);
+		lock_acquire(&future->lock);	/* whoever has it gives it up soon */
+		lock_release(&future->lock);
+		lock_acquire(&current->lock);
+	}
+}
+
+static struct epoch_cache
+copy_epochs(const struct epoch_cache *from)
+{
+	struct epoch_cache to = *from;
+
+	to.room = MAX(from->n, 1u);
+	to.entries = xreallocarray(NULL, to.room, sizeof(*to.entries));
+	if (from->n > 0)
+		memcpy(to.entries, from->entries, from->n * sizeof(*to.entries));
+	return (to);
+}
+
+/* The current log is closed, and what it is goes over: both are owned, and what needs no ownership (a set that comes, options, DeleteRecords) meets
+ * either log as a whole. */
 static void
 hand_over(struct log *current, struct log *future)
 {
-	STAILQ_HEAD(, append_set) waiting = STAILQ_HEAD_INITIALIZER(waiting);
-	struct producer_state *producers, *unused;
-	struct epoch_cache epochs = EPOCH_CACHE_INIT, old;
-	struct log_role role;
-	struct log_options options;
-	uint64_t bytes;
-	int64_t hw, start;
-	bool has_role;
+	struct producer_state *unused;
+	struct epoch_cache old;
 
-	lock_acquire(&current->lock);
-	STAILQ_CONCAT(&waiting, &current->queue);
-	hw = current->high_watermark;
-	start = current->start;		/* DeleteRecords needs no ownership: from here on it goes to the new log */
-	bytes = current->queue_bytes;
+	lock_both(current, future);
+	must(STAILQ_EMPTY(&future->queue));	/* nobody knew it */
+	STAILQ_CONCAT(&future->queue, &current->queue);
+	future->queue_bytes = current->queue_bytes;
 	current->queue_bytes = 0;
-	role = current->role;
-	has_role = current->has_role;
-	options = current->options;
-	producers = current->producers;
-	current->producers = producer_state_new(options.producer_expiration_ms);
-	epochs = current->epochs;
-	epochs.entries = xreallocarray(NULL, MAX(epochs.n, 1u), sizeof(*epochs.entries));
-	epochs.room = MAX(epochs.n, 1u);
-	if (epochs.n > 0)
-		memcpy(epochs.entries, current->epochs.entries, epochs.n * sizeof(*epochs.entries));
-	current->state = LOG_CLOSED;
-	current->moved_to = log_ref(future);
-	lock_release(&current->lock);
-
-	lock_acquire(&future->lock);
-	STAILQ_CONCAT(&waiting, &future->queue);	/* behind those that were here first */
-	STAILQ_CONCAT(&future->queue, &waiting);
-	future->queue_bytes += bytes;
-	future->role = role;
-	future->has_role = has_role;
-	future->options = options;
+	future->role = current->role;
+	future->has_role = current->has_role;
+	future->options = current->options;
 	unused = future->producers;
-	future->producers = producers;
-	producer_state_set_end(producers, future->tail_end);
+	future->producers = current->producers;
+	current->producers = producer_state_new(current->options.producer_expiration_ms);
+	producer_state_set_end(future->producers, future->tail_end);
 	old = future->epochs;
-	future->epochs = epochs;
+	future->epochs = copy_epochs(&current->epochs);
 	future->epochs_version++;
 	future->future = false;
-	log_raise_start_locked(future, MIN(start, (int64_t)future->tail_end));
-	log_update_first_unstable(future);
+	log_raise_start_locked(future, MIN((int64_t)current->start, (int64_t)future->tail_end));
+	(void)log_set_high_watermark_locked(future, current->high_watermark);
+	current->state = LOG_CLOSED;
+	current->moved_to = log_ref(future);
 	lock_release(&future->lock);
-	(void)log_set_high_watermark(future, hw);
+	lock_release(&current->lock);
 	producer_state_free(&unused);
 	epoch_cache_fini(&old);
 }

@@ -173,6 +173,7 @@ void	    log_publish_segments(struct log *, struct segment *const *, uint32_t n)
 struct segment *log_active(const struct log *);			/* owner */
 void	    log_update_first_unstable(struct log *);		/* under lock */
 void	    log_raise_start_locked(struct log *, int64_t);	/* under lock */
+int64_t	    log_set_high_watermark_locked(struct log *, int64_t);	/* likewise */
 void	    log_segment_options(struct log *, struct segment_options *);
 /* The disk failed: the directory goes offline.  Returns KAFKA_STORAGE_ERROR. */
 enum kerr   log_fail(struct log *, const char *doing, enum err, const struct errbuf *);
