@@ -175,10 +175,17 @@ log_set_topic_id(struct log *log, struct uuid id, struct errbuf *eb)
 void
 log_set_options(struct log *log, const struct log_options *o)
 {
+	struct log *to;
+
 	lock_acquire(&log->lock);
-	log->options = *o;
-	producer_state_set_expiration(log->producers, o->producer_expiration_ms);
+	to = log->moved_to;
+	if (to == NULL) {
+		log->options = *o;
+		producer_state_set_expiration(log->producers, o->producer_expiration_ms);
+	}
 	lock_release(&log->lock);
+	if (to != NULL)
+		log_set_options(to, o);
 }
 
 void
@@ -441,27 +448,44 @@ refuse_other_roles(struct log *log, struct log_role now)
 	}
 }
 
+/* What has taken its place before it could be owned, or NULL: done. */
+static struct log *
+begin_role(struct log *log, const struct log_role *role)
+{
+	struct log *to;
+
+	log_own(log);
+	lock_acquire(&log->lock);
+	to = log->moved_to;
+	if (to == NULL) {
+		log->role = *role;
+		log->has_role = true;
+	}
+	lock_release(&log->lock);
+	if (to == NULL)
+		refuse_other_roles(log, *role);
+	log_disown(log);
+	if (to == NULL && role->leader)	/* what a start found, and nobody has synced since */
+		log_settle_later(log);
+	return (to);
+}
+
 void
 log_set_role(struct log *log, const struct log_role *role)
 {
+	struct log *to;
 	bool same;
 
 	lock_acquire(&log->lock);
-	same = log->has_role && log->role.leader == role->leader && log->role.leader_epoch == role->leader_epoch;
+	to = log->moved_to;
+	same = to == NULL && log->has_role && log->role.leader == role->leader && log->role.leader_epoch == role->leader_epoch;
 	if (same)
 		log->role = *role;
 	lock_release(&log->lock);
-	if (same)
-		return;
-	log_own(log);
-	lock_acquire(&log->lock);
-	log->role = *role;
-	log->has_role = true;
-	lock_release(&log->lock);
-	refuse_other_roles(log, *role);
-	log_disown(log);
-	if (role->leader)	/* what a start found, and nobody has synced since */
-		log_settle_later(log);
+	if (to == NULL && !same)
+		to = begin_role(log, role);
+	if (to != NULL)
+		log_set_role(to, role);
 }
 
 void
@@ -529,19 +553,24 @@ log_put_epochs(struct log *log, struct errbuf *eb)
 enum err
 log_begin_leader_epoch(struct log *log, int32_t epoch, struct errbuf *eb)
 {
+	struct log *to;
+	bool changed = false;
 	enum err e = OK;
-	bool changed;
 
-	if (log->dir->offline)
+	if (log->dir->offline && log_moved_to(log) == NULL)
 		return (ERR_OFFLINE);
 	log_own(log);
 	lock_acquire(&log->lock);
-	changed = epoch_cache_assign(&log->epochs, epoch, log->tail_end);
+	to = log->moved_to;
+	if (to == NULL)
+		changed = epoch_cache_assign(&log->epochs, epoch, log->tail_end);
 	log->epochs_version += changed;
 	lock_release(&log->lock);
 	if (changed)
 		e = log_store_epochs(log, eb);
 	log_disown(log);
+	if (to != NULL)
+		return (log_begin_leader_epoch(to, epoch, eb));
 	if (e == ERR_NOSPACE)	/* the first batch of the epoch tries again, before it is written */
 		return (OK);
 	if (e != OK)
@@ -607,6 +636,18 @@ log_moved_to(struct log *log)
 	to = log->moved_to;
 	lock_release(&log->lock);
 	return (to);
+}
+
+void
+log_follow_move(struct log **logp)
+{
+	struct log *to;
+
+	while (*logp != NULL && (to = log_moved_to(*logp)) != NULL) {
+		(void)log_ref(to);
+		log_unref(logp);
+		*logp = to;
+	}
 }
 
 static enum kerr

@@ -6,6 +6,10 @@
  *	log start offset <= last stable offset <= high watermark <= end offset
  * The log keeps them; replica/ decides the role, the leader epoch and the high watermark, clients and retention the start.
  *
+ * Moves      Another log, in another directory, may take a log's place at any time (log_dirs_move.c).  What was appended or told to the old one by then
+ *            (role, leader epoch, options, a start offset) has gone over; what is from then on goes to the new one.  So these may be told to
+ *            whichever is at hand.  Who reads goes on in the old one until he looks for the new.
+ *
  * Ownership  log_dirs creates logs and holds one reference; whoever keeps a pointer across loop turns takes its own (log_ref).
  * Threads    "any": takes at most a short lock.  "worker": reads, writes or syncs files, and may wait for the set being written.
  *            Reads take no lock (log/read.h).  Append is asynchronous (log/append.h): one queue per log, whoever owns the log drains it.
@@ -59,6 +63,8 @@ struct uuid log_topic_id(const struct log *);		/* UUID_ZERO: none stored */
 /* worker.  Stores partition.metadata when there is none; ERR_CONFLICT when another id is stored. */
 enum err    log_set_topic_id(struct log *, struct uuid, struct errbuf *) MUST_CHECK;
 void	    log_set_options(struct log *, const struct log_options *);	/* any; takes effect with the next append or retention pass */
+/* any.  The reference (or NULL) becomes one to what has taken the log's place in another directory, if something has. */
+void	    log_follow_move(struct log **);
 
 /* ---- the four offsets, and sizes: any thread, no lock ---- */
 int64_t	 log_start_offset(const struct log *);

@@ -118,7 +118,7 @@ enum err log_dirs_move_align(struct log_dirs *, struct log *current, struct log 
 enum err log_dirs_move_copy(struct log_dirs *, struct log *current, struct log *future, uint64_t bytes_max, uint64_t *copied, bool *caught_up,
     struct errbuf *) MUST_CHECK;
 /* For the time of the last few bytes, two syncs and a rename the current log takes nothing: sets wait in its queue.  *done: the future log is the
- * log of this partition now, with role and queue; log_append and log_delete_records on the old one go to it.  !*done: copy more, or (nothing to
+ * log of this partition now, with role and queue; what the old one is given or told goes to it (log.h, Moves).  !*done: copy more, or (nothing to
  * copy) what an earlier move replaced is not retired yet. */
 enum err log_dirs_move_swap(struct log_dirs *, struct log *current, struct log *future, bool *done, struct errbuf *) MUST_CHECK;
 /* After a swap, when no thread can have the old log from where it was published: its directory goes, unless a deletion has taken it along. */

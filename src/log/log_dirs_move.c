@@ -7,7 +7,7 @@
  *             has more than, or other than, the current one is cut off, by leader epochs
  *   swap      the rest is copied while the current log is owned, so that nothing is appended; then the names change, and the state of the current
  *             log (role, producers, epochs, high watermark, the sets that wait in its queue) goes over.  Whoever still has the old
- *             pointer and appends is sent on to the new log
+ *             pointer and appends, or tells it a role, an epoch or options, is sent on to the new log
  *   retire    when nobody can be reading from the old log any more: <topic>-<partition>.<32 hex>-delete, removed after the delay.  Until then the
  *             old directory has the partition's name: no other log moves there, and a deletion takes it along, before the new one
  *   cancel    the future log becomes -delete instead

@@ -24,6 +24,8 @@
  *       the log does not know.  Until then a new leader's log refuses acks=all: nobody who could ask is let in.
  *   (2) The leader epoch is durable (leader-epoch-checkpoint) before the first append in that epoch: by step 3, of a new log by the append.
  *   (3) A state changes only with a greater leader epoch (or partition epoch); a repeated request changes nothing.
+ *   (4) A move may put another log in a log's place at any time, before, within or after a step.  What step 3 told the old one has gone over to it, or
+ *       does (log.h, Moves); each step looks which it is now, and step 4 publishes that.
  */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -45,7 +47,7 @@ struct change {
 	int16_t		 *error_code;	/* in the response */
 	bool		  leads;
 	struct replica_topic_config config;
-	struct log	 *log;		/* that stood here at step 1, or NULL; then found or made by step 3.  Referenced */
+	struct log	 *log;		/* that stood here at step 1, or NULL; then found or made by step 3.  Referenced.  A move may replace it (invariant (4)) */
 	struct workers	*pool;		/* carries it out */
 	bool		  follows;	/* or leads: there is somebody to follow */
 	bool		  tell;		/* the log its new role, in step 3 */
@@ -325,6 +327,7 @@ change_publish(struct change *ch)
 	struct log_role role = { .leader = ch->leads, .leader_epoch = want->leader_epoch };
 
 	p->changing = false;
+	log_follow_move(&ch->log);	/* invariant (4) */
 	if (ch->error == KERR_NONE && log_is_offline(ch->log))	/* its directory failed since; nobody could tell this partition then */
 		ch->error = KERR_KAFKA_STORAGE_ERROR;
 	if (ch->error != KERR_NONE) {
@@ -401,7 +404,7 @@ change_prepare(struct lisr *l, struct change *ch, struct errbuf *eb)
 	struct log_dirs *dirs = l->m->opt.log_dirs;
 	enum err e;
 
-	log_unref(&ch->log);		/* a move may put another one in its place at any time */
+	log_unref(&ch->log);		/* it is looked for where it stands now, or made */
 	e = ch->want->is_new ? OK : check_may_be_made(dirs, ch, eb);
 	if (e == OK)
 		e = log_dirs_create(dirs, ch->topic, ch->p->number, ch->topic_id, &ch->config.log, &ch->log, eb);
@@ -487,10 +490,7 @@ change_ready_to_go(struct lisr *l, struct change *ch, const struct change *befor
 		ch->config = before->config;
 	else
 		m->opt.configs.get(m->opt.configs.ctx, ch->topic, &ch->config);
-	if (ch->p->log != NULL && ch->p->log != ch->log) {	/* a move has put another one in its place since step 1 */
-		log_unref(&ch->log);
-		ch->log = log_ref(ch->p->log);
-	}
+	log_follow_move(&ch->log);	/* invariant (4) */
 	ch->pool = pool_of(m, ch->log);
 	/* A leader that the metadata image does not know as alive is none to follow.  A repeated request changes no role. */
 	ch->follows = ch->leads || image_broker(cluster_read(m->opt.cluster), ch->want->leader) != NULL;

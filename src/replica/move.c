@@ -133,20 +133,19 @@ retire_now(void *v)
 	workers_submit(r->m->opt.workers, &r->job);
 }
 
+/* A LeaderAndIsr may have published it already.  What the old log was told since the swap, the new one knows (log.h, Moves). */
 static void
 move_publish(struct move *v)
 {
 	struct partition *p = v->p;
 
 	partition_set_log(p, log_ref(v->future));
-	log_set_options(v->future, &p->config->log);
-	partition_apply_role(p);
 	partition_progress(p);
 	partition_wake(p);	/* whoever waits for the old log's offsets looks at the new one's */
 	diag_info(v->m->opt.diag, "replica", "%s-%d has moved to %s", p->topic, p->number, log_dir(v->future));
 }
 
-/* Also when the partition has gone, or has got the new log from a LeaderAndIsr, meanwhile. */
+/* Also when the partition has gone meanwhile. */
 static void
 retire_later(struct move *v)
 {
@@ -187,13 +186,12 @@ turn_over(struct job *job)
 	struct move *v = CONTAINER_OF(job, struct move, job);
 	struct replica_manager *m = v->m;
 	struct partition *p = v->p;
-	bool ours = !p->leaving && p->log == v->current;
 
-	if (v->swapped && ours)
+	if (v->swapped && !p->leaving)
 		move_publish(v);
 	if (v->swapped)
 		retire_later(v);
-	if (v->e == ERR_NOSPACE && ours && !m->stopping && !log_is_offline(v->future)) {
+	if (v->e == ERR_NOSPACE && !p->leaving && !m->stopping && !log_is_offline(v->future)) {
 		wait_for_room(v);
 		return;
 	}
@@ -202,7 +200,7 @@ turn_over(struct job *job)
 		    v->why.text[0] != '\0' ? v->why.text : err_text(v->e));
 	if (v->e == ERR_OFFLINE || (v->e != OK && log_is_offline(v->future)))
 		log_dirs_move_drop(m->opt.log_dirs, p->topic, p->number);
-	if (v->e != OK || v->swapped || !ours || p->box->state.offline || m->stopping) {
+	if (v->e != OK || v->swapped || p->leaving || p->box->state.offline || m->stopping) {
 		move_end(v);
 		return;
 	}

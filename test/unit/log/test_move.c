@@ -213,6 +213,45 @@ moved_not_retired(struct fixture *f, struct log *log)
 	return (future);
 }
 
+TEST(who_still_has_the_old_log_tells_the_new_one)
+{
+	struct fixture f;
+	struct log *old, *new, *same;
+	struct log_options o;
+
+	fixture_init(&f, 2);
+	OPEN(&f);
+	old = fixture_log(&f);
+	for (int i = 0; i < 10; i++)
+		CHECK_EQ(put(&f, old, i).error, KERR_NONE);
+	new = moved_not_retired(&f, old);
+	fixture_lead(old, 9);
+	CHECK_EQ(log_latest_epoch(new), 9);
+	CHECK_EQ(put(&f, old, 10).error, KERR_NOT_LEADER_OR_FOLLOWER);	/* a set of the epoch that the old one knows */
+	CHECK_EQ(put(&f, new, 10).base_offset, 10);
+	o = f.options;
+	o.flush_messages = 5;
+	log_set_options(old, &o);
+	CHECK_EQ(new->options.flush_messages, 5);
+	same = log_ref(old);
+	log_follow_move(&same);
+	CHECK(same == new);
+	log_follow_move(&same);
+	CHECK(same == new);
+	log_unref(&same);
+	log_follow_move(&same);
+	CHECK(same == NULL);
+	log_dirs_move_retire(f.dirs, old);
+	log_unref(&old);
+	log_unref(&new);
+	fixture_close(&f);
+	OPEN(&f);
+	new = find(&f);
+	CHECK_EQ(log_latest_epoch(new), 9);
+	log_unref(&new);
+	fixture_fini(&f);
+}
+
 TEST(a_topic_deleted_before_the_old_log_is_retired_takes_it_along)
 {
 	struct errbuf eb = ERRBUF_INIT;
@@ -709,6 +748,7 @@ TEST(a_log_taken_away_while_it_is_cut_fails_no_directory)
 }
 
 UNIT_MAIN("log/move", T(a_log_that_has_moved_is_the_same_log), T(a_move_that_is_broken_off_goes_on_after_a_restart),
+    T(who_still_has_the_old_log_tells_the_new_one),
     T(a_topic_deleted_before_the_old_log_is_retired_takes_it_along), T(a_log_sent_back_before_it_is_retired_waits_for_that),
     T(a_log_that_begins_in_the_middle_of_a_batch_moves), T(a_move_can_be_cancelled_and_a_deleted_topic_ends_it), T(a_partition_that_comes_later_is_made_where_it_was_asked_for),
     T(whatever_dies_during_a_move_one_whole_log_is_left), T(a_log_killed_right_after_it_has_moved_keeps_what_is_behind_an_old_hole),

@@ -388,6 +388,50 @@ bed_lead_topics(struct bed *b, const char *const *topics, int32_t n)
 	return (k);
 }
 
+static void
+on_roles(struct control_request *c)
+{
+	CONTAINER_OF(c, struct bed_roles, c)->done = true;
+}
+
+struct bed_roles *
+bed_roles_begin(struct bed *b, int32_t n, int32_t leader, int32_t leader_epoch)
+{
+	static int32_t ids[] = { 1, 2 };
+	struct wire_leader_and_isr_request *q = WIRE_NEW(&b->arena, leader_and_isr_request);
+	struct wire_leader_and_isr_request_topic_state *t = WIRE_NEW(&b->arena, leader_and_isr_request_topic_state);
+	struct wire_leader_and_isr_request_partition_state *p = WIRE_NEW_ARRAY(&b->arena, leader_and_isr_request_partition_state, n);
+	struct bed_roles *r = ARENA_NEW(&b->arena, struct bed_roles);
+
+	q->controller_epoch = 1;
+	q->broker_epoch = BED_EPOCH;
+	q->topic_states.v = t;
+	q->topic_states.n = 1;
+	t->topic_name = SLICE_LIT("t");
+	t->topic_id = BED_ID;
+	t->partition_states.v = p;
+	t->partition_states.n = n;
+	for (int32_t i = 0; i < n; i++) {
+		p[i].partition_index = i;
+		p[i].controller_epoch = 1;
+		p[i].leader = leader;
+		p[i].leader_epoch = p[i].partition_epoch = leader_epoch;
+		p[i].isr.v = &ids[leader - 1];
+		p[i].isr.n = 1;
+		p[i].replicas.v = ids;
+		p[i].replicas.n = 2;
+	}
+	r->c = (struct control_request){ .kind = CONTROL_LEADER_AND_ISR, .leader_and_isr = q, .arena = &b->arena, .done = on_roles };
+	replica_control(b->manager, &r->c);
+	return (r);
+}
+
+enum kerr
+bed_roles_error(const struct bed_roles *r, int32_t partition)
+{
+	return (r->c.leader_and_isr_response->topics.v[0].partition_errors.v[partition].error_code);
+}
+
 enum kerr
 bed_lead(struct bed *b, const char *topic, int32_t partition, int32_t leader_epoch)
 {

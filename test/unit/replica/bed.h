@@ -70,6 +70,13 @@ struct bed_role {			/* zeroes mean: */
 };
 enum kerr bed_role(struct bed *, const struct bed_role *);		/* LeaderAndIsr; the partition's error, or the request's */
 enum kerr bed_lead(struct bed *, const char *topic, int32_t partition, int32_t leader_epoch);
+/* LeaderAndIsr of the first partitions of "t", for whoever steps loops and workers himself. */
+struct bed_roles {
+	struct control_request c;
+	bool	 done;
+};
+struct bed_roles *bed_roles_begin(struct bed *, int32_t n, int32_t leader, int32_t leader_epoch);
+enum kerr bed_roles_error(const struct bed_roles *, int32_t partition);
 #define BED_OTHER	"other"
 enum { BED_MANY = 5 };
 enum kerr bed_lead_topics(struct bed *, const char *const *topics, int32_t n);	/* one request, new topics of BED_MANY partitions; the last error */

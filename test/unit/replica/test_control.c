@@ -415,12 +415,6 @@ TEST(the_control_loop_never_waits_for_a_set_that_is_being_written)
 	bed_fini(&b);
 }
 
-static void
-note_done(struct control_request *c)
-{
-	c->kind = CONTROL_UPDATE_METADATA;	/* seen */
-}
-
 static int32_t
 led_in_epoch(struct bed *b, int32_t partition)
 {
@@ -432,41 +426,10 @@ led_in_epoch(struct bed *b, int32_t partition)
 	return (epoch);
 }
 
-/* Both partitions, one in each directory, in a new epoch. */
-static void
-next_epoch(struct bed *b, struct control_request *c, int32_t epoch)
-{
-	static struct wire_leader_and_isr_request q;
-	static struct wire_leader_and_isr_request_topic_state t;
-	static struct wire_leader_and_isr_request_partition_state p[2];
-	static int32_t one = 1;
-
-	WIRE_INIT(leader_and_isr_request, &q);
-	WIRE_INIT(leader_and_isr_request_topic_state, &t);
-	q.controller_epoch = 1;
-	q.broker_epoch = BED_EPOCH;
-	q.topic_states.v = &t;
-	q.topic_states.n = 1;
-	t.topic_name = SLICE_LIT("t");
-	t.topic_id = BED_ID;
-	t.partition_states.v = p;
-	t.partition_states.n = 2;
-	for (int32_t i = 0; i < 2; i++) {
-		WIRE_INIT(leader_and_isr_request_partition_state, &p[i]);
-		p[i].partition_index = i;
-		p[i].controller_epoch = p[i].leader = 1;
-		p[i].leader_epoch = p[i].partition_epoch = epoch;
-		p[i].isr.v = p[i].replicas.v = &one;
-		p[i].isr.n = p[i].replicas.n = 1;
-	}
-	*c = (struct control_request){ .kind = CONTROL_LEADER_AND_ISR, .leader_and_isr = &q, .arena = &b->arena, .done = note_done };
-	replica_control(b->manager, c);
-}
-
 /* The threads of the first directory are stepped only when its disk is said to go on. */
 TEST(a_disk_that_hangs_in_new_epochs_holds_up_neither_other_partitions_nor_workers)
 {
-	struct control_request c;
+	struct bed_roles *r;
 	struct workers *its = NULL;
 	struct log *log;
 	struct bed b;
@@ -480,19 +443,19 @@ TEST(a_disk_that_hangs_in_new_epochs_holds_up_neither_other_partitions_nor_worke
 	CHECK_EQ(workers_new(0, "by hand", &its, NULL), OK);
 	log->dir->syncer = its;		/* freed with the directory */
 	log_unref(&log);
-	next_epoch(&b, &c, 1);
+	r = bed_roles_begin(&b, 2, 1, 1);	/* one in each directory */
 	bed_run(&b);
 	CHECK_EQ(led_in_epoch(&b, 0), 0);
 	CHECK_EQ(led_in_epoch(&b, 1), 1);
-	CHECK_EQ(c.kind, CONTROL_LEADER_AND_ISR);	/* the answer waits for both */
+	CHECK(!r->done);		/* the answer waits for both */
 	CHECK_EQ(bed_put(&b, "t", 1), 0);
 	while (workers_step(its))
 		;
 	bed_run(&b);
 	CHECK_EQ(led_in_epoch(&b, 0), 1);
-	CHECK_EQ(c.kind, CONTROL_UPDATE_METADATA);
-	CHECK_EQ(c.leader_and_isr_response->topics.v[0].partition_errors.v[0].error_code, KERR_NONE);
-	CHECK_EQ(c.leader_and_isr_response->topics.v[0].partition_errors.v[1].error_code, KERR_NONE);
+	CHECK(r->done);
+	CHECK_EQ(bed_roles_error(r, 0), KERR_NONE);
+	CHECK_EQ(bed_roles_error(r, 1), KERR_NONE);
 	CHECK_EQ(bed_put(&b, "t", 0), 0);
 	bed_fini(&b);
 }
