@@ -148,7 +148,8 @@ log_set_topic_id(struct log *log, struct uuid id, struct errbuf *eb)
 {
 	char have[UUID_TEXT_LEN + 1], want[UUID_TEXT_LEN + 1];
 	struct uuid old = log_topic_id(log);
-	enum err e;
+	struct log *to;
+	enum err e = OK;
 
 	if (uuid_eq(old, id))
 		return (OK);
@@ -159,14 +160,19 @@ log_set_topic_id(struct log *log, struct uuid id, struct errbuf *eb)
 		return (ERR_CONFLICT);
 	}
 	log_own(log);
-	log->id_unstored = log->young;		/* then log_establish writes it */
-	e = log->young ? OK : partition_metadata_write(log->env->fs, log->path, id, eb);
-	if (e == OK) {
+	to = log_moved_to(log);
+	if (to == NULL) {
+		log->id_unstored = log->young;		/* then log_establish writes it */
+		e = log->young ? OK : partition_metadata_write(log->env->fs, log->path, id, eb);
+	}
+	if (to == NULL && e == OK) {
 		lock_acquire(&log->lock);
 		log->topic_id = id;
 		lock_release(&log->lock);
 	}
 	log_disown(log);
+	if (to != NULL)
+		return (log_set_topic_id(to, id, eb));
 	if (e != OK)
 		(void)log_fail(log, "writing partition.metadata", e, eb);
 	return (e);

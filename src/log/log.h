@@ -7,7 +7,7 @@
  * The log keeps them; replica/ decides the role, the leader epoch and the high watermark, clients and retention the start.
  *
  * Moves      Another log, in another directory, may take a log's place at any time (log_dirs_move.c).  What was appended or told to the old one by then
- *            (role, leader epoch, options, a start offset) has gone over; what is from then on goes to the new one.  So these may be told to
+ *            (role, leader epoch, options, topic id, a start offset) has gone over; what is from then on goes to the new one.  So these may be told to
  *            whichever is at hand.  Who reads goes on in the old one until he looks for the new.
  *
  * Ownership  log_dirs creates logs and holds one reference; whoever keeps a pointer across loop turns takes its own (log_ref).

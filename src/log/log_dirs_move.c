@@ -355,6 +355,15 @@ rename_future(struct log_dirs *ld, struct log *future, struct errbuf *eb)
 	return (e);
 }
 
+/* It may have been learnt since the future log was made. */
+static enum err
+give_topic_id(struct log *current, struct log *future, struct errbuf *eb)
+{
+	struct uuid id = log_topic_id(current);
+
+	return (uuid_is_zero(id) ? OK : log_set_topic_id(future, id, eb));
+}
+
 /* Of one rank, so the second is only tried: nobody waits for it with the first in hand. */
 static void
 lock_both(struct log *current, struct log *future)
@@ -474,6 +483,8 @@ log_dirs_move_swap(struct log_dirs *ld, struct log *current, struct log *future,
 		e = log_flush(future, eb);	/* what was durable in the old place is durable in the new one */
 	if (e == OK && caught_up)
 		e = store_point(ld, future, eb);	/* writes only when the last bytes began a segment */
+	if (e == OK && caught_up)
+		e = give_topic_id(current, future, eb);
 	if (e == OK && caught_up) {
 		log_own(future);
 		log_flush_begin(future);

@@ -215,6 +215,8 @@ moved_not_retired(struct fixture *f, struct log *log)
 
 TEST(who_still_has_the_old_log_tells_the_new_one)
 {
+	const struct uuid id = { { 0xaa, 0xbb, 7 } };
+	struct errbuf eb = ERRBUF_INIT;
 	struct fixture f;
 	struct log *old, *new, *same;
 	struct log_options o;
@@ -233,6 +235,8 @@ TEST(who_still_has_the_old_log_tells_the_new_one)
 	o.flush_messages = 5;
 	log_set_options(old, &o);
 	CHECK_EQ(new->options.flush_messages, 5);
+	CHECK_EQ(log_set_topic_id(old, id, &eb), OK);
+	CHECK(uuid_eq(log_topic_id(new), id));
 	same = log_ref(old);
 	log_follow_move(&same);
 	CHECK(same == new);
@@ -248,6 +252,34 @@ TEST(who_still_has_the_old_log_tells_the_new_one)
 	OPEN(&f);
 	new = find(&f);
 	CHECK_EQ(log_latest_epoch(new), 9);
+	CHECK(uuid_eq(log_topic_id(new), id));
+	log_unref(&new);
+	fixture_fini(&f);
+}
+
+TEST(a_topic_id_that_is_learnt_during_a_move_goes_along)
+{
+	const struct uuid id = { { 0xaa, 0xbb, 7 } };
+	struct errbuf eb = ERRBUF_INIT;
+	struct fixture f;
+	struct log *old, *new, *future = NULL;
+	bool swapped;
+
+	fixture_init(&f, 2);
+	OPEN(&f);
+	old = fixture_log(&f);
+	CHECK_EQ(put(&f, old, 0).error, KERR_NONE);
+	CHECK_EQ(log_dirs_move_begin(f.dirs, "t", 0, f.path[1], &f.options, &future, &eb), OK);
+	CHECK_EQ(log_set_topic_id(old, id, &eb), OK);
+	CHECK_EQ(move(&f, old, &swapped, &eb), OK);
+	CHECK(swapped);
+	log_unref(&future);
+	log_unref(&old);
+	fixture_crash(&f);
+	OPEN(&f);
+	new = find(&f);
+	CHECK_STR(log_dir(new), f.path[1]);
+	CHECK(uuid_eq(log_topic_id(new), id));
 	log_unref(&new);
 	fixture_fini(&f);
 }
@@ -748,7 +780,7 @@ TEST(a_log_taken_away_while_it_is_cut_fails_no_directory)
 }
 
 UNIT_MAIN("log/move", T(a_log_that_has_moved_is_the_same_log), T(a_move_that_is_broken_off_goes_on_after_a_restart),
-    T(who_still_has_the_old_log_tells_the_new_one),
+    T(who_still_has_the_old_log_tells_the_new_one), T(a_topic_id_that_is_learnt_during_a_move_goes_along),
     T(a_topic_deleted_before_the_old_log_is_retired_takes_it_along), T(a_log_sent_back_before_it_is_retired_waits_for_that),
     T(a_log_that_begins_in_the_middle_of_a_batch_moves), T(a_move_can_be_cancelled_and_a_deleted_topic_ends_it), T(a_partition_that_comes_later_is_made_where_it_was_asked_for),
     T(whatever_dies_during_a_move_one_whole_log_is_left), T(a_log_killed_right_after_it_has_moved_keeps_what_is_behind_an_old_hole),
