@@ -8,7 +8,7 @@
  * LeaderAndIsr in four steps:
  *   1 control loop   which partitions change, which are refused; new partition objects enter the table
  *   2 (ZooKeeper)    the configurations of topics whose logs must be made
- *   3 workers        logs are made, topic ids stored, leader epochs begun, roles told to the logs: everything that touches a disk, or waits for
+ *   3 workers        logs are made, topic ids stored, roles told to the logs, leader epochs begun: everything that touches a disk, or waits for
  *                    a set that is being written to one.  For logs that were there, most of it is waiting for syncs of single files, which a file
  *                    system does together when they are asked for together: many partitions are shared out among several workers, each taking the next.
  *   4 control loop   states published, high watermarks raised, answer; logs that were made go to the disk behind it (log_dirs_establish): empty as
@@ -417,10 +417,10 @@ change_prepare(struct lisr *l, struct change *ch, struct errbuf *eb)
 	}
 	if (partition_log(ch->p) == NULL)
 		log_set_high_watermark(ch->log, log_dirs_stored_high_watermark(dirs, ch->topic, ch->p->number));
-	if (ch->leads)
-		e = log_begin_leader_epoch(ch->log, ch->want->leader_epoch, eb);	/* invariant (2) */
-	if (e == OK && ch->tell)
+	if (ch->tell)
 		log_set_role(ch->log, &(struct log_role){ .leader = ch->leads, .leader_epoch = ch->want->leader_epoch });
+	if (ch->leads)		/* only now: an older set behind the new row would take it away, and that of its own epoch */
+		e = log_begin_leader_epoch(ch->log, ch->want->leader_epoch, eb);	/* invariant (2) */
 	return (e);
 }
 

@@ -3,6 +3,7 @@
  * What the controller says, and what becomes of partitions and their logs.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "log/log_int.h"
 #include "replica/partition.h"
@@ -460,6 +461,56 @@ TEST(a_disk_that_hangs_in_new_epochs_holds_up_neither_other_partitions_nor_worke
 	bed_fini(&b);
 }
 
+static struct log *
+log_of(struct bed *b)
+{
+	struct partition *p = replica_partition(b->manager, SLICE_LIT("t"), 0);
+	struct log *log = p == NULL ? NULL : partition_log(p);
+
+	if (log == NULL)
+		abort();
+	log = log_ref(log);
+	partition_unref(&p);
+	return (log);
+}
+
+static struct {
+	struct fs_ops ops;
+	const struct fs_ops *under;
+	struct log *log;
+	int32_t role_epoch;
+} row;
+
+static enum err
+rename_and_look(struct fs *fs, const char *from, const char *to, struct errbuf *eb)
+{
+	if (strstr(to, "t-0/leader-epoch-checkpoint") != NULL)
+		row.role_epoch = row.log->role.leader_epoch;
+	return (row.under->rename(fs, from, to, eb));
+}
+
+/* Written behind the row of the new epoch it would take that row away, and that of its own epoch with what stood before. */
+TEST(when_the_row_of_an_epoch_is_written_the_log_takes_no_set_of_the_one_before)
+{
+	struct bed b;
+
+	bed_init(&b);
+	CHECK_EQ(bed_lead(&b, "t", 0, 3), KERR_NONE);
+	CHECK_EQ(bed_put(&b, "t", 0), 0);
+	row.ops = *b.fs->ops;
+	row.ops.rename = rename_and_look;
+	row.under = b.fs->ops;
+	row.log = log_of(&b);
+	row.role_epoch = -1;
+	b.fs->ops = &row.ops;
+	CHECK_EQ(bed_lead(&b, "t", 0, 4), KERR_NONE);
+	b.fs->ops = row.under;
+	CHECK_EQ(row.role_epoch, 4);
+	CHECK_EQ(log_latest_epoch(row.log), 4);
+	log_unref(&row.log);
+	bed_fini(&b);
+}
+
 UNIT_MAIN("replica/control", T(a_disk_that_hangs_in_new_epochs_holds_up_neither_other_partitions_nor_workers), T(the_control_loop_never_waits_for_a_set_that_is_being_written),
      T(a_leader_has_a_log_with_the_topic_s_id), T(what_was_said_already_is_stale_and_changes_nothing),
     T(old_controllers_and_requests_for_our_former_self_are_refused), T(a_deleted_topic_is_told_of_once_and_only_by_the_controller_that_rules),
@@ -468,4 +519,5 @@ UNIT_MAIN("replica/control", T(a_disk_that_hangs_in_new_epochs_holds_up_neither_
     T(a_partition_that_is_not_assigned_to_us_is_unknown), T(a_follower_of_a_living_leader_has_a_log_and_takes_nothing),
     T(a_follower_of_a_dead_leader_waits_for_a_better_one), T(stopped_and_deleted_means_gone),
     T(a_deleted_topic_needs_no_epoch_and_no_partition), T(stopped_without_deletion_keeps_the_log),
-    T(a_disk_that_fails_takes_its_partitions_offline), T(a_log_that_cannot_be_made_is_reported), T(many_partitions_in_many_requests), T(settings_are_worked_out_once_for_each_topic_of_a_request))
+    T(a_disk_that_fails_takes_its_partitions_offline), T(a_log_that_cannot_be_made_is_reported), T(many_partitions_in_many_requests), T(settings_are_worked_out_once_for_each_topic_of_a_request),
+    T(when_the_row_of_an_epoch_is_written_the_log_takes_no_set_of_the_one_before))
