@@ -495,6 +495,20 @@ log_set_role(struct log *log, const struct log_role *role)
 }
 
 void
+log_set_min_isr_met(struct log *log, int32_t leader_epoch, bool met)
+{
+	struct log *to;
+
+	lock_acquire(&log->lock);
+	to = log->moved_to;
+	if (to == NULL && log->has_role && log->role.leader_epoch == leader_epoch)
+		log->role.min_isr_met = met;
+	lock_release(&log->lock);
+	if (to != NULL)
+		log_set_min_isr_met(to, leader_epoch, met);
+}
+
+void
 log_fail_queue(struct log *log, enum kerr k, const char *words)
 {
 	struct append_set *s;

@@ -89,6 +89,7 @@ struct log_role {
  * or will be written; such sets that were queued complete with NOT_LEADER_OR_FOLLOWER (min_isr_met alone completes nothing).  A new
  * log takes nothing until this was called once. */
 void	 log_set_role(struct log *, const struct log_role *);
+void	 log_set_min_isr_met(struct log *, int32_t leader_epoch, bool);	/* any; changes nothing when its role is of another epoch */
 /* Kept within [log start, end].  Moves back only when told so (a follower that truncates).  Returns the value now kept. */
 int64_t	 log_set_high_watermark(struct log *, int64_t);		/* any; raises or lowers */
 int64_t	 log_raise_high_watermark(struct log *, int64_t);	/* any; keeps the larger; the common case, lock-free when nothing is undecided */

@@ -78,6 +78,7 @@ struct lisr {
 	struct lisr_part *parts;
 	uint32_t	 nparts;
 	uint32_t	 left;		/* parts under way; of the control loop */
+	uint32_t	 reconfigured;	/* the manager's at step 2 */
 };
 
 /* ---- epochs ---- */
@@ -306,7 +307,7 @@ lisr_finish(struct lisr *l)
 
 /* Step 4. */
 static void
-change_publish(struct change *ch)
+change_publish(struct lisr *l, struct change *ch)
 {
 	const struct wire_leader_and_isr_request_partition_state *want = ch->want;
 	struct partition *p = ch->p;
@@ -345,6 +346,8 @@ change_publish(struct change *ch)
 	}
 	partition_set_log(p, ch->log);
 	ch->log = NULL;
+	if (l->reconfigured != l->m->reconfigured)	/* since step 2, perhaps this topic */
+		l->m->opt.configs.get(l->m->opt.configs.ctx, ch->topic, &ch->config);
 	partition_set_config(p, &ch->config);
 	if (!ch->follows)	/* the log is made, everything else stays as it was */
 		return;
@@ -375,7 +378,7 @@ lisr_done(struct job *job)
 		if (ch->published || !ch->ready)
 			continue;
 		ch->published = true;
-		change_publish(ch);
+		change_publish(l, ch);
 	}
 	if (--l->left > 0)
 		return;
@@ -503,6 +506,7 @@ lisr_configured(void *v)
 {
 	struct lisr *l = v;
 
+	l->reconfigured = l->m->reconfigured;
 	for (uint32_t i = 0; i < l->n; i++)
 		change_ready_to_go(l, &l->changes[i], i == 0 ? NULL : &l->changes[i - 1]);
 	for (uint32_t i = 0; i < l->n; i++)

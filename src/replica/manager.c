@@ -157,6 +157,7 @@ replica_topic_config_changed(struct replica_manager *m, const char *topic)
 {
 	struct replica_topic_config config;
 
+	m->reconfigured++;
 	for (uint32_t i = 0; i < m->table->nslots; i++) {
 		struct partition *p = m->table->slots[i];
 
@@ -164,7 +165,7 @@ replica_topic_config_changed(struct replica_manager *m, const char *topic)
 			continue;
 		m->opt.configs.get(m->opt.configs.ctx, p->topic, &config);
 		partition_set_config(p, &config);
-		partition_apply_role(p);
+		partition_tell_min_isr(p);
 		partition_progress(p);	/* a lower min.insync.replicas may let the high watermark go on */
 	}
 }

@@ -323,15 +323,10 @@ partition_tell_leadership(struct partition *p, bool leads, int32_t leader_epoch)
 }
 
 void
-partition_apply_role(struct partition *p)
+partition_tell_min_isr(struct partition *p)
 {
 	const struct partition_state *st = partition_state(p);
-	struct log_role role = {
-	    .leader = st->leader,
-	    .leader_epoch = st->leader_epoch,
-	    .min_isr_met = (int32_t)st->nisr >= partition_effective_min_isr(p, st),
-	};
 
-	if (p->log != NULL && st->leader_epoch >= 0 && !st->offline)
-		log_set_role(p->log, &role);
+	if (p->log != NULL && st->leader)
+		log_set_min_isr_met(p->log, st->leader_epoch, (int32_t)st->nisr >= partition_effective_min_isr(p, st));
 }

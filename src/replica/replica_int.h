@@ -69,6 +69,7 @@ struct replica_manager {
 	struct replica_loop	*loops;
 	const struct partition_table *table;	/* published */
 	int32_t			 controller_epoch;	/* newest seen; control loop */
+	uint32_t		 reconfigured;	/* how often settings of topics changed; control loop */
 	_Atomic bool		 stopping, refusing;
 	STAILQ_HEAD(, control_request) control;
 	bool			 control_busy;
@@ -99,7 +100,7 @@ void	 partition_note_waiter(struct partition *, uint32_t loop);	/* before lookin
 void	 partition_progress(struct partition *);	/* leader: the end or the ISR moved; raises the high watermark if it may */
 int32_t	 partition_effective_min_isr(const struct partition *, const struct partition_state *);
 void	 partition_tell_leadership(struct partition *, bool leads, int32_t leader_epoch);	/* upwards, when anybody listens */
-void	 partition_apply_role(struct partition *);	/* tells the log what the state says; may wait for one write */
+void	 partition_tell_min_isr(struct partition *);	/* the log, whether it is met, as the state and the settings say */
 
 /* ---- control.c ---- */
 void	 control_run(struct replica_manager *, struct control_request *);	/* by kind; ends with control_finished */

@@ -235,6 +235,9 @@ TEST(who_still_has_the_old_log_tells_the_new_one)
 	o.flush_messages = 5;
 	log_set_options(old, &o);
 	CHECK_EQ(new->options.flush_messages, 5);
+	log_set_min_isr_met(old, 9, false);
+	log_set_min_isr_met(old, 8, true);	/* of an epoch that is not its */
+	CHECK(!new->role.min_isr_met);
 	CHECK_EQ(log_set_topic_id(old, id, &eb), OK);
 	CHECK(uuid_eq(log_topic_id(new), id));
 	same = log_ref(old);

@@ -511,6 +511,42 @@ TEST(when_the_row_of_an_epoch_is_written_the_log_takes_no_set_of_the_one_before)
 	bed_fini(&b);
 }
 
+/* When the log has been told its role, and requests have not. */
+TEST(settings_that_change_beside_a_new_role_take_effect_and_take_nothing_back)
+{
+	struct bed_append *a;
+	struct partition *p;
+	struct bed_roles *r;
+	struct log *log;
+	struct bed b;
+
+	bed_init(&b);
+	CHECK_EQ(bed_lead(&b, "t", 0, 0), KERR_NONE);
+	CHECK_EQ(bed_put(&b, "t", 0), 0);
+	log = log_of(&b);
+	r = bed_roles_begin(&b, 1, 1, 1);
+	while (workers_step(b.workers))
+		;
+	CHECK(!r->done);
+	CHECK_EQ(log->role.leader_epoch, 1);
+	b.config.min_insync_replicas = 2;
+	b.config.log.retention_ms = 77;
+	replica_topic_config_changed(b.manager, "t");
+	CHECK_EQ(log->role.leader_epoch, 1);
+	bed_run(&b);
+	CHECK(r->done);
+	p = replica_partition(b.manager, SLICE_LIT("t"), 0);
+	REQUIRE(p != NULL);
+	CHECK_EQ(partition_config(p)->min_insync_replicas, 2);
+	CHECK_EQ(log->options.retention_ms, 77);
+	a = bed_append(&b, "t", 0, -1, 1000);
+	CHECK_EQ(a->item[0].error, KERR_NOT_ENOUGH_REPLICAS);
+	CHECK_EQ(log_end_offset(log), 1);
+	partition_unref(&p);
+	log_unref(&log);
+	bed_fini(&b);
+}
+
 UNIT_MAIN("replica/control", T(a_disk_that_hangs_in_new_epochs_holds_up_neither_other_partitions_nor_workers), T(the_control_loop_never_waits_for_a_set_that_is_being_written),
      T(a_leader_has_a_log_with_the_topic_s_id), T(what_was_said_already_is_stale_and_changes_nothing),
     T(old_controllers_and_requests_for_our_former_self_are_refused), T(a_deleted_topic_is_told_of_once_and_only_by_the_controller_that_rules),
@@ -520,4 +556,5 @@ UNIT_MAIN("replica/control", T(a_disk_that_hangs_in_new_epochs_holds_up_neither_
     T(a_follower_of_a_dead_leader_waits_for_a_better_one), T(stopped_and_deleted_means_gone),
     T(a_deleted_topic_needs_no_epoch_and_no_partition), T(stopped_without_deletion_keeps_the_log),
     T(a_disk_that_fails_takes_its_partitions_offline), T(a_log_that_cannot_be_made_is_reported), T(many_partitions_in_many_requests), T(settings_are_worked_out_once_for_each_topic_of_a_request),
-    T(when_the_row_of_an_epoch_is_written_the_log_takes_no_set_of_the_one_before))
+    T(when_the_row_of_an_epoch_is_written_the_log_takes_no_set_of_the_one_before),
+    T(settings_that_change_beside_a_new_role_take_effect_and_take_nothing_back))
