@@ -129,7 +129,7 @@ log_truncate_to(struct log *log, int64_t offset, struct errbuf *eb)
 	must(offset >= 0);
 	if (offset >= log->tail_end)
 		return (OK);
-	if (offset < log->segments->segments[0]->base)
+	if (offset < reclaim_read(&log->segments)->segments[0]->base)	/* not owned yet: a roll may publish another list */
 		return (log_truncate_fully_and_start_at(log, offset, eb));
 	e = begin(log, offset);
 	if (e != OK)
