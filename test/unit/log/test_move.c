@@ -229,15 +229,21 @@ TEST(who_still_has_the_old_log_tells_the_new_one)
 	new = moved_not_retired(&f, old);
 	fixture_lead(old, 9);
 	CHECK_EQ(log_latest_epoch(new), 9);
+	log_own(old);			/* the swap has not given it up */
+	log_own(new);
+	log_set_role(old, &(struct log_role){ .leader = true, .min_isr_met = false, .leader_epoch = 9 });	/* and it is told by a loop, once more */
+	log_disown(new);
+	log_disown(old);
+	CHECK(!new->role.min_isr_met);
 	CHECK_EQ(put(&f, old, 10).error, KERR_NOT_LEADER_OR_FOLLOWER);	/* a set of the epoch that the old one knows */
 	CHECK_EQ(put(&f, new, 10).base_offset, 10);
 	o = f.options;
 	o.flush_messages = 5;
 	log_set_options(old, &o);
 	CHECK_EQ(new->options.flush_messages, 5);
-	log_set_min_isr_met(old, 9, false);
-	log_set_min_isr_met(old, 8, true);	/* of an epoch that is not its */
-	CHECK(!new->role.min_isr_met);
+	log_set_min_isr_met(old, 9, true);
+	log_set_min_isr_met(old, 8, false);	/* of an epoch that is not its */
+	CHECK(new->role.min_isr_met);
 	CHECK_EQ(log_set_topic_id(old, id, &eb), OK);
 	CHECK(uuid_eq(log_topic_id(new), id));
 	same = log_ref(old);

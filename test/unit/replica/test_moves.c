@@ -369,6 +369,7 @@ static void
 moves_before_the_telling(int32_t leader)
 {
 	struct workers *its = NULL;
+	struct log *now;
 	struct bed b;
 
 	bed_init_dirs(&b, 2);
@@ -386,6 +387,10 @@ moves_before_the_telling(int32_t leader)
 	workers_drain(its);
 	b.fs->ops = swap.under;
 	CHECK(!has_future(&b, "t"));
+	now = log_dirs_find(b.dirs, "t", 0);
+	REQUIRE(now != NULL && now != swap.moving);
+	CHECK_EQ(role_of(now).leader_epoch, 1);		/* by who may wait */
+	log_unref(&now);
 	bed_settle(&b);
 	REQUIRE(swap.r != NULL);
 	CHECK(swap.r->done);
