@@ -48,9 +48,9 @@ def test_an_error_of_the_disk_takes_its_directory_offline_until_the_next_start(b
     b, d, t, at = house(brokers, kind, topic, sick, 2)
     for p in at.values():
         confluent_produce(b, t, [b"%d" % i for i in range(20)], partition=p)
-        if op == "map":                             # enough of them for entries of the index
+        if op == "map":                             # enough of them for entries of the index that wait in memory no longer
             with b.connect() as c:
-                for _ in range(3):
+                for _ in range(24):
                     produce(c, t, records.batch([bytes(3000)]), partition=p)
     sick.rule((op, "errno", EIO, "/d0/"))
     with b.connect() as c:
