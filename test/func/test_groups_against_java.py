@@ -3,6 +3,7 @@
 
 Which member leads and in which order members are listed is fixed by the order in which they come; ids are named by who has them."""
 import collections
+import concurrent.futures
 import itertools
 import random
 import re
@@ -258,6 +259,295 @@ def test_every_answer_in_every_state_is_javas(both, kind, flow, version):
             s.close()
         logs.append(s.log)
     java, ours = logs
+    assert [w for w, _ in java] == [w for w, _ in ours]
+    bad = [f"{w}: {difference(o, j)}" for (w, j), (_, o) in zip(java, ours) if j != o]
+    assert not bad, "\n".join(bad)
+
+
+# ---- when time is up --------------------------------------------------------------------------------------------------------------------
+DELAY = 2.0         # seconds, of the first generation of a group
+SHORT = 2500        # ms: a time-out that is waited for; a step that has to come before takes a few milliseconds
+
+
+class Timed(Script):
+    """A script in which somebody is late.  Waits end with an answer or with what can be seen, and only then anything is noted; so what a broker says
+    depends on the order of things and not on how fast they are."""
+
+    def listed(self):
+        return self.c.call("DescribeGroups", min(self.version, 5), {"Groups": [self.group]})["Groups"][0]["Members"]
+
+    def asks(self, m):
+        """Joins; with an id where one is needed.  Who is new is in the group when this returns."""
+        before = len(self.listed())
+        new = not m.id
+        m.send_join()
+        if new and self.version >= 4 and not m.instance:
+            a = m.c.receive("JoinGroup", m.version, m.sent)
+            self.names[a["MemberId"]], m.id = m.letter, a["MemberId"]
+            self.note(f"{m.letter} is given an id", a)
+            m.send_join()
+        if new:
+            wait_until(lambda: len(self.listed()) > before, 10)
+
+    def gather(self, new, *others, **how):
+        """`new` comes, the others come again, all with other time-outs if told so; nobody syncs."""
+        for m in (new, *others):
+            m.__dict__.update(how)
+        self.asks(new)
+        for m in others:
+            self.rebalancing(m)
+        for m in others:
+            m.send_join()
+        for m in (*others, new):
+            self.joined(m)
+
+    def settles(self, leader, *others):
+        for m in others:
+            m.send_sync()
+        self.sync(leader, *[(m, f"of {m.letter}".encode()) for m in (leader, *others)])
+        for m in others:
+            self.synced(m)
+
+    def alone(self, m):
+        self.asks(m)
+        self.joined(m)
+        self.sync(m, (m, b"alone"))
+
+    def members(self):
+        """Who is in it, as letters."""
+        return "".join(sorted(self.names[m["MemberId"]] for m in self.listed()))
+
+    def shrinks(self, *steps):
+        """The group has these members, then those, and so on; a step may be too short to be seen, but nothing else is."""
+        seen = []
+
+        def last():
+            found = self.members()
+            if found not in seen[-1:]:
+                seen.append(found)
+            return found == steps[-1] or found not in steps
+
+        wait_until(last, 30, f"members {steps}, seen: {seen}")
+        left = iter(steps)
+        assert all(x in left for x in seen), f"{seen}, not {steps}"
+
+    def gone(self, m):
+        """What somebody hears who is no member any more."""
+        self.beat(m), self.commit(m, 1), self.sync(m)
+        m.send_join()
+        self.joined(m, "joins with its old id")
+
+
+def waited(began, seconds):
+    """At least so long, but for what two clocks of milliseconds lose."""
+    assert time.monotonic() - began >= seconds - 0.02
+
+
+def changed(m):
+    m.protocols = [dict(p, Metadata=subscription(T, "more")) for p in m.protocols]
+
+
+def session(s):
+    """Two fall silent, for good; the second while the group waits for the third."""
+    a, b, c = s.member("a"), s.member("b"), s.member("c")
+    s.alone(a)
+    s.gather(b, a), s.settles(a, b)
+    s.gather(c, a, b), s.settles(a, b, c)
+    b.session, c.session = 2000, 5000
+    changed(c)                  # so that all join again, and their new sessions begin
+    c.send_join()
+    s.rebalancing(a), s.rebalancing(b)
+    b.send_join(), a.send_join()
+    s.joined(a), s.joined(b), s.joined(c)
+    s.settles(a, b, c)
+    s.shrinks("abc", "ac", "a")
+    s.beat(a)
+    for m in (b, c):
+        s.gone(m)
+    s.look("only a is left")
+    a.send_join()
+    s.joined(a), s.sync(a, (a, b"all"))
+
+
+def rebalance(s):
+    """Of those who do not come again in time, the one with a name stays, for as long as it takes to ask for an assignment."""
+    a, b, d = s.member("a"), s.member("b"), s.member("d")
+    c = s.member("c", instance="one" if s.version >= 5 else None)
+    s.alone(a)
+    s.gather(b, a), s.settles(a, b)
+    s.gather(c, a, b, rebalance=SHORT), s.settles(a, b, c)
+    d.rebalance = SHORT
+    s.asks(d)
+    s.rebalancing(a), s.rebalancing(b), s.rebalancing(c)
+    a.send_join()
+    s.joined(a, "came again"), s.joined(d, "is new")
+    s.look("the others are out")
+    s.settles(a, d)
+    s.gone(b)
+    if c.instance:
+        s.beat(c)
+        s.rebalancing(a), s.rebalancing(d)
+        s.look("nor does it ask what it was assigned")
+    s.gone(c)
+
+
+def rebalance_of_a_leader_with_a_name(s):
+    """It stays, and another one leads.  (There is only one: of several Java takes whom its hash table has first.)"""
+    if s.version < 5:
+        return
+    a, b = s.member("a", instance="one", rebalance=SHORT), s.member("b", rebalance=SHORT)
+    s.alone(a)
+    s.asks(b)
+    s.rebalancing(a)
+    s.joined(b)
+    s.look("completing")
+    s.sync(b, (a, b"kept for a"), (b, b"B"))
+    s.look("stable")
+    s.beat(a), s.sync(a)
+
+
+def silent_while_it_joins(s):
+    """Whoever waits for others is alive, though its session is shorter than that."""
+    a, b = s.member("a"), s.member("b")
+    s.alone(a)
+    s.gather(b, a, rebalance=SHORT), s.settles(a, b)
+    a.session = SHORT // 2
+    a.send_join()
+    s.rebalancing(b)
+    s.joined(a, "waited for b")
+    s.beat(b)
+
+
+def sync(s):
+    """One never asks what it was assigned, though it is alive."""
+    a, b, c = s.member("a"), s.member("b"), s.member("c")
+    s.alone(a)
+    s.gather(b, a), s.settles(a, b)
+    s.gather(c, a, b, rebalance=SHORT)
+    b.send_sync()
+    s.sync(a, (a, b"A"), (b, b"B"), (c, b"C")), s.synced(b)
+    s.beat(c)
+    s.rebalancing(a), s.rebalancing(b)
+    s.look("c is out")
+    s.gone(c)
+    b.send_join(), a.send_join()
+    s.joined(a), s.joined(b)
+    s.settles(a, b)
+
+
+def sync_of_the_leader(s):
+    """The leader never brings the assignment."""
+    a, b, c = s.member("a"), s.member("b"), s.member("c")
+    s.alone(a)
+    s.gather(b, a), s.settles(a, b)
+    s.gather(c, a, b, rebalance=SHORT)
+    b.send_sync()
+    s.synced(b, "waited in vain")
+    s.rebalancing(b)
+    s.look("the leader is out, and who had not asked")
+    s.gone(a), s.gone(c)
+    b.send_join()
+    s.joined(b), s.sync(b, (b, b"all"))
+
+
+def pending(s):
+    """A rebalance waits for an id that was given out, until it expires."""
+    if s.version < 4:
+        return
+    a, p = s.member("a"), s.member("p", session=1500)
+    s.alone(a)
+    began = time.monotonic()
+    p.send_join()
+    x = p.c.receive("JoinGroup", p.version, p.sent)
+    s.names[x["MemberId"]], p.id = "p", x["MemberId"]
+    s.note("p is given an id", x)
+    a.send_join()
+    s.joined(a, "waited for p")
+    waited(began, 1.5)
+    s.sync(a, (a, b"all"))
+    p.send_join()
+    s.joined(p, "is too late")
+
+
+def session_of_one_with_a_name(s):
+    """It is out like any other, and comes back as somebody new."""
+    if s.version < 5:
+        return
+    a, b = s.member("a"), s.member("b", instance="one")
+    s.alone(a)
+    s.gather(b, a), s.settles(a, b)
+    b.session = 2000
+    changed(b)
+    s.gather(b, a)
+    s.settles(a, b)
+    s.shrinks("ab", "a")
+    s.look("b is out")
+    s.beat(b), s.commit(b, 1), s.sync(b)
+    again = s.member("c", instance="one", session=60000)
+    s.gather(again, a), s.settles(a, again)
+    s.beat(b)
+
+
+def delay(s):
+    """Those who come while a new group waits are of its first generation, for which it waits longer."""
+    a, b = s.member("a"), s.member("b")
+    began = time.monotonic()
+    s.asks(a), s.asks(b)
+    s.joined(a), s.joined(b)
+    waited(began, 2 * DELAY)
+    s.settles(a, b)
+    s.look("stable")
+
+
+def delay_of_one(s):
+    """It waits once, again when the group was empty meanwhile, and never longer than a rebalance may take."""
+    a = s.member("a")
+    for least in (DELAY, 1.0):
+        began = time.monotonic()
+        s.alone(a)
+        waited(began, least)
+        s.leave(a)
+        a.id, a.rebalance = "", 1000
+    s.look("empty")
+
+
+TIMED = (session, rebalance, rebalance_of_a_leader_with_a_name, silent_while_it_joins, sync, sync_of_the_leader, pending, session_of_one_with_a_name, delay,
+         delay_of_one)
+
+
+@pytest.fixture(scope="module")
+def stories(kind, real_zk, tmp_path_factory):
+    """{(flow, version): what each of the two brokers has to say of it}: all of them at once, as they do nothing but wait"""
+    made = []
+    try:
+        pairs.start(made, ("java", kind), tmp_path_factory.mktemp, real_zk.address,
+                    {"group.min.session.timeout.ms": 500, "group.initial.rebalance.delay.ms": int(DELAY * 1000)}, name="timed")
+        for b in made:
+            ready(b)
+
+        run = uuid.uuid4().hex[:8]
+
+        def tell(b, flow, version):
+            s = Timed(b, f"{flow.__name__}-{version}-{run}", version)
+            try:
+                flow(s)
+                s.read()
+                return s.log
+            finally:
+                s.close()
+
+        all_of_them = list(itertools.product(TIMED, (1, 9)))
+        with concurrent.futures.ThreadPoolExecutor(2 * len(all_of_them)) as pool:
+            yield {(f, v): [pool.submit(tell, b, f, v) for b in made] for f, v in all_of_them}
+    finally:
+        for b in made:
+            b.cleanup()
+
+
+@pytest.mark.parametrize("version", (1, 9))
+@pytest.mark.parametrize("flow", TIMED, ids=lambda f: f.__name__)
+def test_who_is_late_is_treated_as_by_java(stories, kind, flow, version):
+    java, ours = (told.result() for told in stories[flow, version])
     assert [w for w, _ in java] == [w for w, _ in ours]
     bad = [f"{w}: {difference(o, j)}" for (w, j), (_, o) in zip(java, ours) if j != o]
     assert not bad, "\n".join(bad)

@@ -22,10 +22,10 @@ def fill(b, topic, partition=0):
     wait_until(filled, 20)
 
 
-def start(made, kinds, directories, address, config=None):
+def start(made, kinds, directories, address, config=None, name="pair"):
     """Appends one broker of each kind to `made`: the same id, each with its own chroot, and a topic with records.  The caller ends them."""
     for n, k in enumerate(kinds):
-        b = make_broker(k, directories(f"pair-{k}"), f"{address}/pair-{kinds[1]}-{n}", 1, config)
+        b = make_broker(k, directories(f"{name}-{k}"), f"{address}/{name}-{kinds[1]}-{n}", 1, config)
         made.append(b)
         b.launch()
     for b in made:
