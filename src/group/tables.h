@@ -16,4 +16,10 @@
 #undef HASH_BKT_CAPACITY_THRESH
 #define HASH_BKT_CAPACITY_THRESH	4U	/* as many in one bucket double the table; 10 by default */
 
+/* uthash takes two doublings that did not help for a bad hash, and never doubles again.  In tables that begin so small it is chance, and what grows
+ * later would be a list.  So it goes on, up to 64 buckets for each entry: that many tell a bad hash from a bad moment. */
+#undef uthash_noexpand_fyi
+#define uthash_noexpand_fyi(tbl) \
+	((tbl)->noexpand = (tbl)->num_buckets / 64 > (tbl)->num_items, (tbl)->ineff_expands = (tbl)->noexpand)
+
 #endif

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/must.h"
 #include "base/str.h"
+#include "group/tables.h"
 #include "test/unit/group/bed.h"
 
 /* n dynamic members in a stable group, the first one leading. */
@@ -874,6 +876,30 @@ TEST(static_members_with_a_rebalance_time_out_of_zero_do_not_keep_the_loop_busy)
 	bed_fini(&b);
 }
 
+struct named { UT_hash_handle hh; char name[8]; };
+
+/* With one key in eight it did: then every look-up went through a list. */
+TEST(no_key_of_the_process_makes_a_table_stop_growing)
+{
+	enum { NAMES = 500, KEYS = 2000 };
+	static struct named v[NAMES];
+	uint64_t key = unit_seed();
+
+	for (int k = 0; k < KEYS; k++, key = hash_mix(key, (uint64_t)k)) {
+		struct named *head = NULL, *found;
+
+		for (int i = 0; i < NAMES; i++) {
+			(void)snprintf(v[i].name, sizeof(v[i].name), "%06d", i);
+			HASH_ADD_KEYPTR_BYHASHVALUE(hh, head, v[i].name, 6, (unsigned)hash_bytes(key, v[i].name, 6), &v[i]);
+		}
+		CHECK(head->hh.tbl->num_buckets >= NAMES / 4);
+		CHECK(head->hh.tbl->num_buckets <= 64 * NAMES);
+		HASH_FIND_BYHASHVALUE(hh, head, "000499", 6, (unsigned)hash_bytes(key, "000499", 6), found);
+		CHECK(found == &v[499]);
+		HASH_CLEAR(hh, head);
+	}
+}
+
 UNIT_MAIN("group",
     T(a_new_member_is_given_an_id_and_joins_with_it), T(an_id_nobody_joins_with_is_forgotten), T(a_rebalance_waits_for_ids_that_were_given_out),
     T(the_initial_delay_grows_while_members_come_but_not_past_the_rebalance_time_out), T(the_assignment_is_in_the_log_before_a_member_sees_it),
@@ -890,4 +916,5 @@ UNIT_MAIN("group",
     T(whoever_waits_when_the_coordinator_moves_is_told_so), T(a_new_member_whose_client_is_gone_is_out_after_five_minutes),
     T(who_may_commit), T(subscribed_topics_are_read_from_the_members_metadata), T(states_move_only_as_the_table_says),
     T(a_subscription_of_more_topics_than_a_cluster_has_is_not_looked_at), T(an_empty_protocol_is_not_the_one_that_is_not_chosen_yet),
-    T(a_member_with_many_protocols_costs_no_more_than_their_number))
+    T(a_member_with_many_protocols_costs_no_more_than_their_number),
+    T(no_key_of_the_process_makes_a_table_stop_growing))
