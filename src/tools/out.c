@@ -124,7 +124,7 @@ format_time(int64_t ms, char out[40])
 struct table {
 	unsigned columns;
 	char **cells;		/* heads first */
-	size_t n;
+	size_t n, room;
 };
 
 struct table *
@@ -147,7 +147,10 @@ table_cell(struct table *t, const char *fmt, ...)
 	va_start(ap, fmt);
 	strbuf_vadd(&sb, fmt, ap);
 	va_end(ap);
-	t->cells = xreallocarray(t->cells, t->n + 1, sizeof(*t->cells));
+	if (t->n == t->room) {
+		t->room = t->room == 0 ? 64 : t->room * 2;
+		t->cells = xreallocarray(t->cells, t->room, sizeof(*t->cells));
+	}
 	t->cells[t->n++] = strbuf_take(&sb);
 }
 
