@@ -363,6 +363,38 @@ index_reset(struct sparse_index *ix, uint32_t bytes_max, struct errbuf *eb)
 	return (open_presized(ix, FS_CREATE | FS_TRUNC, 0, bytes_max, eb));
 }
 
+static void
+set_path(struct sparse_index *ix, char *path)
+{
+	free(ix->path);
+	ix->path = path;
+}
+
+enum err
+index_hide(struct sparse_index *ix, struct errbuf *eb)
+{
+	enum err e = ix->fs->ops->unlink(ix->fs, ix->path, eb);
+
+	must(ix->file == NULL && !name_has_suffix(ix->path, SUFFIX_TMP));
+	if (e != OK && e != ERR_NOENT)
+		return (e);
+	set_path(ix, xasprintf("%s%s", ix->path, SUFFIX_TMP));
+	return (OK);
+}
+
+enum err
+index_show(struct sparse_index *ix, struct errbuf *eb)
+{
+	char *path = xstrndup(ix->path, strlen(ix->path) - strlen(SUFFIX_TMP));
+	enum err e = ix->fs->ops->rename(ix->fs, ix->path, path, eb);
+
+	if (e == OK)
+		set_path(ix, path);
+	else
+		free(path);
+	return (e);
+}
+
 enum err
 index_trim(struct sparse_index *ix, struct errbuf *eb)
 {

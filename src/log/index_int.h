@@ -58,6 +58,9 @@ enum err index_load(struct sparse_index *, struct errbuf *) MUST_CHECK;
 enum err index_activate(struct sparse_index *, uint32_t bytes_max, struct errbuf *) MUST_CHECK;
 /* As index_activate on a file without entries, made when missing (recovery, new segments). */
 enum err index_reset(struct sparse_index *, uint32_t bytes_max, struct errbuf *) MUST_CHECK;
+/* Of one that is closed: its file goes, and until show it has another name, which the next start removes. */
+enum err index_hide(struct sparse_index *, struct errbuf *) MUST_CHECK;
+enum err index_show(struct sparse_index *, struct errbuf *) MUST_CHECK;
 /* All entries are in the file then, and nothing else.  It stays open, so that a worker can sync it. */
 enum err index_trim(struct sparse_index *, struct errbuf *) MUST_CHECK;
 enum err index_open_again(struct sparse_index *, struct errbuf *) MUST_CHECK;	/* as it was, when it is closed */

@@ -18,8 +18,10 @@
  *   (1) What a reader is shown afterwards is the longest prefix of whole, valid batches, and in what was not flushed without a hole.  Nothing above it
  *	 keeps its name: a cut, and the removal of segments behind it, are on the disk before anything is written after it; else the bytes of
  *	 a former life would come back behind the new ones at the next loss of power.
- *   (2) A segment below the recovery point is changed only after the point has been lowered to it on the disk (lower_point): a crash during
- *	 recovery makes the next start repeat it, and a Java broker does not believe what was half rewritten.
+ *   (2) A segment below the recovery point has lost its offset index on the disk before anything of it is changed, and gets it back when all the rest is on
+ *	 the disk: a crash during recovery makes the next start repeat it, and a Java broker does not believe what was half rewritten.  The point
+ *	 stays: it tells the next start, too, that what stands behind a cut, or an old hole, had been flushed.  It is lowered (lower_point), and the
+ *	 segment flushed later, where it lies inside the segment.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -135,7 +137,7 @@ is_leftover(const char *name, int64_t lowest)
 
 	if (name_has_suffix(name, SUFFIX_DELETED) || name_has_suffix(name, SUFFIX_CLEANED))
 		return (true);
-	if (name_has_suffix(name, ".tmp"))	/* a checkpoint or partition.metadata that was being replaced */
+	if (name_has_suffix(name, SUFFIX_TMP))	/* a checkpoint, partition.metadata or index that was being replaced */
 		return (true);
 	return (name_has_suffix(name, SUFFIX_SWAP) && name_leading_offset(name, &base) && base >= lowest);
 }
@@ -278,15 +280,16 @@ lower_point(struct load *ld, int64_t to, struct errbuf *eb)
 static enum err
 recover_segment(struct load *ld, struct segment *s, int64_t limit, uint64_t *cut, int64_t *next, struct errbuf *eb)
 {
-	struct segment_recovery r = { .batch = recovered_batch, .ctx = ld, .limit = limit, .why = ERRBUF_INIT };
-	enum err e = lower_point(ld, s->base, eb);
+	bool below = limit < LOG_OFFSET_MAX && limit <= ld->recovery_point;
+	struct segment_recovery r = { .batch = recovered_batch, .ctx = ld, .limit = limit, .durable = below, .why = ERRBUF_INIT };
+	enum err e = below ? OK : lower_point(ld, s->base, eb);
 
 	if (e == OK && (producer_state_end(ld->log->producers) != s->base || ld->n == 0))
 		e = log_rebuild_producers(ld->log, ld->segs, ld->n, ld->in->start_offset, s->base, false, eb);
 	if (e == OK)
 		e = segment_recover(s, &r, eb);
-	if (e == OK)	/* at the base of the next segment the flush that takes the recovery point there syncs it; a half one is known by its checksum */
-		e = log_snapshot(ld->log, r.next_offset != limit, eb);
+	if (e == OK)	/* at the base of the next segment, if that was not flushed, the flush that takes the recovery point there syncs it; a half one is known by its checksum */
+		e = log_snapshot(ld->log, below || r.next_offset != limit, eb);
 	*cut = r.cut;
 	*next = r.next_offset;
 	if (e == OK && r.cut > 0)

@@ -434,11 +434,12 @@ has_high_point(struct log_dirs *ld, const struct dir *d)
 	return (high);
 }
 
-/* Before anybody appends.  A row of another log of that name would cut this one to the start offset of the old one at the next recovery. */
+/* Before anybody appends.  A row of another log of that name would cut this one to the start offset of the old one at the next recovery.  (Points that are
+ * lost are written when all is flushed: no points say that anything may have been, low ones that it was not.) */
 static void
 correct_checkpoints(struct log_dirs *ld, struct dir *d)
 {
-	if (dir_is_online(d) && (d->points_lost || has_stale_row(ld, d, &d->recovery) || has_high_point(ld, d)))
+	if (dir_is_online(d) && (has_stale_row(ld, d, &d->recovery) || has_high_point(ld, d)))
 		dir_checkpoint_recovery(ld, d);
 	if (dir_is_online(d) && has_stale_row(ld, d, &d->starts))
 		dir_checkpoint_starts(ld, d);
@@ -460,6 +461,8 @@ flush_recovered(struct log_dirs *ld, struct dir *d)
 		logs[i] = logs[kept];
 		logs[kept++] = log;
 	}
+	if (kept == 0 && d->points_lost)
+		dir_checkpoint_recovery(ld, d);
 	d->base.recovered = kept;	/* before the first of them is done */
 	for (uint32_t i = 0; i < kept; i++)
 		log_flush_recovered(logs[i]);

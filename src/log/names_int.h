@@ -16,6 +16,7 @@
 #define SUFFIX_DELETED	".deleted"
 #define SUFFIX_CLEANED	".cleaned"
 #define SUFFIX_SWAP	".swap"
+#define SUFFIX_TMP	".tmp"
 
 /* The end of a log lies here at most, and no segment begins above: so an offset with a relative one of 31 bits added, and its successor, are numbers. */
 #define LOG_OFFSET_MAX	(INT64_MAX - INT32_MAX - 1)

@@ -92,15 +92,13 @@ snapshots_remove(struct log *log, int64_t offset, bool later, struct errbuf *eb)
 }
 
 static enum err
-write_snapshot(struct fs *fs, const char *path, const uint8_t *bytes, size_t len, bool sync, struct errbuf *eb)
+write_snapshot(struct fs *fs, const char *path, const uint8_t *bytes, size_t len, struct errbuf *eb)
 {
 	struct file *f = NULL;
 	enum err e = file_open(fs, path, FS_RDWR | FS_CREATE | FS_TRUNC, &f, eb);
 
 	if (e == OK)
 		e = file_pwrite(f, bytes, len, 0, eb);
-	if (e == OK && sync)
-		e = fs->ops->sync(f, eb);
 	if (f != NULL && e != OK)
 		(void)fs->ops->unlink(fs, path, NULL);
 	file_unref(&f);
@@ -125,7 +123,10 @@ log_snapshot_of(struct log *log, struct producer_state *ps, bool sync, struct er
 	if (bytes == NULL)
 		return (OK);
 	path = segment_path(log->path, end, SUFFIX_SNAPSHOT);
-	e = write_snapshot(log->env->fs, path, bytes, len, sync, eb);
+	if (sync)	/* whole or not at all: it may stand below the recovery point */
+		e = fs_replace_file(log->env->fs, path, slice_of(bytes, len), eb);
+	else
+		e = write_snapshot(log->env->fs, path, bytes, len, eb);
 	if (e == OK)
 		snapshots_add(log, end);
 	free(bytes);

@@ -128,6 +128,8 @@ struct segment_recovery {
 	struct errbuf why;	/* ... and what was wrong with the first batch of them */
 	int64_t	 next_offset;	/* out */
 	bool	 keep_open;	/* leave it active (else sealed) */
+	bool	 durable;	/* all of it is on the disk afterwards; it has no offset index there, so every broker will recover it, from before anything is
+				 * changed until then */
 };
 enum err segment_recover(struct segment *, struct segment_recovery *, struct errbuf *) MUST_CHECK;
 /* Opens only the data, for segment_recover. */

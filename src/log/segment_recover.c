@@ -4,7 +4,8 @@
  *
  * RECOVERY  reads every batch: whole, checksum right, offsets increasing and within the segment.  The first that is not ends the segment:
  *           the file is cut there before anybody can read it.  The indexes are written anew with the rule of an append per batch, so they
- *           are what the same batches appended one by one would have made.
+ *           are what the same batches appended one by one would have made.  Where the recovery point lies above (durable) the offset index is
+ *           made under another name: a segment without one is recovered by every start, of Java's too.
  * CUTTING   Bytes that a range refers to are never rewritten (ARCHITECTURE, "Ranges and truncation").  When the data file is held by
  *           somebody else, the kept prefix is copied to <base>.log.cleaned, synced and renamed over <base>.log: a crash leaves either file, and
  *           both Kafka and we remove a stray .cleaned at load.
@@ -129,11 +130,34 @@ recover(struct segment *s, struct segment_recovery *r, struct errbuf *eb)
 	return (e);
 }
 
+static enum err
+hide_index(struct segment *s, struct errbuf *eb)
+{
+	enum err e = index_hide(&s->offsets, eb);
+
+	return (e == OK ? s->fs->ops->sync_dir(s->fs, s->dir, eb) : e);
+}
+
+static enum err
+show_index(struct segment *s, struct errbuf *eb)
+{
+	enum err e = segment_sync(s, eb);
+
+	if (e == OK)
+		e = index_show(&s->offsets, eb);
+	if (e == OK)
+		e = s->fs->ops->sync_dir(s->fs, s->dir, eb);
+	s->unsynced = e != OK;
+	return (e);
+}
+
 enum err
 segment_recover(struct segment *s, struct segment_recovery *r, struct errbuf *eb)
 {
-	enum err e = reset_indexes(s, eb);
+	enum err e = r->durable ? hide_index(s, eb) : OK;
 
+	if (e == OK)
+		e = reset_indexes(s, eb);
 	if (e == OK)
 		e = open_indexes_hold(s, eb);
 	if (e != OK)
@@ -144,7 +168,7 @@ segment_recover(struct segment *s, struct segment_recovery *r, struct errbuf *eb
 		e = segment_seal(s, eb);
 		open_indexes_forget(s);
 	}
-	return (e);
+	return (e == OK && r->durable ? show_index(s, eb) : e);
 }
 
 /* ---- cutting ---- */

@@ -518,6 +518,58 @@ TEST(a_log_that_cannot_be_read_takes_the_directory_offline_and_no_other_log_is_b
 	gate_fini();
 }
 
+/* The nth call fails, whichever it is; then the broker dies. */
+static bool
+fail_at(struct many *m, unsigned n)
+{
+	struct fs *fs = fs_fault_new(fixture_fs());
+	struct errbuf eb = ERRBUF_INIT;
+	bool fired;
+
+	copy(m, "dead");
+	m->f.fs = fs;
+	m->f.recovery_threads = THREADS;
+	m->f.offline = 0;
+	fs_fault_arm(fs, FS_FAULT_ANY, n, ERR_IO);
+	(void)!fixture_open(&m->f, &eb);
+	CHECK_GE(1, m->f.offline);
+	if (m->f.workers != NULL)
+		workers_drain(m->f.workers);
+	fixture_crash(&m->f);
+	fired = fs_fault_fired(fs);
+	CHECK_EQ(fs_fault_open_files(fs), 0);
+	m->f.fs = fixture_fs();
+	fs_fault_free(&fs);
+	return (fired);
+}
+
+TEST(whatever_call_fails_while_several_threads_load_the_next_start_has_all)
+{
+	struct state alone[LOGS];
+	struct many m;
+	bool fired = true;
+
+	many_init(&m);
+	copy(&m, "one");
+	start(&m, 1);
+	look_at_all(&m);
+	memcpy(alone, m.states, sizeof(alone));
+	fixture_crash(&m.f);
+	for (unsigned n = 1; fired; n += 1 + n / 4) {
+		fired = fail_at(&m, n);
+		m.f.offline = 0;
+		start(&m, THREADS);
+		look_at_all(&m);
+		for (int i = 0; i < LOGS; i++)
+			unit_check(memcmp(&alone[i], &m.states[i], sizeof(alone[i])) == 0, __FILE__, __LINE__,
+			    "call %u, log %d, harm %d: ends at %lld of %lld, %lld records of %lld", n, i, harm_of(i), (long long)m.states[i].end,
+			    (long long)alone[i].end, (long long)m.states[i].records, (long long)alone[i].records);
+		fixture_crash(&m.f);
+		CHECK_EQ(fs_remove_tree(m.f.fs, m.f.path[0], NULL), OK);
+	}
+	fixture_fini(&m.f);
+}
+
 /* ---- two directories ---- */
 
 enum { PAIR_LOGS = 12 };
@@ -726,5 +778,6 @@ TEST(a_start_that_is_refused_for_what_stands_in_a_directory_leaves_that_as_it_wa
 
 UNIT_MAIN("log/start", T(what_several_threads_recover_and_close_is_what_one_does),
     T(a_log_that_cannot_be_read_takes_the_directory_offline_and_no_other_log_is_begun),
+    T(whatever_call_fails_while_several_threads_load_the_next_start_has_all),
     T(a_directory_that_hangs_or_fails_at_a_start_holds_up_no_other), T(a_directory_that_hangs_or_fails_at_the_end_keeps_no_other_from_a_clean_one),
     T(a_start_that_is_refused_for_what_stands_in_a_directory_leaves_that_as_it_was))
