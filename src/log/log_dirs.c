@@ -1059,24 +1059,41 @@ log_dirs_delete(struct log_dirs *ld, const char *topic, int32_t partition, struc
 
 /* ---- free ---- */
 
+/* Flushes may still be under way, and the last one of a directory looks at its logs: to it they are all there, or the end has come. */
+static struct log_entry *
+take_table(struct log_dirs *ld, struct log_entry **table)
+{
+	struct log_entry *taken;
+
+	lock_acquire(&ld->lock);
+	taken = *table;
+	*table = NULL;
+	ld->ending = true;
+	lock_release(&ld->lock);
+	return (taken);
+}
+
 static void
-free_table(struct log_dirs *ld)
+free_entries(struct log_entry *table)
 {
 	struct log_entry *en, *tmp;
-	struct preference *p, *ptmp;
-	struct deletion *del;
 
-	HASH_ITER(hh, ld->table, en, tmp) {
+	HASH_ITER(hh, table, en, tmp) {
 		log_unref(&en->before);
 		(void)!log_close(en->log, false, NULL);
 		log_unref(&en->log);
-		remove_entry(ld, en);
+		remove_from(&table, en);
 	}
-	HASH_ITER(hh, ld->futures, en, tmp) {
-		(void)!log_close(en->log, false, NULL);
-		log_unref(&en->log);
-		remove_from(&ld->futures, en);
-	}
+}
+
+static void
+free_table(struct log_dirs *ld)
+{
+	struct preference *p, *ptmp;
+	struct deletion *del;
+
+	free_entries(take_table(ld, &ld->table));
+	free_entries(take_table(ld, &ld->futures));
 	HASH_ITER(hh, ld->preferred, p, ptmp)
 		drop_preference(ld, p);
 	for (uint32_t i = 0; i < ld->ndirs; i++)

@@ -85,6 +85,7 @@ struct log_dirs {
 	_Atomic bool	 all_offline_told;
 	_Atomic uint32_t recovery_threads;	/* per directory */
 	struct lock	 lock;			/* the table, deletions, dir.logs */
+	bool		 ending;		/* under lock: the table has been emptied, and the checkpoints go on to tell of what was in it */
 	struct condition created;
 	struct log_entry *table, *futures;
 	struct preference *preferred;

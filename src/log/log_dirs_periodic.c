@@ -115,6 +115,18 @@ note_room(struct log_dirs *ld, struct dir *d, enum dir_file which, enum err e, c
 	return (e == ERR_NOSPACE ? OK : e);
 }
 
+/* Asked after a look: it may have found the table empty. */
+static bool
+is_ending(struct log_dirs *ld)
+{
+	bool ending;
+
+	lock_acquire(&ld->lock);
+	ending = ld->ending;
+	lock_release(&ld->lock);
+	return (ending);
+}
+
 /* Who began later has looked later: an older look never replaces a newer file. */
 static void
 write_checkpoint(struct log_dirs *ld, struct dir *d, const char *name, enum dir_file which, offset_fn *offset_of)
@@ -123,13 +135,15 @@ write_checkpoint(struct log_dirs *ld, struct dir *d, const char *name, enum dir_
 	struct checkpoint cp = CHECKPOINT_INIT;
 	struct errbuf eb = ERRBUF_INIT;
 	uint64_t turn = ++d->turn;
+	bool blind;
 	struct look k;
 	enum err e = OK;
 
 	if (dir_is_online(d)) {
 		look_at_logs(ld, d, offset_of, &k);
+		blind = is_ending(ld);
 		lock_acquire(&d->checkpoints);
-		if (turn > d->written[which]) {
+		if (turn > d->written[which] && !blind) {
 			fill_checkpoint(&k, which, &cp);
 			e = note_room(ld, d, which, checkpoint_write(ld->env.fs, path, &cp, &eb), &eb);
 			if (e == OK && !d->behind[which])

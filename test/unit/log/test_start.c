@@ -336,6 +336,16 @@ check_same_rows(struct many *m, const char *a, const char *b, const char *name)
 }
 
 static void
+check_rows(struct many *m)
+{
+	struct checkpoint cp = CHECKPOINT_INIT;
+
+	CHECK_EQ(checkpoint_read(m->f.fs, fixture_file(&m->f, "recovery-point-offset-checkpoint"), &cp, NULL), OK);
+	CHECK_GE(cp.n, LOGS);		/* and of the other one of a partition */
+	checkpoint_fini(&cp);
+}
+
+static void
 check_same_files(struct many *m, const char *a, const char *b)
 {
 	must_run("diff -r -x '*-offset-checkpoint' %s %s", a, b);
@@ -405,6 +415,38 @@ TEST(what_several_threads_recover_and_close_is_what_one_does)
 	fixture_close(&m.f);
 	check_nothing_is_recovered(&m);
 	fixture_fini(&m.f);
+}
+
+/* What was recovered is still being flushed, or nobody has begun; then the recovery points are written, but not of logs that are gone already. */
+static void
+end_at_once(bool clean, unsigned workers)
+{
+	struct many m;
+
+	many_init(&m);
+	must(workers_new(workers, "common", &m.f.workers, NULL) == OK);
+	copy(&m, "short");
+	m.f.recovery_threads = THREADS;
+	CHECK_EQ(fixture_open(&m.f, NULL), OK);
+	if (clean)
+		fixture_close(&m.f);
+	else
+		fixture_crash(&m.f);
+	check_rows(&m);
+	start(&m, THREADS);
+	CHECK_EQ(log_dirs_was_clean(m.f.dirs), clean);
+	look_at_all(&m);
+	for (int i = 0; i < LOGS; i++)
+		check_state(&m, i);
+	fixture_fini(&m.f);
+}
+
+TEST(an_end_right_behind_a_start_leaves_the_recovery_points)
+{
+	for (unsigned workers = 0; workers <= 2; workers += 2) {
+		end_at_once(true, workers);
+		end_at_once(false, workers);
+	}
 }
 
 /* ---- a disk that hangs, or fails while several threads use it ---- */
@@ -777,6 +819,7 @@ TEST(a_start_that_is_refused_for_what_stands_in_a_directory_leaves_that_as_it_wa
 }
 
 UNIT_MAIN("log/start", T(what_several_threads_recover_and_close_is_what_one_does),
+    T(an_end_right_behind_a_start_leaves_the_recovery_points),
     T(a_log_that_cannot_be_read_takes_the_directory_offline_and_no_other_log_is_begun),
     T(whatever_call_fails_while_several_threads_load_the_next_start_has_all),
     T(a_directory_that_hangs_or_fails_at_a_start_holds_up_no_other), T(a_directory_that_hangs_or_fails_at_the_end_keeps_no_other_from_a_clean_one),
