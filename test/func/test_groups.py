@@ -2,13 +2,15 @@
 """Groups and committed offsets: what applications build on.  Real clients of every kind, members made of bytes where there are many or odd ones."""
 import json
 import re
+import select
+import signal
 import socket
 import subprocess
 import time
 
 import pytest
 
-from harness import env, java
+from harness import env, java, wire
 from harness.clients import confluent_produce, produce
 from harness.groups import (FENCED, ILLEGAL_GENERATION, NONE, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID, Member, committed, described, partition_of, ready, together,
                             wait_stable)
@@ -281,6 +283,72 @@ def test_no_acknowledged_commit_is_lost_and_no_generation_goes_back_though_the_b
             assert found[p][0] >= o, f"partition {p}: {o} was acknowledged, {found[p][0]} is there"
         offset = max(o for o, _ in found.values())
         wait_until(lambda: described(b, group)["GroupState"] == "Empty", 30, "the members of before to be forgotten", 0.2)
+
+
+MOMENTS = ("preparing", "completing", "syncing", "answering")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("turns", [pytest.param(2, id="twice"), pytest.param(10, id="long", marks=pytest.mark.long)])
+def test_a_generation_is_what_was_handed_out_though_the_broker_is_killed_in_a_rebalance(brokers, kind, group, members, rng, turns):
+    """While members join; when all know the new generation and wait for what the leader assigns; when that is on its way; when the first of them has its share.
+    Then the group is as it was, or, and so it must be when anybody was told, as the leader made it."""
+    b = ready(brokers(kind, config={"zookeeper.session.timeout.ms": 4000, "group.initial.rebalance.delay.ms": 300}).start(), group)
+    trio = [members(group, where=b, session=120000, rebalance=60000) for _ in range(3)]
+    together(trio)
+    generation, shares, met = trio[0].generation, {m.id: f"share of {m.id}".encode() for m in trio}, set()
+    for turn, moment in enumerate(MOMENTS * turns):
+        leader = next(m for m in trio if m.leads())
+        others = [m for m in trio if m is not leader]
+        asked = {m.id: f"{turn} for {m.id}".encode() for m in trio}
+        told = []
+        leader.send_join()
+        for m in others:
+            wait_until(lambda: m.heartbeat() == REBALANCE_IN_PROGRESS, 10)
+        if moment != "preparing":
+            for m in others:
+                m.send_join()
+            for m in trio:
+                assert (m.receive_join()["ErrorCode"], m.generation) == (NONE, generation + 1)
+            for m in others:
+                m.send_sync()
+        if moment == "syncing":
+            b.process.signal(signal.SIGSTOP)        # it sleeps when the request comes: awake, it is done before anybody can kill it
+            leader.send_sync(asked.items())
+            b.process.signal(signal.SIGCONT)
+            time.sleep(rng.choice((0, 0, 0.0002)))
+        elif moment == "answering":
+            leader.send_sync(asked.items())
+            select.select([m.c.sock for m in trio], [], [], 30)
+        b.kill9()
+        for m in trio:
+            try:
+                a = m.receive_sync() if moment in ("syncing", "answering") else None
+            except (wire.Closed, OSError):
+                a = None
+            if a:
+                assert (a["ErrorCode"], a["Assignment"]) == (NONE, asked[m.id])
+                told.append(m.id)
+            m.close()
+        b.start()
+        ready(b, group)
+        for m in trio:
+            m.c = b.connect()
+            m.generation = generation + 1
+        new = trio[0].heartbeat() == NONE
+        assert new or not told, f"{len(told)} knew of generation {generation + 1}"
+        assert not new or moment in ("syncing", "answering"), moment
+        assert moment != "answering" or told
+        met.add((moment, new))
+        if new:
+            generation, shares = generation + 1, asked
+        for m in trio:
+            m.generation = generation
+        assert [m.heartbeat() for m in trio] == [NONE] * 3
+        d = described(b, group)
+        assert (d["GroupState"], {m["MemberId"]: m["MemberAssignment"] for m in d["Members"]}) == ("Stable", shares)
+        assert [m.sync()["Assignment"] for m in trio] == [shares[m.id] for m in trio]
+    print(met)
 
 
 def test_groups_and_offsets_outlive_a_clean_restart(brokers, kind, topic, group, members):
