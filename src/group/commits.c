@@ -105,7 +105,8 @@ commit_batch(struct group_commit_call *m, struct home *home)
 	struct batch_builder *b;
 
 	for (uint32_t i = 0; i < m->nitems; i++)
-		likely += COMMIT_RECORD_BYTES + m->group.len + m->items[i].topic.len + m->items[i].metadata.len;
+		if (m->items[i].error == KERR_NONE)
+			likely += COMMIT_RECORD_BYTES + m->group.len + m->items[i].topic.len + m->items[i].metadata.len;
 	b = appends_builder(home, 0, likely);	/* Kafka's batches of offsets begin with sequence 0 */
 	for (uint32_t i = 0; b != NULL && i < m->nitems; i++)
 		if (m->items[i].error == KERR_NONE && commit_add(b, m, &m->items[i]) != OK) {

@@ -14,9 +14,8 @@
 
 #include <sys/queue.h>
 
-#include <uthash.h>
-
 #include "group/coordinator.h"
+#include "group/tables.h"
 #include "record/record.h"
 #include "replica/append.h"
 

@@ -36,7 +36,7 @@ void	 offsets_init(struct offsets *, uint64_t seed);
 void	 offsets_fini(struct offsets *);
 
 /* ---- commits ---- */
-/* So many partitions of it begin now, at least one: their memory in one piece. */
+/* So many partitions of it begin now, at least one: of a topic that is new here they get their memory in one piece. */
 void	 offsets_expect(struct offsets *, struct slice topic, uint32_t partitions);
 /* Its ticket, which ends it: each goes to appended or failed, once, with the same partition. */
 uint64_t offsets_begin(struct offsets *, struct slice topic, int32_t partition);

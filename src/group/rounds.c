@@ -129,6 +129,8 @@ hosted_forgets(struct hosted *g)
 {
 	const struct deletion *d;
 
+	if (g->forgot == g->home->on->ndeletions)	/* nearly always */
+		return (true);
 	STAILQ_FOREACH(d, &g->home->on->deletions, link)
 		if (d->number > g->forgot && !forget(g, d))
 			return (false);

@@ -86,8 +86,6 @@ index_fini(struct sparse_index *ix)
 		view_free(ix->view);	/* no reader: the segment itself is gone */
 	free(ix->tail);
 	ix->tail = NULL;
-	free(ix->tail);
-	ix->tail = NULL;
 	file_unref(&ix->file);
 	free(ix->path);
 	ix->path = NULL;
@@ -761,5 +759,5 @@ offset_index_at_position(struct sparse_index *ix, uint64_t position, struct inde
 
 	if (!search(ix, &s))
 		return (false);
-	return (index_get(ix, s.n, out));
+	return (index_get(ix, s.n, out) && out->position >= position);	/* a cut may have come between the two */
 }

@@ -71,7 +71,8 @@ bool wire_field_is_default(const struct wire_field *, const void *p);
 size_t wire_struct_min(const struct wire_struct *, int version, bool flexible);
 size_t wire_elem_min(const struct wire_field *, int version, bool flexible);
 
-/* What a version makes of a structure: worked out once for all elements of an array.  Tagged fields are not steps, but have their defaults. */
+/* What a version makes of a structure: worked out once for all elements of an array.  Absent are fields that the version does not carry, and for
+ * decoding tagged ones until their tag comes; what zeroed memory says of them is no step. */
 enum { STEPS_MAX = 48, STEP_ABSENT = WIRE_ARRAY + 1 };
 
 struct step {
