@@ -56,15 +56,11 @@ rd_uvarint64(struct reader *r)
 int32_t
 rd_varint(struct reader *r)
 {
-	uint32_t x = rd_uvarint(r);
-
-	return ((int32_t)((x >> 1) ^ (0u - (x & 1))));
+	return (unzigzag32(rd_uvarint(r)));
 }
 
 int64_t
 rd_varlong(struct reader *r)
 {
-	uint64_t x = rd_uvarint64(r);
-
-	return ((int64_t)((x >> 1) ^ (0u - (x & 1))));
+	return (unzigzag64(rd_uvarint64(r)));
 }

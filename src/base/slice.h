@@ -172,6 +172,8 @@ wr_bytes(struct writer *w, const void *src, size_t n)
 /* ---- numbers of variable length: LEB128, signed ones zigzag (0, -1, 1, -2 ... become 0, 1, 2, 3 ...) ---- */
 static inline uint32_t zigzag32(int32_t x) { return (((uint32_t)x << 1) ^ (x < 0 ? UINT32_MAX : 0)); }
 static inline uint64_t zigzag64(int64_t x) { return (((uint64_t)x << 1) ^ (x < 0 ? UINT64_MAX : 0)); }
+static inline int32_t unzigzag32(uint32_t x) { return ((int32_t)((x >> 1) ^ (0u - (x & 1)))); }
+static inline int64_t unzigzag64(uint64_t x) { return ((int64_t)((x >> 1) ^ (0u - (x & 1)))); }
 static inline size_t leb128_size(uint64_t x) { return (LIKELY(x < 0x80) ? 1 : (size_t)(63 - __builtin_clzll(x)) / 7 + 1); }
 static inline size_t uvarint_size(uint32_t x) { return (leb128_size(x)); }
 static inline size_t varint_size(int32_t x) { return (leb128_size(zigzag32(x))); }

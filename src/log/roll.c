@@ -13,7 +13,8 @@
  *   the directory, for the names; then, of each segment not yet below the recovery point, oldest first, the snapshot at its base, data, offset index, time
  *   index, transaction index, and the snapshot at its end.  The recovery point moves with each: a broker that is killed again and again before a
  *   long flush is over must not begin from the same place every time.  Of an active segment, whose owner may be appending, index entries that wait in
- *   memory stay there: what is stored of the point does not pass it, so its indexes are not believed (log_recovery_point_to_store).  A sync that fails is never repeated: the directory goes offline.
+ *   memory stay there: what is stored of the point does not pass it, so its indexes are not believed (log_recovery_point_to_store).
+ *   A sync that fails is never repeated: the directory goes offline.
  *   What a recovery has read is flushed like that as soon as everything is loaded, and then the recovery points are written: else logs that
  *   nobody appends to would be recovered by each start after a crash.
  * CRASH  Before 4 the log is the old one, with perhaps an empty newer segment: the loader takes it as the active one (its base is the end).

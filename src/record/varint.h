@@ -12,19 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/cdefs.h"
-
-static inline int32_t
-unzigzag32(uint32_t x)
-{
-	return ((int32_t)((x >> 1) ^ (0u - (x & 1))));
-}
-
-static inline int64_t
-unzigzag64(uint64_t x)
-{
-	return ((int64_t)((x >> 1) ^ (0u - (uint64_t)(x & 1))));
-}
+#include "base/slice.h"
 
 const uint8_t *varlong_slow(const uint8_t *p, const uint8_t *end, int bytes_max, uint64_t *raw);
 

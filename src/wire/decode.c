@@ -371,15 +371,6 @@ out:
 }
 
 static void
-decode_struct(struct decoder *d, const struct wire_struct *s, uint8_t *base)
-{
-	struct plan plan;
-
-	plan_make(&plan, s, d->version, d->flexible);
-	decode_by(d, &plan, base);
-}
-
-static void
 decode_structs(struct decoder *d, const struct wire_struct *s, uint8_t *v, size_t n)
 {
 	struct plan plan;
@@ -387,6 +378,12 @@ decode_structs(struct decoder *d, const struct wire_struct *s, uint8_t *v, size_
 	plan_make(&plan, s, d->version, d->flexible);
 	for (size_t i = 0; i < n && !failed(d); i++)
 		decode_by(d, &plan, v + i * s->size);
+}
+
+static void
+decode_struct(struct decoder *d, const struct wire_struct *s, uint8_t *base)
+{
+	decode_structs(d, s, base, 1);
 }
 
 enum err

@@ -252,15 +252,6 @@ encode_by(struct encoder *e, const struct plan *plan, uint8_t *base)
 }
 
 static void
-encode_struct(struct encoder *e, const struct wire_struct *s, uint8_t *base)
-{
-	struct plan plan;
-
-	plan_make(&plan, s, e->version, e->flexible);
-	encode_by(e, &plan, base);
-}
-
-static void
 encode_structs(struct encoder *e, const struct wire_struct *s, uint8_t *v, size_t n)
 {
 	struct plan plan;
@@ -268,6 +259,12 @@ encode_structs(struct encoder *e, const struct wire_struct *s, uint8_t *v, size_
 	plan_make(&plan, s, e->version, e->flexible);
 	for (size_t i = 0; i < n && e->err == OK; i++)
 		encode_by(e, &plan, v + i * s->size);
+}
+
+static void
+encode_struct(struct encoder *e, const struct wire_struct *s, uint8_t *base)
+{
+	encode_structs(e, s, base, 1);
 }
 
 static void
@@ -293,10 +290,11 @@ measure(const struct wire_part *parts, size_t n, uint8_t *small, size_t room, st
 	return (e->err);
 }
 
-/* The second. */
+/* The second, when small does not have all of it. */
 static enum err
-write_parts(const struct wire_part *parts, size_t n, uint8_t *buf, size_t prefix, const struct encoder *measured, struct chain *made)
+write_parts(const struct wire_part *parts, size_t n, const uint8_t *small, uint8_t *buf, size_t prefix, const struct encoder *measured, struct chain *made)
 {
+	bool written = !measured->w.full && measured->records == 0;
 	size_t need = measured->w.need;
 	struct encoder e = *measured;
 
@@ -304,8 +302,9 @@ write_parts(const struct wire_part *parts, size_t n, uint8_t *buf, size_t prefix
 	e.w = writer_of(buf + prefix, need);
 	e.out = made;
 	e.cut = buf;
-	e.records = 0;
-	for (size_t i = 0; i < n && e.err == OK; i++)
+	if (written)
+		wr_bytes(&e.w, small, need);
+	for (size_t i = 0; !written && i < n && e.err == OK; i++)
 		encode_message(&e, &parts[i]);
 	if (e.err == OK)
 		cut(&e);
@@ -332,16 +331,7 @@ wire_encode_parts(const struct wire_part *parts, size_t n, bool frame, struct ar
 	}
 	if (frame)
 		be32enc(buf, (uint32_t)(e.w.need + e.records));
-	if (!e.w.full && e.records == 0) {
-		memcpy(buf + prefix, small, e.w.need);
-		chain_init(&made);
-		e.out = &made;
-		e.cut = buf;
-		e.w.p = buf + prefix + e.w.need;
-		cut(&e);
-		err = e.err;
-	} else
-		err = write_parts(parts, n, buf, prefix, &e, &made);
+	err = write_parts(parts, n, small, buf, prefix, &e, &made);
 	if (err != OK) {
 		chain_fini(&made);
 		return (err);
